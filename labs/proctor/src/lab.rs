@@ -1,0 +1,140 @@
+//! `lab.toml`: what a lab promises to check, and what it says when the promise is broken.
+//!
+//! ```toml
+//! title = "Free lists"
+//! file  = "src/free_list.rs"      # the learner's file, relative to the lab's folder
+//! page  = "free-lists.html"       # the page of the book
+//!
+//! [[rule]]
+//! id     = "lifo"
+//! points = 8
+//! page   = "free-lists.html#last-in-first-out"
+//! en     = "A freed chunk goes to the head of the list."
+//! cases  = ["freed_last_is_reused_first"]
+//! hints.en = ["Which end of the list does push write to?"]
+//! ```
+
+use serde::Deserialize;
+use std::path::{Path, PathBuf};
+
+/// The points of every lab sum to this.
+pub const FULL_MARKS: u32 = 100;
+
+/// One lab, as its `lab.toml` describes it.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Lab {
+    /// The name of the lab's crate and folder, such as `lab03`. Not in the file: the folder gives it.
+    #[serde(skip)]
+    pub name: String,
+    /// The lab's folder.
+    #[serde(skip)]
+    pub dir: PathBuf,
+    /// The title of its page.
+    pub title: String,
+    /// The one file the learner edits, relative to [`Lab::dir`].
+    pub file: PathBuf,
+    /// The page of the book, relative to the book's root.
+    pub page: String,
+    /// The rules, in the order in which a learner meets them.
+    #[serde(rename = "rule")]
+    pub rules: Vec<Rule>,
+}
+
+/// A promise of the lab, worth points once every one of its cases passes.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Rule {
+    /// A short name: `lifo`.
+    pub id: String,
+    /// What the rule is worth.
+    pub points: u32,
+    /// Where the book explains it: page and anchor.
+    pub page: String,
+    /// The rule, in one sentence.
+    pub en: String,
+    /// The `#[test]` functions that check it.
+    pub cases: Vec<String>,
+    /// What to tell somebody who is stuck, one step at a time: the first asks, the next points, the last nearly says it.
+    pub hints: Hints,
+}
+
+/// The hints of a rule.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Hints {
+    /// In English, in the order in which they are given.
+    pub en: Vec<String>,
+}
+
+impl Lab {
+    /// Reads the lab in the folder `dir`.
+    ///
+    /// # Errors
+    /// One line that names the file, the line in it and what is wrong.
+    pub fn load(dir: &Path) -> Result<Self, String> {
+        let path = dir.join("lab.toml");
+        let text = std::fs::read_to_string(&path).map_err(|e| format!("{}: {e}", path.display()))?;
+        let mut lab: Lab = toml::from_str(&text).map_err(|e| {
+            let at = e.span().map_or(0, |span| span.start);
+            let line = 1 + text[..at].matches('\n').count();
+            format!("{}:{line}: {}", path.display(), e.message())
+        })?;
+        lab.dir = dir.to_path_buf();
+        lab.name = dir.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        lab.check().map_err(|what| format!("{}: {what}", path.display()))?;
+        Ok(lab)
+    }
+
+    /// Every lab under `labs` (a course's `labs/` folder) that has a `lab.toml`, by name.
+    ///
+    /// # Errors
+    /// As [`Lab::load`], for the first lab that can't be read.
+    pub fn load_all(labs: &Path) -> Result<Vec<Self>, String> {
+        let entries = std::fs::read_dir(labs).map_err(|e| format!("{}: {e}", labs.display()))?;
+        let mut dirs: Vec<PathBuf> = entries
+            .flatten()
+            .map(|entry| entry.path())
+            .filter(|dir| dir.join("lab.toml").is_file())
+            .collect();
+        dirs.sort();
+        dirs.iter().map(|dir| Self::load(dir)).collect()
+    }
+
+    /// The rule called `id`.
+    pub fn rule(&self, id: &str) -> Option<&Rule> {
+        self.rules.iter().find(|rule| rule.id == id)
+    }
+
+    /// The rule that the case `name` checks.
+    pub fn rule_of_case(&self, name: &str) -> Option<&Rule> {
+        self.rules.iter().find(|rule| rule.cases.iter().any(|case| case == name))
+    }
+
+    /// The learner's file.
+    pub fn learner_file(&self) -> PathBuf {
+        self.dir.join(&self.file)
+    }
+
+    fn check(&self) -> Result<(), String> {
+        let points: u32 = self.rules.iter().map(|rule| rule.points).sum();
+        if points != FULL_MARKS {
+            return Err(format!("the points of the rules sum to {points}, not to {FULL_MARKS}"));
+        }
+        let mut seen = std::collections::BTreeSet::new();
+        for rule in &self.rules {
+            if rule.cases.is_empty() {
+                return Err(format!("rule `{}` names no case", rule.id));
+            }
+            if rule.hints.en.is_empty() {
+                return Err(format!("rule `{}` has no hint", rule.id));
+            }
+            for name in std::iter::once(&rule.id).chain(&rule.cases) {
+                if !seen.insert(name) {
+                    return Err(format!("`{name}` stands there twice"));
+                }
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,186 @@
+//! What a run of a lab's cases leaves behind.
+//!
+//! The test binary writes the report itself, after each case, to the file that the environment variable
+//! [`REPORT_FILE`] names: first beside it, then renamed into its place, so that whatever happens next the
+//! results so far can be read. Without the variable, a finished run of the learner's own code leaves its
+//! report at [`latest`], for `cargo lab`.
+
+use crate::lab::Lab;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+/// The name and version of the format, in every report.
+pub const FORMAT: &str = "heap-lab-book/report/1";
+
+/// The environment variable that names the file to write the report to.
+pub const REPORT_FILE: &str = "PROCTOR_REPORT";
+
+/// The results of one lab.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Report {
+    /// [`FORMAT`].
+    pub format: String,
+    /// Such as `lab03`.
+    pub lab: String,
+    /// Why nothing counts, when nothing does (a variable that makes failing cases pass was set).
+    pub void: Option<String>,
+    /// Points earned.
+    pub score: u32,
+    /// Points there are to earn.
+    pub max_score: u32,
+    /// The rules, in the order of `lab.toml`.
+    pub rules: Vec<RuleResult>,
+}
+
+/// What a rule earned.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct RuleResult {
+    /// Such as `lifo`.
+    pub id: String,
+    /// The rule in one sentence.
+    pub text: String,
+    /// Where the book explains it.
+    pub page: String,
+    /// `points` if every case passed, or 0.
+    pub earned: u32,
+    /// What the rule is worth.
+    pub points: u32,
+    /// Its cases.
+    pub cases: Vec<CaseResult>,
+}
+
+/// What became of a case.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct CaseResult {
+    /// The name of the `#[test]` function.
+    pub name: String,
+    /// How it ended.
+    pub verdict: Verdict,
+    /// Seconds it took on the wall clock.
+    pub seconds: f64,
+    /// What the learner was shown, as plain text. Empty for a case that passed.
+    pub screen: String,
+}
+
+/// How a case ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Verdict {
+    /// The body ran to its end and said so.
+    Passed,
+    /// It couldn't be tried on this machine; counts as passed.
+    Skipped,
+    /// The learner's function still says `todo!()`.
+    NotWritten,
+    /// A check found a difference.
+    Wrong,
+    /// The process was killed by a signal.
+    Crashed,
+    /// The time was up.
+    Hung,
+    /// The process ended before the body did.
+    Exited,
+    /// The case has not been run.
+    NotRun,
+}
+
+impl Verdict {
+    /// Whether the case counts towards its rule's points.
+    pub fn is_pass(self) -> bool {
+        matches!(self, Verdict::Passed | Verdict::Skipped)
+    }
+}
+
+impl Report {
+    /// The report of `lab`, with `results` for the cases that have been run (by name).
+    pub fn new(lab: &Lab, results: &BTreeMap<String, CaseResult>, void: Option<String>) -> Self {
+        let not_run = |name: &str| CaseResult {
+            name: name.to_owned(),
+            verdict: Verdict::NotRun,
+            seconds: 0.0,
+            screen: String::new(),
+        };
+        let rules: Vec<RuleResult> = lab
+            .rules
+            .iter()
+            .map(|rule| {
+                let cases: Vec<CaseResult> = rule
+                    .cases
+                    .iter()
+                    .map(|name| results.get(name).cloned().unwrap_or_else(|| not_run(name)))
+                    .collect();
+                let all_pass = void.is_none() && cases.iter().all(|case| case.verdict.is_pass());
+                RuleResult {
+                    id: rule.id.clone(),
+                    text: rule.en.clone(),
+                    page: rule.page.clone(),
+                    earned: if all_pass { rule.points } else { 0 },
+                    points: rule.points,
+                    cases,
+                }
+            })
+            .collect();
+        Report {
+            format: FORMAT.to_owned(),
+            lab: lab.name.clone(),
+            void,
+            score: rules.iter().map(|rule| rule.earned).sum(),
+            max_score: rules.iter().map(|rule| rule.points).sum(),
+            rules,
+        }
+    }
+
+    /// Every case, in the order of `lab.toml`.
+    pub fn cases(&self) -> impl Iterator<Item = &CaseResult> {
+        self.rules.iter().flat_map(|rule| &rule.cases)
+    }
+
+    /// Whether every case has been run.
+    pub fn is_complete(&self) -> bool {
+        self.cases().all(|case| case.verdict != Verdict::NotRun)
+    }
+
+    /// Reads a report.
+    ///
+    /// # Errors
+    /// One line that names the file and what is wrong with it.
+    pub fn load(path: &Path) -> Result<Self, String> {
+        let text = std::fs::read_to_string(path).map_err(|e| format!("{}: {e}", path.display()))?;
+        let report: Report = serde_json::from_str(&text).map_err(|e| format!("{}: {e}", path.display()))?;
+        if report.format != FORMAT {
+            return Err(format!("{}: the format is `{}`, not `{FORMAT}`", path.display(), report.format));
+        }
+        Ok(report)
+    }
+
+    /// Writes the report so that `path` holds either the old text or the new one, whatever happens.
+    ///
+    /// # Errors
+    /// One line that names the file and what the system said.
+    pub fn save(&self, path: &Path) -> Result<(), String> {
+        let text = serde_json::to_string_pretty(self).map_err(|e| format!("{}: {e}", path.display()))?;
+        replace(path, &text).map_err(|e| format!("{}: {e}", path.display()))
+    }
+}
+
+/// Where a finished run of `lab` leaves its report: in the target folder of the running program.
+pub fn latest(lab: &str) -> Option<PathBuf> {
+    // target/debug/cargo-lab and target/debug/deps/exam-0123 alike: the folder that has a CACHEDIR.TAG.
+    let program = std::env::current_exe().ok()?;
+    let target = program.ancestors().find(|dir| dir.join("CACHEDIR.TAG").is_file())?;
+    Some(target.join("lab-reports").join(format!("{lab}.json")))
+}
+
+/// Write, sync, rename.
+fn replace(path: &Path, text: &str) -> std::io::Result<()> {
+    if let Some(dir) = path.parent() {
+        std::fs::create_dir_all(dir)?;
+    }
+    let beside = path.with_extension(format!("{}.tmp", std::process::id()));
+    let mut file = std::fs::File::create(&beside)?;
+    file.write_all(text.as_bytes())?;
+    file.sync_all()?;
+    std::fs::rename(beside, path)
+}
