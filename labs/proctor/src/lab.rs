@@ -67,6 +67,16 @@ pub struct Hints {
     pub en: Vec<String>,
 }
 
+/// The course that `start` stands in: the nearest folder at or above it that is a workspace with labs.
+pub fn course_root(start: &Path) -> Option<&Path> {
+    let is_lab = |dir: PathBuf| dir.join("lab.toml").is_file();
+    start.ancestors().find(|dir| {
+        let labs = std::fs::read_dir(dir.join("labs"));
+        dir.join("Cargo.toml").is_file()
+            && labs.is_ok_and(|entries| entries.flatten().any(|entry| is_lab(entry.path())))
+    })
+}
+
 impl Lab {
     /// Reads the lab in the folder `dir`.
     ///

@@ -133,7 +133,7 @@ impl Report {
     }
 
     /// Every case, in the order of `lab.toml`.
-    pub fn cases(&self) -> impl Iterator<Item = &CaseResult> {
+    pub fn cases(&self) -> impl Iterator<Item = &CaseResult> + Clone {
         self.rules.iter().flat_map(|rule| &rule.cases)
     }
 
@@ -173,8 +173,11 @@ pub fn latest(lab: &str) -> Option<PathBuf> {
     Some(target.join("lab-reports").join(format!("{lab}.json")))
 }
 
-/// Write, sync, rename.
-fn replace(path: &Path, text: &str) -> std::io::Result<()> {
+/// Writes `text` to `path` so that a reader finds either the old text or the new one: write, sync, rename.
+///
+/// # Errors
+/// What the system said; `path` is then as it was.
+pub fn replace(path: &Path, text: &str) -> std::io::Result<()> {
     if let Some(dir) = path.parent() {
         std::fs::create_dir_all(dir)?;
     }

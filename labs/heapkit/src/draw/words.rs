@@ -1,0 +1,131 @@
+//! Chunks under the microscope: one row for each word, with what the word means there.
+
+use super::svg::escape;
+use super::text::size_word_in_words;
+use crate::format::{PAYLOAD, SIZE_WORD};
+use crate::image::{Image, Link, Offset, Raw, State};
+use std::fmt::Write;
+
+/// One word of the heap.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Row {
+    /// Where it stands.
+    pub at: usize,
+    /// Whether a chunk starts here.
+    pub starts_chunk: bool,
+    /// What the word is to the allocator: the class of its colour.
+    pub role: Role,
+    /// Its value.
+    pub value: usize,
+    /// What the value says.
+    pub meaning: String,
+}
+
+/// What a word is there for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// Bytes of the program.
+    Payload,
+    /// A word the allocator reads and writes.
+    Header,
+    /// Bytes nobody uses now.
+    Unused,
+}
+
+/// The words of the chunks that start in `range`, and of the header behind them.
+pub fn rows(raw: &Raw<'_>, image: &Image, range: std::ops::Range<usize>) -> Vec<Row> {
+    let mut rows = Vec::new();
+    let mut before = State::Used;
+    for block in &image.blocks {
+        if range.contains(&block.at) || (block.at == range.end) {
+            let last = block.at == range.end || block.state == State::Top;
+            let words = if last { PAYLOAD } else { block.size };
+            for at in (block.at..block.at + words).step_by(8) {
+                rows.push(row(raw, block, before, at));
+            }
+        }
+        before = block.state;
+    }
+    rows
+}
+
+fn row(raw: &Raw<'_>, block: &crate::image::Block, before: State, at: usize) -> Row {
+    let value = raw.word(at).unwrap_or_default();
+    let link = |link: Link, null: &str| match link {
+        Link::End => null.to_owned(),
+        Link::To(to) => Offset(to).to_string(),
+        Link::Wild(_) => "outside the heap".to_owned(),
+    };
+    let (role, meaning) = match (at - block.at, block.state) {
+        (0, _) if before == State::Free => {
+            (Role::Header, format!("prev_size: the free chunk before has {value} bytes"))
+        }
+        (0, _) if block.at == 0 => (Role::Unused, "prev_size: nothing stands before".to_owned()),
+        (0, _) => (Role::Payload, "payload of the chunk before".to_owned()),
+        (SIZE_WORD, _) => (Role::Header, format!("size | flags   {}", size_word_in_words(value))),
+        (16, State::Free) => (Role::Header, format!("fd → {}", link(block.fd, "end"))),
+        (24, State::Free) => (Role::Header, format!("bk → {}", link(block.bk, "head"))),
+        (_, State::Free) => (Role::Unused, "unused".to_owned()),
+        (_, State::Used) => (Role::Payload, "payload".to_owned()),
+        (_, State::Top) => (Role::Unused, "top".to_owned()),
+    };
+    Row { at, starts_chunk: at == block.at, role, value, meaning }
+}
+
+/// A word's value; pointers into the heap are shown by their meaning, never by their address.
+fn value(row: &Row) -> String {
+    match row.meaning.split_once(" → ") {
+        Some(_) if row.value != 0 => "pointer".into(),
+        _ if row.role == Role::Payload || row.role == Role::Unused => String::new(),
+        _ => format!("{:#x}", row.value),
+    }
+}
+
+/// The rows as text.
+pub fn rows_text(rows: &[Row]) -> String {
+    let mut text = String::new();
+    for row in rows {
+        let edge = if row.starts_chunk { "┌" } else { "│" };
+        let line = format!("{}  {edge} {:<8} {}", Offset(row.at), value(row), row.meaning);
+        let _ = writeln!(text, "{}", line.trim_end());
+    }
+    text
+}
+
+/// The rows as a picture.
+pub fn rows_svg(rows: &[Row]) -> String {
+    const ROW: usize = 26;
+    const LEFT: usize = 74;
+    const WIDTH: usize = 720;
+    let height = rows.len() * ROW + 8;
+    let mut svg = format!(
+        "<svg class=\"heap\" xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {height}\" width=\"{WIDTH}\" height=\"{height}\" role=\"img\">"
+    );
+    for (i, row) in rows.iter().enumerate() {
+        let y = 4 + i * ROW;
+        let class = match row.role {
+            Role::Payload => "used",
+            Role::Header => "word",
+            Role::Unused => "free",
+        };
+        let _ = write!(
+            svg,
+            "<text class=\"addr\" x=\"4\" y=\"{text_y}\">{at}</text>\
+             <rect class=\"{class}\" x=\"{LEFT}\" y=\"{y}\" width=\"{width}\" height=\"{ROW}\"/>\
+             <text class=\"small\" x=\"{value_x}\" y=\"{text_y}\">{value}</text>\
+             <text class=\"label\" x=\"{meaning_x}\" y=\"{text_y}\">{meaning}</text>",
+            at = Offset(row.at),
+            text_y = y + 18,
+            width = WIDTH - LEFT - 4,
+            value_x = LEFT + 10,
+            value = value(row),
+            meaning_x = LEFT + 84,
+            meaning = escape(&row.meaning),
+        );
+        if row.starts_chunk {
+            let _ = write!(svg, "<line class=\"mark\" x1=\"{LEFT}\" x2=\"{}\" y1=\"{y}\" y2=\"{y}\"/>", WIDTH - 4);
+        }
+    }
+    svg.push_str("</svg>\n");
+    svg
+}

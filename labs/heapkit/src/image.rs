@@ -1,0 +1,348 @@
+//! Decodes raw heap bytes into blocks.
+//!
+//! The decoder trusts nothing: whatever stands in the bytes, it ends, and says what it could not make sense of.
+
+use crate::format::{ALIGNMENT, FLAGS, MIN_CHUNK, PAYLOAD, PREV_INUSE, SIZE_WORD};
+use std::fmt;
+
+/// An offset from the start of the heap. Pictures never show raw addresses: these change from run to run.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Offset(pub usize);
+
+impl fmt::Display for Offset {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "+{:#06x}", self.0)
+    }
+}
+
+impl fmt::Debug for Offset {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// What a chunk is to the allocator.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum State {
+    /// Its payload belongs to the program.
+    Used,
+    /// It waits to be used again: the next chunk's `PREV_INUSE` is clear.
+    Free,
+    /// The last chunk, from which new ones are cut.
+    Top,
+}
+
+/// One chunk.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Block {
+    /// Where it starts.
+    pub at: usize,
+    /// Bytes to the next one.
+    pub size: usize,
+    /// The flags of its size word.
+    pub flags: usize,
+    /// What it is.
+    pub state: State,
+    /// Its first two payload words, where a free chunk keeps its links.
+    pub fd: Link,
+    /// See [`Block::fd`].
+    pub bk: Link,
+}
+
+impl Block {
+    /// Where its payload starts.
+    pub fn payload(&self) -> usize {
+        self.at + PAYLOAD
+    }
+
+    /// Where it ends.
+    pub fn end(&self) -> usize {
+        self.at + self.size
+    }
+}
+
+/// Where a word that should be a link points to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Link {
+    /// Null: the list ends here.
+    End,
+    /// Into the heap.
+    To(usize),
+    /// Neither null nor inside the heap.
+    Wild(usize),
+}
+
+/// Something in the bytes that no well-kept heap has.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Defect {
+    /// The word that is wrong.
+    pub at: usize,
+    /// What is wrong with it, as a sentence without a full stop.
+    pub what: String,
+}
+
+/// The bytes of a heap and where they stood, as they were at one moment.
+pub struct Raw<'a> {
+    /// The address of the first byte, to make sense of pointers.
+    pub base: usize,
+    /// The bytes.
+    pub bytes: &'a [u8],
+}
+
+impl Raw<'_> {
+    /// The word at `at`, if all of it is inside the heap.
+    pub fn word(&self, at: usize) -> Option<usize> {
+        let bytes = self.bytes.get(at..at.checked_add(size_of::<usize>())?)?;
+        bytes.try_into().ok().map(usize::from_ne_bytes)
+    }
+
+    /// What `word` points to, read as a link.
+    pub fn link(&self, word: usize) -> Link {
+        match word.checked_sub(self.base) {
+            _ if word == 0 => Link::End,
+            Some(offset) if offset < self.bytes.len() => Link::To(offset),
+            _ => Link::Wild(word),
+        }
+    }
+}
+
+/// A decoded heap.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Image {
+    /// The chunks, in the order of their addresses.
+    pub blocks: Vec<Block>,
+    /// What is wrong. The blocks behind a wrong size can't be found.
+    pub defects: Vec<Defect>,
+    /// The free list, if somebody knows where it starts.
+    pub list: Option<List>,
+}
+
+/// A free list, followed from its head as far as it makes sense.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct List {
+    /// The chunks, first to last.
+    pub chunks: Vec<usize>,
+    /// The link at which the walk stopped: [`Link::End`] for a list in order.
+    pub last: Link,
+}
+
+impl Image {
+    /// Decodes a heap whose free list starts with the word `head` (`None`: no list is known).
+    pub fn decode(raw: &Raw<'_>, head: Option<usize>) -> Self {
+        let mut image = Image { blocks: Vec::new(), defects: Vec::new(), list: None };
+        image.walk(raw);
+        image.check_neighbours(raw);
+        if let Some(head) = head {
+            image.follow(raw, head);
+        }
+        image
+    }
+
+    /// The block that starts at `at`.
+    pub fn block(&self, at: usize) -> Option<&Block> {
+        self.blocks.iter().find(|block| block.at == at)
+    }
+
+    /// The block in which the byte at `at` lies.
+    pub fn block_around(&self, at: usize) -> Option<&Block> {
+        self.blocks.iter().find(|block| (block.at..block.end()).contains(&at))
+    }
+
+    /// The free chunks, in the order of their addresses.
+    pub fn free(&self) -> impl Iterator<Item = &Block> {
+        self.blocks.iter().filter(|block| block.state == State::Free)
+    }
+
+    /// The top chunk.
+    pub fn top(&self) -> Option<&Block> {
+        self.blocks.last().filter(|block| block.state == State::Top)
+    }
+
+    /// The free list's chunks that hold at least `size` bytes, in list order.
+    pub fn candidates(&self, size: usize) -> Vec<&Block> {
+        let chunks = self.list.iter().flat_map(|list| &list.chunks);
+        chunks.filter_map(|&at| self.block(at)).filter(|block| block.size >= size).collect()
+    }
+
+    fn defect(&mut self, at: usize, what: String) {
+        self.defects.push(Defect { at, what });
+    }
+
+    fn walk(&mut self, raw: &Raw<'_>) {
+        let end = raw.bytes.len();
+        let mut at = 0;
+        while at < end {
+            let word_at = at + SIZE_WORD;
+            let Some(word) = raw.word(word_at) else {
+                return self.defect(at, format!("the last {} bytes are no chunk", end - at));
+            };
+            let (size, flags) = (word & !FLAGS, word & FLAGS);
+            if size < MIN_CHUNK || !size.is_multiple_of(ALIGNMENT) {
+                let needs = if size < MIN_CHUNK { "at least 32" } else { "a multiple of 16" };
+                return self.defect(word_at, format!("the word is {word:#06x}: size {size:#x}, but a size is {needs}"));
+            }
+            if size > end - at {
+                return self.defect(
+                    word_at,
+                    format!("the word is {word:#06x}: size {size:#x}, but the heap ends {:#x} bytes on", end - at),
+                );
+            }
+            let link = |at| raw.word(at).map_or(Link::End, |word| raw.link(word));
+            self.blocks.push(Block {
+                at,
+                size,
+                flags,
+                state: State::Used,
+                fd: link(at + PAYLOAD),
+                bk: link(at + PAYLOAD + 8),
+            });
+            at += size;
+        }
+        let next_says_free: Vec<bool> =
+            self.blocks.iter().skip(1).map(|next| next.flags & PREV_INUSE == 0).collect();
+        for (block, free) in self.blocks.iter_mut().zip(next_says_free) {
+            if free {
+                block.state = State::Free;
+            }
+        }
+        if let Some(last) = self.blocks.last_mut() {
+            last.state = State::Top;
+        }
+    }
+
+    fn check_neighbours(&mut self, raw: &Raw<'_>) {
+        if self.blocks.first().is_some_and(|first| first.flags & PREV_INUSE == 0) {
+            self.defect(SIZE_WORD, "P is 0, \"the chunk before is free\", but no chunk stands before the first".into());
+        }
+        let free: Vec<(usize, usize)> = self.free().map(|block| (block.at, block.size)).collect();
+        for (at, size) in free {
+            let footer = raw.word(at + size).unwrap_or_default();
+            if footer != size {
+                let what = format!(
+                    "prev_size is {footer:#x}, but the free chunk before, {}, has size {size:#x}",
+                    Offset(at)
+                );
+                self.defect(at + size, what);
+            }
+        }
+    }
+
+    fn follow(&mut self, raw: &Raw<'_>, head: usize) {
+        let mut list = List { chunks: Vec::new(), last: raw.link(head) };
+        while let Link::To(at) = list.last {
+            let known = self.block(at);
+            if known.is_none() || list.chunks.contains(&at) {
+                break;
+            }
+            list.chunks.push(at);
+            list.last = known.map_or(Link::End, |block| block.fd);
+        }
+        self.list = Some(list);
+    }
+}
+
+impl List {
+    /// Why the list has no proper end, if it has none.
+    pub fn broken_end(&self) -> Option<Defect> {
+        let at = self.chunks.last().map_or(0, |&at| at + PAYLOAD);
+        let what = match self.last {
+            Link::End => return None,
+            Link::To(to) if self.chunks.contains(&to) => {
+                format!("fd leads back to {}: the list is a circle", Offset(to))
+            }
+            Link::To(to) => format!("the list leads to {}, where no chunk starts", Offset(to)),
+            Link::Wild(word) => format!("the list leads out of the heap, to {word:#x}"),
+        };
+        Some(Defect { at, what })
+    }
+
+    /// What is wrong with the list, or where it disagrees with the heap it runs through.
+    pub fn defects(&self, image: &Image) -> Vec<Defect> {
+        let mut defects: Vec<Defect> = self.broken_end().into_iter().collect();
+        let mut defect = |at, what| defects.push(Defect { at, what });
+        let mut before = Link::End;
+        for &at in &self.chunks {
+            let Some(block) = image.block(at) else { continue };
+            if block.state != State::Free {
+                defect(at, format!("{} is in the list, but the next chunk says it is in use", Offset(at)));
+            }
+            if block.bk != before {
+                defect(at + PAYLOAD + 8, format!("bk should be {}, the chunk before it in the list", Goal(before)));
+            }
+            before = Link::To(at);
+        }
+        if self.last == Link::End {
+            for block in image.free().filter(|block| !self.chunks.contains(&block.at)) {
+                defect(block.at, format!("{} is free, but not in the list", Offset(block.at)));
+            }
+        }
+        defects
+    }
+}
+
+/// A link, as a sentence names it.
+struct Goal(Link);
+
+impl fmt::Display for Goal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Link::End => f.write_str("null"),
+            Link::To(at) => write!(f, "{}", Offset(at)),
+            Link::Wild(word) => write!(f, "{word:#x}"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A heap of words, at an address no real heap has.
+    fn decode(words: &[usize], head: Option<usize>) -> Image {
+        let bytes: Vec<u8> = words.iter().flat_map(|word| word.to_ne_bytes()).collect();
+        Image::decode(&Raw { base: 0x1000, bytes: &bytes }, head)
+    }
+
+    #[test]
+    fn a_chunk_is_free_when_the_next_one_says_so() {
+        let image = decode(&[0, 0x21, 0, 0, 0x20, 0x20, 0, 0], None);
+        let states: Vec<State> = image.blocks.iter().map(|block| block.state).collect();
+        assert_eq!(states, [State::Free, State::Top]);
+        assert_eq!(image.defects, []);
+    }
+
+    #[test]
+    fn a_size_of_zero_ends_the_walk_with_a_defect() {
+        let image = decode(&[0, 0x21, 0, 0, 0, 0, 0, 0], None);
+        assert_eq!(image.blocks.len(), 1);
+        assert_eq!(image.defects[0].at, 0x28);
+    }
+
+    #[test]
+    fn a_size_past_the_end_is_a_defect() {
+        let image = decode(&[0, 0x1001, 0, 0], None);
+        assert_eq!(image.blocks, []);
+        assert_eq!(image.defects[0].at, 8);
+    }
+
+    #[test]
+    fn a_footer_that_lies_is_a_defect() {
+        let image = decode(&[0, 0x21, 0, 0, 0x30, 0x20, 0, 0], None);
+        assert_eq!(image.defects[0].at, 0x20);
+    }
+
+    #[test]
+    fn a_circle_in_the_list_is_found_and_left() {
+        let image = decode(&[0, 0x21, 0x1000, 0, 0x20, 0x20, 0, 0], Some(0x1000));
+        let list = image.list.as_ref().unwrap();
+        assert_eq!((list.chunks.as_slice(), list.last), ([0].as_slice(), Link::To(0)));
+        assert!(list.defects(&image)[0].what.contains("circle"));
+    }
+
+    #[test]
+    fn a_free_chunk_missing_from_the_list_is_a_defect() {
+        let image = decode(&[0, 0x21, 0, 0, 0x20, 0x20, 0, 0], Some(0));
+        let list = image.list.as_ref().unwrap();
+        assert_eq!(list.defects(&image)[0].what, "+0x0000 is free, but not in the list");
+    }
+}

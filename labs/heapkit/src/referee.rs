@@ -1,0 +1,317 @@
+//! Plays a workload on an allocator and checks the heap after every step.
+//!
+//! The referee knows what a list-only `malloc` promises: a request is served by a chunk of the free list, chosen by
+//! the fit, or else cut from the top chunk; a freed chunk goes to the head of the list. It looks at the raw heap
+//! through [`crate::image`], so that no mistake of the allocator can hide behind the allocator.
+
+use crate::draw::Mark;
+use crate::format::{MIN_CHUNK, PAYLOAD, chunk_size};
+use crate::image::{Block, Image, Offset, Raw, State};
+use crate::journal::Journal;
+use crate::memory::Heap;
+use crate::workload::{Op, name};
+use std::collections::BTreeMap;
+use std::ptr::NonNull;
+
+/// What the referee plays on.
+pub trait Allocator {
+    /// `size` bytes, or `None` where there are none.
+    fn malloc(&mut self, size: usize) -> Option<NonNull<u8>>;
+
+    /// Gives a block back.
+    ///
+    /// # Safety
+    /// `payload` comes from [`Allocator::malloc`] and has not been freed since.
+    unsafe fn free(&mut self, payload: NonNull<u8>);
+
+    /// The address of the free list's first chunk, 0 for an empty list.
+    fn list_head(&self) -> usize;
+}
+
+/// Which chunk of the list serves a request. Ties go to the chunk that stands first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fit {
+    /// The first that is large enough.
+    First,
+    /// The smallest that is large enough.
+    Best,
+    /// The largest.
+    Worst,
+}
+
+impl Fit {
+    /// The chunk that serves a request, among those large enough, in list order.
+    pub fn choose<'a>(self, candidates: &[&'a Block]) -> Option<&'a Block> {
+        let mut candidates = candidates.iter().copied();
+        match self {
+            Fit::First => candidates.next(),
+            Fit::Best => candidates.min_by_key(|block| block.size),
+            // `max_by_key` keeps the last of equals, the list the first.
+            Fit::Worst => candidates.reduce(|best, block| if block.size > best.size { block } else { best }),
+        }
+    }
+}
+
+/// A broken promise.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Violation {
+    /// What is wrong, in one sentence.
+    pub what: String,
+    /// What should have come out, and what did, where that says more than the sentence.
+    pub expected_and_seen: Option<(String, String)>,
+    /// Notes to places in the heap.
+    pub marks: Vec<Mark>,
+    /// Whether the heap *before* the step tells more than the heap after it.
+    pub look_before: bool,
+}
+
+impl Violation {
+    fn new(what: impl Into<String>) -> Self {
+        Violation { what: what.into(), expected_and_seen: None, marks: Vec::new(), look_before: false }
+    }
+
+    fn mark(mut self, at: usize, note: impl Into<String>) -> Self {
+        self.marks.push(Mark { at, note: note.into() });
+        self
+    }
+
+    fn expected(mut self, expected: impl Into<String>, seen: impl Into<String>) -> Self {
+        self.expected_and_seen = Some((expected.into(), seen.into()));
+        self
+    }
+
+    fn look_before(mut self) -> Self {
+        self.look_before = true;
+        self
+    }
+}
+
+/// A block the program holds.
+struct Live {
+    payload: NonNull<u8>,
+    at: usize,
+    request: usize,
+}
+
+/// Watches one allocator over one heap.
+pub struct Referee<'a, A> {
+    heap: Heap,
+    allocator: &'a mut A,
+    fit: Fit,
+    journal: &'a Journal,
+    live: BTreeMap<usize, Live>,
+}
+
+impl<'a, A: Allocator> Referee<'a, A> {
+    /// Watches `allocator`, which manages all of `heap` and chooses by `fit`; steps go to `journal`.
+    pub fn new(heap: Heap, allocator: &'a mut A, fit: Fit, journal: &'a Journal) -> Self {
+        Referee { heap, allocator, fit, journal, live: BTreeMap::new() }
+    }
+
+    /// The heap as it is now, with the allocator's list.
+    pub fn image(&self) -> Image {
+        let bytes = self.heap.bytes();
+        let raw = Raw { base: self.heap.start().addr().get(), bytes: &bytes };
+        Image::decode(&raw, Some(self.allocator.list_head()))
+    }
+
+    /// The payload of the block `id`, if it is alive.
+    pub fn payload(&self, id: usize) -> Option<NonNull<u8>> {
+        self.live.get(&id).map(|live| live.payload)
+    }
+
+    /// Takes one step.
+    ///
+    /// # Errors
+    /// The first promise that it broke.
+    pub fn play(&mut self, op: Op) -> Result<(), Violation> {
+        self.journal.list_starts_at(self.allocator.list_head());
+        let before = self.image();
+        match op {
+            Op::Malloc { id, size } => self.malloc(&before, id, size)?,
+            Op::Free { id } => self.free(&before, id)?,
+        }
+        self.journal.list_starts_at(self.allocator.list_head());
+        Ok(())
+    }
+
+    fn malloc(&mut self, before: &Image, id: usize, request: usize) -> Result<(), Violation> {
+        let need = chunk_size(request);
+        let chosen = need.and_then(|need| self.fit.choose(&before.candidates(need)));
+        let from_top = need.and_then(|need| before.top().filter(|top| top.size >= need + MIN_CHUNK));
+        let expected = chosen.or(from_top).map(Block::payload);
+
+        self.journal.begin(&format!("{} = malloc({request})", name(id)));
+        let payload = self.allocator.malloc(request);
+        let seen = payload.map(|payload| self.heap.offset_of(payload.as_ptr()));
+        self.journal.end(&seen.map_or("null".into(), place));
+
+        let Some((payload, seen)) = payload.zip(seen) else {
+            let Some(expected) = expected else { return self.check(before.list_order(), before) };
+            return Err(Violation::new("malloc gives up, but the heap can serve the request.")
+                .expected(self.why(before, chosen, expected, need), "null")
+                .mark(expected - PAYLOAD, "large enough")
+                .look_before());
+        };
+        let at = usize::try_from(seen)
+            .ok()
+            .filter(|at| at.checked_add(request).is_some_and(|end| end <= self.heap.len()))
+            .ok_or_else(|| {
+                Violation::new("malloc returns bytes outside the heap.").expected(
+                    expected.map_or("null: nothing is large enough".into(), |at| Offset(at).to_string()),
+                    format!("{} for {request} bytes; the heap ends at {}", place(seen), Offset(self.heap.len())),
+                )
+            })?;
+        if !payload.addr().get().is_multiple_of(crate::format::ALIGNMENT) {
+            return Err(Violation::new("malloc returns an address that is no multiple of 16.")
+                .expected("a multiple of 16", Offset(at).to_string()));
+        }
+        if let Some((other, live)) =
+            self.live.iter().find(|(_, live)| at < live.at + live.request.max(1) && live.at < at + request.max(1))
+        {
+            let other = name(*other);
+            return Err(Violation::new(format!("malloc returns bytes that still belong to {other}."))
+                .expected(
+                    expected.map_or("null: nothing is large enough".into(), |at| Offset(at).to_string()),
+                    format!("{}, inside or around {other}'s {} bytes at {}", Offset(at), live.request, Offset(live.at)),
+                )
+                .mark(live.at, format!("{other} is still in use"))
+                .look_before());
+        }
+        if expected != Some(at) {
+            let expected_text =
+                expected.map_or("null: nothing is large enough".into(), |at| self.why(before, chosen, at, need));
+            let mut violation =
+                Violation::new("malloc returns another chunk than the rule says.").expected(expected_text, Offset(at).to_string());
+            if let Some(expected) = expected {
+                violation = violation.mark(expected - PAYLOAD, "this one serves the request");
+            }
+            return Err(violation.look_before());
+        }
+        self.live.insert(id, Live { payload, at, request });
+        self.fill(id);
+        let list: Vec<usize> =
+            before.list_order().iter().copied().filter(|&chunk| chunk + PAYLOAD != at).collect();
+        self.check(&list, before)
+    }
+
+    fn free(&mut self, before: &Image, id: usize) -> Result<(), Violation> {
+        let Some(live) = self.live.remove(&id) else { return Ok(()) };
+        self.journal.begin(&format!("free({})", name(id)));
+        // SAFETY: the payload came from `malloc`, and `live` held it, so it has not been freed since.
+        unsafe { self.allocator.free(live.payload) };
+        self.journal.end("");
+        let list: Vec<usize> =
+            std::iter::once(live.at - PAYLOAD).chain(before.list_order().iter().copied()).collect();
+        self.check(&list, before)
+    }
+
+    /// Why the chunk with this payload is the one.
+    fn why(&self, before: &Image, chosen: Option<&Block>, payload: usize, need: Option<usize>) -> String {
+        let (at, need) = (Offset(payload), need.unwrap_or(0));
+        match (chosen, self.fit) {
+            (None, _) if before.free().next().is_some() => {
+                format!("{at}, from the top chunk: no free chunk has the {need} bytes it takes")
+            }
+            (None, _) => format!("{at}, from the top chunk: the list is empty"),
+            (Some(block), Fit::First) => {
+                format!("{at}, the first in the list with at least {need} bytes ({})", block.size)
+            }
+            (Some(block), Fit::Best) => format!("{at}, the smallest with at least {need} bytes ({})", block.size),
+            (Some(block), Fit::Worst) => format!("{at}, the largest ({})", block.size),
+        }
+    }
+
+    /// Checks everything that holds between two steps; `list` is what the free list should be.
+    fn check(&self, list: &[usize], before: &Image) -> Result<(), Violation> {
+        let image = self.image();
+        if let Some(defect) = image.defects.first() {
+            let mut violation = Violation::new("The heap no longer reads from its first chunk to the top chunk.");
+            // The picture shows the image's own defects; a size word that changed says where it came from.
+            if let Some(block) = before.blocks.iter().find(|block| block.at + 8 == defect.at) {
+                violation = violation.expected(
+                    format!("a size word at {}: before this step, its size was {:#x}", Offset(defect.at), block.size),
+                    defect.what.clone(),
+                );
+            }
+            return Err(violation);
+        }
+        for (id, live) in &self.live {
+            self.check_live(&image, *id, live)?;
+        }
+        let Some(seen) = &image.list else { return Ok(()) };
+        if let Some(defect) = seen.defects(&image).first() {
+            return Err(Violation::new("The free list and the heap disagree.").mark(defect.at, defect.what.clone()));
+        }
+        if seen.chunks != list {
+            let show = |chunks: &[usize]| {
+                let list = crate::image::List { chunks: chunks.to_vec(), last: crate::image::Link::End };
+                crate::draw::list(&list)
+            };
+            return Err(Violation::new("The free list has another order than the rule says.")
+                .expected(show(list), show(&seen.chunks)));
+        }
+        Ok(())
+    }
+
+    fn check_live(&self, image: &Image, id: usize, live: &Live) -> Result<(), Violation> {
+        let name = name(id);
+        let chunk_at = live.at - PAYLOAD;
+        let Some(block) = image.block(chunk_at) else {
+            return Err(Violation::new(format!("{name} is in use, but no chunk starts in front of its bytes."))
+                .mark(live.at, format!("the {} bytes of {name} start here", live.request)));
+        };
+        if block.state != State::Used {
+            let what = if block.state == State::Top { "is part of the top chunk" } else { "is marked free" };
+            return Err(Violation::new(format!("{name} is in use, but its chunk {what}."))
+                .mark(block.end().min(self.heap.len() - 1), format!("this chunk's P speaks about {name}")));
+        }
+        if Some(block.size) < chunk_size(live.request) {
+            return Err(Violation::new(format!("{name}'s chunk is too small for its {} bytes.", live.request))
+                .expected(
+                    format!("a chunk of {} bytes or more", chunk_size(live.request).unwrap_or(0)),
+                    format!("{} bytes", block.size),
+                ));
+        }
+        let bytes = self.heap.bytes();
+        let payload = &bytes[live.at..live.at + live.request];
+        if let Some(i) = payload.iter().enumerate().position(|(i, &byte)| byte != pattern(id, i)) {
+            return Err(Violation::new(format!("The bytes of {name} changed while the program held them."))
+                .expected(
+                    format!("{:#04x} at {}, as the program wrote it", pattern(id, i), Offset(live.at + i)),
+                    format!("{:#04x}", payload[i]),
+                )
+                .mark(live.at, format!("byte {i} of {name} was overwritten")));
+        }
+        Ok(())
+    }
+
+    /// Writes the block's pattern over all its bytes, as a program would use them.
+    fn fill(&self, id: usize) {
+        let live = &self.live[&id];
+        for i in 0..live.request {
+            // SAFETY: `malloc` checked that these bytes are inside the heap and nobody else's.
+            unsafe { live.payload.add(i).write(pattern(id, i)) };
+        }
+    }
+}
+
+impl Image {
+    /// The chunks of the free list, first to last.
+    pub fn list_order(&self) -> &[usize] {
+        self.list.as_ref().map_or(&[], |list| &list.chunks)
+    }
+}
+
+/// The byte that the program keeps at index `i` of the block `id`.
+fn pattern(id: usize, i: usize) -> u8 {
+    (id.wrapping_mul(31) ^ i.wrapping_mul(7) ^ 0x5a) as u8
+}
+
+/// A place relative to the heap, also outside it.
+fn place(offset: isize) -> String {
+    match usize::try_from(offset) {
+        Ok(offset) => Offset(offset).to_string(),
+        Err(_) => format!("{:#x} bytes before the heap", offset.unsigned_abs()),
+    }
+}

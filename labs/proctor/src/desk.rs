@@ -1,0 +1,176 @@
+//! What the body of a case works with.
+
+use crate::finding::{Finding, Kind};
+use crate::recorder::Recorder;
+use heapkit::image::{Image, Raw};
+use heapkit::journal::Journal;
+use heapkit::memory::Heap;
+use heapkit::referee::{Allocator, Fit, Referee};
+use heapkit::workload::{self, Op};
+use std::cell::Cell;
+use std::fmt::{Debug, Display};
+use std::path::PathBuf;
+
+/// The desk at which a case is written: a heap, a journal, and ways to say what is wrong.
+pub struct Desk {
+    pub(crate) recorder: &'static Recorder,
+    pub(crate) journal: Journal,
+    pub(crate) heap: Cell<Option<Heap>>,
+    pub(crate) snapshots: PathBuf,
+    /// The watcher's own workload, instead of the case's: it looks for the shortest that fails.
+    pub(crate) instead: Option<(usize, Vec<Op>)>,
+    pub(crate) plays: Cell<usize>,
+}
+
+impl Desk {
+    /// A fresh heap of `len` bytes, a multiple of 4096: every byte is `0xa5`, and what lies around it can't be touched.
+    /// The heap before it is gone.
+    pub fn heap(&self, len: usize) -> Heap {
+        self.journal.clear();
+        let heap = match self.heap.get() {
+            Some(heap) if heap.len() == len => {
+                heap.refresh();
+                heap
+            }
+            _ => self.recorder.heap(len).unwrap_or_else(|e| panic!("the recorder has no heap of {len} bytes: {e}")),
+        };
+        self.heap.set(Some(heap));
+        heap
+    }
+
+    /// Takes a step and writes it down, with its result as `show` words it.
+    pub fn step<R>(&self, action: impl Display, step: impl FnOnce() -> R, show: impl FnOnce(&R) -> String) -> R {
+        if let Some(heap) = self.heap.get() {
+            self.recorder.keep_before(&heap);
+        }
+        self.journal.begin(&action.to_string());
+        let result = step();
+        self.journal.end(&show(&result));
+        result
+    }
+
+    /// Takes a step that has no result.
+    pub fn act(&self, action: impl Display, step: impl FnOnce()) {
+        self.step(action, step, |()| String::new());
+    }
+
+    /// The free list starts at this address: the picture will show it.
+    pub fn list_starts_at(&self, address: usize) {
+        self.journal.list_starts_at(address);
+    }
+
+    /// Where the free list starts, as the journal last heard: after [`Desk::play`], as the allocator left it.
+    pub fn list_head(&self) -> Option<usize> {
+        self.recorder.story().list_head
+    }
+
+    /// The heap as it is now; `head` is the address of the free list's first chunk, 0 for an empty list.
+    pub fn image(&self, head: Option<usize>) -> Image {
+        let heap = self.heap.get().expect("a case takes a heap before it looks at one");
+        let bytes = heap.bytes();
+        Image::decode(&Raw { base: heap.start().addr().get(), bytes: &bytes }, head)
+    }
+
+    /// Ends the case unless both are the same.
+    pub fn expect<T: PartialEq + Debug>(&self, what: impl Display, expected: T, seen: T) {
+        if expected != seen {
+            self.fail(Finding::new(what.to_string()).expected(format!("{expected:?}"), format!("{seen:?}")));
+        }
+    }
+
+    /// As [`Desk::expect`], for words that read best in hexadecimal; marks the word at `at` in the heap.
+    pub fn expect_word(&self, what: impl Display, at: usize, expected: usize, seen: usize) {
+        if expected != seen {
+            self.fail(
+                Finding::new(what.to_string())
+                    .expected(format!("{expected:#06x}"), format!("{seen:#06x}"))
+                    .mark(at, "this chunk"),
+            );
+        }
+    }
+
+    /// Ends the case: something is wrong.
+    pub fn fail(&self, finding: Finding) -> ! {
+        std::panic::resume_unwind(Box::new(finding))
+    }
+
+    /// Ends the case: it can't be tried here.
+    pub fn skip(&self, why: impl Display) -> ! {
+        self.fail(Finding { kind: Kind::Skipped, ..Finding::new(why.to_string()) })
+    }
+
+    /// Plays `ops` on the allocator that `start` makes of a fresh heap of `len` bytes; the referee checks every step.
+    /// Returns where each block's payload was last, by the block's number: an offset into the heap, or `None` for a
+    /// request that was refused.
+    pub fn play<A: Allocator>(
+        &self,
+        len: usize,
+        fit: Fit,
+        ops: &[Op],
+        start: impl FnOnce(Heap) -> A,
+    ) -> Vec<Option<usize>> {
+        let index = self.plays.replace(self.plays.get() + 1);
+        let ops = match &self.instead {
+            Some((instead, _)) if *instead != index => return vec![None; blocks(ops)],
+            Some((_, ops)) => ops.as_slice(),
+            None => ops,
+        };
+        let heap = self.heap(len);
+        self.recorder.set_workload(&format!("{index} {}", workload::format(ops)));
+        let mut allocator = start(heap);
+        let mut referee = Referee::new(heap, &mut allocator, fit, &self.journal);
+        let mut payloads = vec![None; blocks(ops)];
+        for &op in ops {
+            self.recorder.keep_before(&heap);
+            if let Err(violation) = referee.play(op) {
+                self.fail(violation.into());
+            }
+            if let Op::Malloc { id, .. } = op {
+                payloads[id] = referee.payload(id).and_then(|p| usize::try_from(heap.offset_of(p.as_ptr())).ok());
+            }
+        }
+        if self.instead.is_some() {
+            // What the case asserts about its own workload says nothing about another one.
+            std::panic::resume_unwind(Box::new(crate::inside::Finished));
+        }
+        payloads
+    }
+
+    /// Compares the heap's picture, with the free list that starts at `head`, with the one kept under `name`.
+    pub fn snapshot(&self, name: &str, head: Option<usize>) {
+        let image = self.image(head);
+        let mut picture = heapkit::draw::heap(&image, &[]);
+        if let Some(list) = &image.list {
+            picture.push_str(&format!("list: {}\n", heapkit::draw::list(list)));
+        }
+        let mut settings = insta::Settings::clone_current();
+        settings.set_snapshot_path(&self.snapshots);
+        settings.set_prepend_module_to_snapshot(false);
+        settings.set_omit_expression(true);
+        let compared = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+            settings.bind(|| insta::assert_snapshot!(name, &picture));
+        }));
+        if compared.is_err() {
+            let kept = std::fs::read_to_string(self.snapshots.join(format!("{name}.snap"))).unwrap_or_default();
+            // A snapshot file is a head between two lines of dashes, then the text.
+            let expected = kept.splitn(3, "---\n").nth(2).unwrap_or("(no such snapshot)\n").trim_end().to_owned();
+            let seen = marked_where_different(&expected, &picture);
+            self.fail(Finding::new("The heap does not look as it should.").expected(expected, seen));
+        }
+    }
+}
+
+/// How many blocks the operations name.
+fn blocks(ops: &[Op]) -> usize {
+    ops.iter().map(|op| op.id() + 1).max().unwrap_or(0)
+}
+
+/// `seen`, with an arrow behind each line that isn't the same in `expected`.
+fn marked_where_different(expected: &str, seen: &str) -> String {
+    let mut expected = expected.lines();
+    let mark = |line: &str| match expected.next() {
+        Some(same) if same == line => line.to_owned(),
+        _ => format!("{line}   ◄ different"),
+    };
+    seen.trim_end().lines().map(mark).collect::<Vec<_>>().join("\n")
+}

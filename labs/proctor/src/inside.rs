@@ -1,0 +1,269 @@
+//! In the case's process: runs the body under limits, and writes down how it ended.
+
+use crate::desk::Desk;
+use crate::exam::Exam;
+use crate::finding::{Finding, Kind};
+use crate::recorder::{Recorder, Word, access};
+use heapkit::workload;
+use std::cell::Cell;
+use std::panic::{AssertUnwindSafe, PanicHookInfo, catch_unwind};
+use std::path::Path;
+use std::sync::OnceLock;
+
+/// What the watcher hands to the case's process: in one environment variable, read once and removed.
+pub const TICKET: &str = "PROCTOR_TICKET";
+
+/// The exit code of a case that wrote down why it failed. Nobody trusts it: the finding counts.
+const FAILED: i32 = 1;
+
+/// See [`TICKET`]: `fd token cpu-milliseconds [play op op …]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ticket {
+    /// The descriptor of the recorder.
+    pub fd: i32,
+    /// The word that proves that the body ran to its end.
+    pub token: u64,
+    /// How much processor time the body has.
+    pub cpu_ms: u64,
+    /// A workload to play instead of the case's own, and which of its plays to replace.
+    pub instead: Option<(usize, Vec<workload::Op>)>,
+}
+
+impl Ticket {
+    /// The ticket in one line.
+    pub fn write(&self) -> String {
+        let line = format!("{} {} {}", self.fd, self.token, self.cpu_ms);
+        match &self.instead {
+            Some((play, ops)) => format!("{line} {play} {}", workload::format(ops)),
+            None => line,
+        }
+    }
+
+    fn read(line: &str) -> Option<Self> {
+        let mut words = line.split(' ');
+        let (fd, token, cpu_ms) = (words.next()?, words.next()?, words.next()?);
+        let instead = match words.next() {
+            Some(play) => {
+                let ops: Vec<&str> = words.collect();
+                Some((play.parse().ok()?, workload::parse(&ops.join(" ")).ok()?))
+            }
+            None => None,
+        };
+        Some(Ticket { fd: fd.parse().ok()?, token: token.parse().ok()?, cpu_ms: cpu_ms.parse().ok()?, instead })
+    }
+}
+
+/// The payload of an unwinding that ends a case well.
+pub struct Finished;
+
+/// Whether this process was started to run one case.
+pub fn is_case() -> bool {
+    std::env::var_os(TICKET).is_some()
+}
+
+static RECORDER: OnceLock<&'static Recorder> = OnceLock::new();
+
+/// Runs the body of a case and ends the process.
+pub fn run<F: FnOnce(&Desk)>(exam: Exam, body: F) -> ! {
+    let line = std::env::var(TICKET).unwrap_or_default();
+    let ticket = Ticket::read(&line).unwrap_or_else(|| panic!("`{line}` is no ticket"));
+    // SAFETY: the one thread besides this one is the test runner's, and it waits for this test to end.
+    unsafe { std::env::remove_var(TICKET) };
+    // SAFETY: the watcher left its recorder open under this number, and the ticket has just been removed.
+    let recorder = unsafe { Recorder::inherit(ticket.fd) }.unwrap_or_else(|e| panic!("no recorder: {e}"));
+    let recorder: &'static Recorder = RECORDER.get_or_init(|| Box::leak(Box::new(recorder)));
+    let desk = Desk {
+        recorder,
+        journal: recorder.journal(),
+        heap: Cell::new(None),
+        snapshots: Path::new(exam.dir).join("tests/snapshots"),
+        instead: ticket.instead,
+        plays: Cell::new(0),
+    };
+    std::panic::set_hook(Box::new(note_panic));
+    catch_crashes();
+    limit_cpu_time(ticket.cpu_ms);
+    let ended = catch_unwind(AssertUnwindSafe(|| body(&desk)));
+    limit_cpu_time(0);
+    let finished = match ended {
+        Ok(()) => true,
+        Err(payload) => match payload.downcast::<Finding>() {
+            Ok(finding) => {
+                note(recorder, &finding);
+                false
+            }
+            // Any other panic went through the hook.
+            Err(other) => other.is::<Finished>(),
+        },
+    };
+    if finished {
+        recorder.set(Word::Finished, ticket.token);
+    }
+    // SAFETY: ends the process at once: neither the test runner nor anything registered at exit has a say.
+    unsafe { libc::_exit(if finished { 0 } else { FAILED }) }
+}
+
+fn note(recorder: &Recorder, finding: &Finding) {
+    if let Ok(json) = serde_json::to_string(finding) {
+        recorder.set_finding(&json);
+    }
+}
+
+/// The panic hook: a panic is a finding, also one that can't unwind.
+fn note_panic(info: &PanicHookInfo<'_>) {
+    let Some(recorder) = RECORDER.get() else { return };
+    let what = info.payload_as_str().unwrap_or("the code panicked").to_owned();
+    let thrown_at = info.location().map(|location| format!("{}:{}", location.file(), location.line()));
+    let place = thrown_at.filter(|place| learner_place(place).is_some()).or_else(find_place);
+    let kind = if what.starts_with("not yet implemented") { Kind::NotWritten } else { Kind::Panicked };
+    note(recorder, &Finding { kind, what, place, ..Finding::default() });
+}
+
+/// The innermost place in a lab's code on this thread's stack, as `file:line`.
+fn find_place() -> Option<String> {
+    let trace = std::backtrace::Backtrace::force_capture().to_string();
+    trace.lines().filter_map(|line| learner_place(line.trim().strip_prefix("at ")?)).next()
+}
+
+/// `…/labs/lab03/src/free_list.rs:57:9` → `labs/lab03/src/free_list.rs:57`; `None` for any other file.
+fn learner_place(path: &str) -> Option<String> {
+    let path = match path.strip_prefix("./") {
+        // The working folder of a test is its package's.
+        Some(inside) => format!("{}/{inside}", std::env::current_dir().ok()?.display()),
+        None => path.to_owned(),
+    };
+    let lab = &path[path.rfind("labs/lab")?..];
+    let mut parts = lab.splitn(3, ':');
+    let (file, line) = (parts.next()?, parts.next()?);
+    (file.contains("/src/") || file.contains("/solution/")).then(|| format!("{file}:{line}"))
+}
+
+/// After this much processor time of the calling thread, the case is over; 0 lifts the limit.
+fn limit_cpu_time(milliseconds: u64) {
+    // SAFETY: plain system calls on zeroed structures of the C library. The signal goes to the calling thread alone,
+    // which is the one that runs the body.
+    unsafe {
+        let mut event: libc::sigevent = std::mem::zeroed();
+        event.sigev_notify = libc::SIGEV_THREAD_ID;
+        event.sigev_signo = libc::SIGPROF;
+        event.sigev_notify_thread_id = libc::gettid();
+        static TIMER: OnceLock<usize> = OnceLock::new();
+        let timer = *TIMER.get_or_init(|| {
+            let mut timer: libc::timer_t = std::ptr::null_mut();
+            libc::timer_create(libc::CLOCK_THREAD_CPUTIME_ID, &raw mut event, &raw mut timer);
+            timer as usize
+        });
+        let mut when: libc::itimerspec = std::mem::zeroed();
+        when.it_value.tv_sec = (milliseconds / 1000) as libc::time_t;
+        when.it_value.tv_nsec = (milliseconds % 1000 * 1_000_000) as _;
+        libc::timer_settime(timer as libc::timer_t, 0, &raw const when, std::ptr::null_mut());
+    }
+}
+
+/// Handlers for the signals of a crash and of the time limit, on a stack of their own: the thread's may be full.
+fn catch_crashes() {
+    const STACK: usize = 1 << 20;
+    // SAFETY: the stack is leaked, so it outlives every handler; the handlers are `extern "C"` functions of the type
+    // that SA_SIGINFO asks for.
+    unsafe {
+        let stack = libc::stack_t {
+            ss_sp: Box::leak(vec![0u8; STACK].into_boxed_slice()).as_mut_ptr().cast(),
+            ss_flags: 0,
+            ss_size: STACK,
+        };
+        libc::sigaltstack(&raw const stack, std::ptr::null_mut());
+        for (signal, handler) in [
+            (libc::SIGSEGV, note_crash as *const () as usize),
+            (libc::SIGBUS, note_crash as *const () as usize),
+            (libc::SIGPROF, note_time_up as *const () as usize),
+        ] {
+            let mut action: libc::sigaction = std::mem::zeroed();
+            action.sa_sigaction = handler;
+            action.sa_flags = libc::SA_SIGINFO | libc::SA_ONSTACK;
+            libc::sigaction(signal, &raw const action, std::ptr::null_mut());
+        }
+    }
+}
+
+/// How long the search for the place of a crash may take, in seconds.
+///
+/// It allocates, which a signal handler must not do: if the crash was inside the C library's `malloc`, the search hangs,
+/// and this alarm ends it. All that matters was written down before.
+const PLACE_TIMEOUT: u32 = 1;
+
+extern "C" fn note_crash(signal: libc::c_int, info: *mut libc::siginfo_t, context: *mut libc::c_void) {
+    if let Some(recorder) = RECORDER.get() {
+        // SAFETY: the kernel hands a handler with SA_SIGINFO these two structures.
+        let (address, (access, stack)) =
+            unsafe { ((*info).si_addr().addr() as u64, at_the_crash(&*context.cast::<libc::ucontext_t>())) };
+        // SAFETY: as above.
+        let unknown = unsafe { (*info).si_code } == SI_KERNEL;
+        recorder.set(Word::FaultAddress, if unknown { u64::MAX } else { address });
+        recorder.set(Word::FaultAccess, access);
+        recorder.set(Word::StackPointer, stack);
+        // SAFETY: plain system calls.
+        unsafe { libc::alarm(PLACE_TIMEOUT) };
+        if let Some(place) = find_place() {
+            recorder.set_place(&place);
+        }
+    }
+    // Back to the instruction, which faults once more and ends the process as if nobody had watched.
+    // SAFETY: a plain system call.
+    unsafe { libc::signal(signal, libc::SIG_DFL) };
+}
+
+/// The kernel's own fault code: for an address that is no address, it doesn't say which.
+const SI_KERNEL: libc::c_int = 0x80;
+
+extern "C" fn note_time_up(_: libc::c_int, _: *mut libc::siginfo_t, _: *mut libc::c_void) {
+    if let Some(recorder) = RECORDER.get() {
+        recorder.set(Word::TimeUp, 1);
+        // SAFETY: a plain system call.
+        unsafe { libc::alarm(PLACE_TIMEOUT) };
+        if let Some(place) = find_place() {
+            recorder.set_place(&place);
+        }
+    }
+    // SAFETY: ends the process at once.
+    unsafe { libc::_exit(FAILED) }
+}
+
+/// What the faulting instruction did, and where the stack ended.
+#[cfg(target_arch = "x86_64")]
+fn at_the_crash(context: &libc::ucontext_t) -> (u64, u64) {
+    // Bit 1 of the page fault's error code: Intel SDM, volume 3, "Page-Fault Exception".
+    const WROTE: i64 = 0b10;
+    let registers = &context.uc_mcontext.gregs;
+    let wrote = registers[libc::REG_ERR as usize] & WROTE != 0;
+    let access = if wrote { access::WRITE } else { access::READ };
+    (access, registers[libc::REG_RSP as usize].cast_unsigned())
+}
+
+/// What the faulting instruction did, and where the stack ended.
+#[cfg(target_arch = "aarch64")]
+fn at_the_crash(context: &libc::ucontext_t) -> (u64, u64) {
+    // Linux has the syndrome register (bit 6: it wrote) in an extension record; the stack pointer is enough here.
+    (access::UNKNOWN, context.uc_mcontext.sp)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_ticket_survives_being_written_and_read() {
+        let instead = Some((2, workload::random(1, 5, 1..=9, 3)));
+        for instead in [None, instead] {
+            let ticket = Ticket { fd: 5, token: u64::MAX, cpu_ms: 1000, instead };
+            assert_eq!(Ticket::read(&ticket.write()), Some(ticket));
+        }
+    }
+
+    #[test]
+    fn only_the_labs_own_files_are_places() {
+        let place = learner_place("/somewhere/labs/lab03/src/free_list.rs:57:9");
+        assert_eq!(place.as_deref(), Some("labs/lab03/src/free_list.rs:57"));
+        assert_eq!(learner_place("/somewhere/labs/lab03/tests/exam.rs:5:1"), None);
+        assert_eq!(learner_place("/rustc/0123/library/core/src/ptr/mod.rs:1:1"), None);
+    }
+}

@@ -1,0 +1,170 @@
+//! Says how a case ended, from what is left of it.
+
+use crate::finding::{Finding, Kind};
+use crate::outside::{Remains, signal};
+use crate::recorder::{Recorder, Word, access};
+use crate::report::Verdict;
+use heapkit::image::{Image, Offset, Raw};
+use heapkit::journal::Step;
+use heapkit::workload::{self, Op};
+use std::time::Duration;
+
+/// How a case ended, with all that explains it.
+pub struct Outcome {
+    /// In a word.
+    pub verdict: Verdict,
+    /// In a sentence or more.
+    pub finding: Finding,
+    /// What had been done.
+    pub steps: Vec<Step>,
+    /// The heap: before the last step where that tells more, else as it was at the end.
+    pub heap: Option<Image>,
+    /// Whether the heap is the one before the last step.
+    pub heap_is_before: bool,
+    /// The workload that was being played, and the how-manieth of the case it was.
+    pub workload: Option<(usize, Vec<Op>)>,
+    /// Whether the workload is the shortest that could be found.
+    pub shrunk: bool,
+    /// How long the case took.
+    pub time: Duration,
+}
+
+/// Judges what is left of a case. Only a process that knew the token and wrote it down has passed.
+pub fn judge(recorder: &Recorder, remains: &Remains, token: u64) -> Outcome {
+    let finding = recorder.finding().and_then(|json| serde_json::from_str::<Finding>(&json).ok());
+    let (verdict, mut finding) = if recorder.get(Word::Finished) == token {
+        (Verdict::Passed, Finding::default())
+    } else if recorder.get(Word::TimeUp) == 1 || remains.status.is_none() || signal(remains) == Some(libc::SIGXCPU) {
+        (Verdict::Hung, hung())
+    } else if let Some(signal) = signal(remains) {
+        (Verdict::Crashed, crashed(recorder, signal, finding, &remains.output))
+    } else if let Some(finding) = finding {
+        match finding.kind {
+            Kind::Wrong => (Verdict::Wrong, finding),
+            Kind::Panicked => (Verdict::Wrong, panicked(finding)),
+            Kind::NotWritten => (Verdict::NotWritten, finding),
+            Kind::Skipped => (Verdict::Skipped, finding),
+        }
+    } else {
+        (Verdict::Exited, exited(remains))
+    };
+    if finding.place.is_none() && verdict != Verdict::Passed {
+        finding.place = recorder.place();
+    }
+    let story = recorder.story();
+    let before = recorder.before().filter(|_| finding.look_before);
+    let heap_is_before = before.is_some();
+    let heap = before.or_else(|| recorder.heap_bytes()).map(|bytes| {
+        let raw = Raw { base: recorder.get(Word::HeapBase) as usize, bytes: &bytes };
+        Image::decode(&raw, story.list_head)
+    });
+    let workload = recorder.workload().and_then(|line| {
+        let (play, ops) = line.split_once(' ')?;
+        Some((play.parse().ok()?, workload::parse(ops).ok()?))
+    });
+    Outcome { verdict, finding, steps: story.steps, heap, heap_is_before, workload, shrunk: false, time: remains.time }
+}
+
+fn hung() -> Finding {
+    Finding::new(
+        "Your code was still running when its time was up. Look for a loop that never ends: a list that leads \
+         back into itself, or a walk that steps by a size of 0.",
+    )
+}
+
+fn exited(remains: &Remains) -> Finding {
+    let code = remains.status.and_then(|status| status.code()).unwrap_or_default();
+    Finding::new(format!(
+        "The process ended with exit code {code} before the case was over. Nothing in a lab may end the process."
+    ))
+}
+
+fn panicked(finding: Finding) -> Finding {
+    let what = format!("Your code panicked: {}.", finding.what);
+    Finding { what, ..finding }
+}
+
+/// A crash, in words.
+fn crashed(recorder: &Recorder, signal: i32, finding: Option<Finding>, output: &str) -> Finding {
+    if let Some(finding) = finding.filter(|finding| finding.kind == Kind::Panicked) {
+        return refused_by_the_compilers_checks(finding);
+    }
+    if signal != libc::SIGSEGV && signal != libc::SIGBUS {
+        return Finding::new(match asked_for(output) {
+            Some(bytes) => format!("Your code asked the system for {bytes} bytes of memory. An allocator *is* the memory: a lab needs none but the heap it is given."),
+            None => "The process was ended from inside: something called abort.".to_owned(),
+        });
+    }
+    let address = recorder.get(Word::FaultAddress);
+    if address.abs_diff(recorder.get(Word::StackPointer)) < STACK_STEP {
+        return Finding::new("Your code calls itself without end: the stack is full.");
+    }
+    let did = match recorder.get(Word::FaultAccess) {
+        access::WRITE => "wrote to",
+        access::READ => "read from",
+        _ => "touched",
+    };
+    let (base, len) = (recorder.get(Word::HeapBase), recorder.get(Word::HeapLen));
+    let end = base + len;
+    let what = if address == u64::MAX {
+        format!(
+            "Your code {did} an address that can't exist. Fresh heap memory is full of 0xa5 bytes: was the pointer read \
+             from a word that nobody had written?"
+        )
+    } else if address < NULL_PAGE {
+        null_plus(did, address)
+    } else if len > 0 && (end..end + NEAR).contains(&address) {
+        format!(
+            "Your code {did} an address {} bytes past the end of the heap, which ends at {}.",
+            address - end,
+            Offset(len as usize)
+        )
+    } else if len > 0 && (base.saturating_sub(NEAR)..base).contains(&address) {
+        format!("Your code {did} an address {} bytes before the start of the heap.", base - address)
+    } else {
+        format!("Your code {did} address {address:#x}, where there is no memory at all: a wild pointer.")
+    };
+    Finding::new(what)
+}
+
+/// How far from the stack pointer a full stack faults.
+const STACK_STEP: u64 = 64 << 10;
+/// Addresses that come of a null pointer and an offset.
+const NULL_PAGE: u64 = 4096;
+/// What still counts as a miss of the heap, not as a wild pointer: the width of its guards.
+const NEAR: u64 = 1 << 20;
+
+fn null_plus(did: &str, address: u64) -> String {
+    let field = match address {
+        0 => "prev_size",
+        8 => "size_word",
+        16 => "fd",
+        24 => "bk",
+        _ => return format!("Your code {did} address {address:#x}: a null pointer plus {address}."),
+    };
+    format!(
+        "Your code {did} address {address:#x}, which is a null pointer plus {address}. In a chunk `{field}` stands at \
+         +{address}: this looks like `(*chunk).{field}` where `chunk` is null."
+    )
+}
+
+/// The compiler's own checks of a debug build end the process where a wrong `unsafe` would have gone on.
+fn refused_by_the_compilers_checks(finding: Finding) -> Finding {
+    let said = finding.what.lines().next().unwrap_or_default();
+    let what = if said.contains("null pointer dereference") {
+        "Your code follows a null pointer.".to_owned()
+    } else if said.contains("misaligned pointer dereference") {
+        format!("Your code follows a pointer that is not aligned: {said}. Chunks start at multiples of 16.")
+    } else if let Some(rule) = said.strip_prefix("unsafe precondition(s) violated: ") {
+        format!("Your code breaks the contract of an unsafe function: {rule}.")
+    } else {
+        format!("Your code panicked where it must not: {said}.")
+    };
+    Finding { what, ..finding }
+}
+
+/// `memory allocation of 68719476736 bytes failed` → the number.
+fn asked_for(output: &str) -> Option<&str> {
+    output.split_once("memory allocation of ")?.1.split_once(" bytes failed").map(|(bytes, _)| bytes)
+}
+

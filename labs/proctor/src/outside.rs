@@ -1,0 +1,180 @@
+//! In the test runner's process: starts a case's process, waits for it, and looks for the shortest workload that
+//! still fails.
+
+use crate::inside::{TICKET, Ticket};
+use crate::judge::{Outcome, judge};
+use crate::recorder::Recorder;
+use crate::report::Verdict;
+use heapkit::workload::{self, Op};
+use std::hash::{BuildHasher, RandomState};
+use std::io::{self, Read};
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::mpsc;
+use std::time::{Duration, Instant};
+
+/// Processor time for the body of a case. The slowest takes a twentieth of it.
+pub const CPU_MS: u64 = 1000;
+/// The same, while looking for a shorter workload: that one may hang many times.
+const SHRINK_CPU_MS: u64 = 40;
+/// How long, and how often, to look for a shorter workload.
+const SHRINK_TIME: Duration = Duration::from_millis(1200);
+const SHRINK_TRIES: usize = 400;
+/// A case that sleeps uses no processor time: the end of patience.
+const WALL: Duration = Duration::from_secs(20);
+/// Address space for a case's process: a 64 GiB request must fail, a debug build must run.
+const ADDRESS_SPACE: u64 = 4 << 30;
+/// The largest file it may write.
+const FILE_SIZE: u64 = 16 << 20;
+/// How much of its output is kept.
+const OUTPUT: usize = 64 << 10;
+
+/// What is left of a process.
+pub struct Remains {
+    /// How it ended; `None` if it had to be killed.
+    pub status: Option<ExitStatus>,
+    /// What it printed, up to a limit.
+    pub output: String,
+    /// How long it took.
+    pub time: Duration,
+}
+
+/// Runs the case `name` and judges it; a failing workload is made as short as it gets.
+pub fn examine(name: &str) -> Outcome {
+    let outcome = run(name, CPU_MS, None);
+    let shrinkable = matches!(outcome.verdict, Verdict::Wrong | Verdict::Crashed | Verdict::Hung);
+    match outcome.workload.clone().filter(|_| shrinkable) {
+        Some((play, ops)) => shrink(name, outcome, play, &ops),
+        None => outcome,
+    }
+}
+
+fn shrink(name: &str, outcome: Outcome, play: usize, ops: &[Op]) -> Outcome {
+    let started = Instant::now();
+    let same = |other: &Outcome| other.verdict == outcome.verdict && other.finding.what == outcome.finding.what;
+    let shortest = workload::shrink(ops, SHRINK_TRIES, |ops| {
+        started.elapsed() < SHRINK_TIME && same(&run(name, SHRINK_CPU_MS, Some((play, ops.to_vec()))))
+    });
+    let again = run(name, CPU_MS, Some((play, shortest)));
+    // Renaming the blocks changes the bytes they hold; if that hides the mistake, the long story has to do.
+    if same(&again) { Outcome { time: outcome.time, shrunk: true, ..again } } else { outcome }
+}
+
+fn run(name: &str, cpu_ms: u64, instead: Option<(usize, Vec<Op>)>) -> Outcome {
+    let start = || -> io::Result<Outcome> {
+        let recorder = Recorder::create()?;
+        // std seeds its hashers from the system's random numbers.
+        let token = RandomState::new().hash_one(name) | 1;
+        let ticket = Ticket { fd: recorder.fd(), token, cpu_ms, instead };
+        let mut command = this_test_again(name)?;
+        command.env(TICKET, ticket.write());
+        limited(&mut command);
+        let remains = wait(command, WALL)?;
+        Ok(judge(&recorder, &remains, token))
+    };
+    start().unwrap_or_else(|e| panic!("the case `{name}` could not be started: {e}"))
+}
+
+/// The command that runs the test `name` of this very program.
+pub fn this_test_again(name: &str) -> io::Result<Command> {
+    let mut command = Command::new(std::env::current_exe()?);
+    command.args([name, "--exact", "--nocapture", "--test-threads=1"]);
+    command.env("RUST_BACKTRACE", "0").env_remove("INSTA_FORCE_PASS");
+    if std::env::var_os("INSTA_UPDATE").is_none() {
+        // A learner's failing picture is shown, not left beside the snapshot.
+        command.env("INSTA_UPDATE", "no");
+    }
+    // Otherwise insta asks cargo, which takes longer than the case.
+    command.env("INSTA_WORKSPACE_ROOT", concat!(env!("CARGO_MANIFEST_DIR"), "/../.."));
+    Ok(command)
+}
+
+/// Limits what a learner's code can use up, and leaves no core file.
+fn limited(command: &mut Command) {
+    let limits = [
+        (libc::RLIMIT_AS, ADDRESS_SPACE),
+        (libc::RLIMIT_FSIZE, FILE_SIZE),
+        (libc::RLIMIT_CORE, 0),
+        // Behind the timer of the case itself, for code that gets rid of it.
+        (libc::RLIMIT_CPU, CPU_MS.div_ceil(1000) + 2),
+    ];
+    // SAFETY: between fork and exec only system calls that may be made there.
+    unsafe {
+        command.pre_exec(move || {
+            for (resource, limit) in limits {
+                let limit = libc::rlimit { rlim_cur: limit, rlim_max: limit };
+                if libc::setrlimit(resource, &raw const limit) != 0 {
+                    return Err(io::Error::last_os_error());
+                }
+            }
+            Ok(())
+        });
+    }
+}
+
+/// Starts a command in a process group of its own and waits for it, `patience` at most. Whatever of the group is then
+/// left, is killed.
+pub fn wait(mut command: Command, patience: Duration) -> io::Result<Remains> {
+    let started = Instant::now();
+    let (reader, writer) = io::pipe()?;
+    command.stdin(Stdio::null()).stdout(writer.try_clone()?).stderr(writer).process_group(0);
+    let mut child = command.spawn()?;
+    // The command holds the pipe's writing end open.
+    drop(command);
+    let output = collect(reader);
+    let ended = ends_within(&child, patience)?;
+    // SAFETY: a plain system call; the group is the child's own.
+    unsafe { libc::kill(-(child.id() as i32), libc::SIGKILL) };
+    let status = child.wait()?;
+    // A grandchild that left the group could keep the pipe open for ever.
+    let output = output.recv_timeout(Duration::from_secs(1)).unwrap_or_default();
+    Ok(Remains {
+        status: ended.then_some(status),
+        output: String::from_utf8_lossy(&output).into_owned(),
+        time: started.elapsed(),
+    })
+}
+
+/// Reads all there is, keeps the first [`OUTPUT`] bytes.
+fn collect(mut reader: io::PipeReader) -> mpsc::Receiver<Vec<u8>> {
+    let (send, receive) = mpsc::channel();
+    std::thread::spawn(move || {
+        let mut kept = Vec::new();
+        let _ = reader.by_ref().take(OUTPUT as u64).read_to_end(&mut kept);
+        let _ = io::copy(&mut reader, &mut io::sink());
+        let _ = send.send(kept);
+    });
+    receive
+}
+
+fn ends_within(child: &Child, patience: Duration) -> io::Result<bool> {
+    // SAFETY: a plain system call. The child has not been waited for, so its number is still its own.
+    let fd = unsafe { libc::syscall(libc::SYS_pidfd_open, child.id(), 0) };
+    if fd < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: a descriptor just made, and nobody else's.
+    let pidfd = unsafe { OwnedFd::from_raw_fd(fd as i32) };
+    let mut poll = libc::pollfd { fd: pidfd.as_raw_fd(), events: libc::POLLIN, revents: 0 };
+    let deadline = Instant::now() + patience;
+    loop {
+        let left = deadline.saturating_duration_since(Instant::now()).as_millis();
+        // SAFETY: one descriptor in an array of one.
+        match unsafe { libc::poll(&raw mut poll, 1, left as i32) } {
+            0 => return Ok(false),
+            1.. => return Ok(true),
+            _ => {
+                let error = io::Error::last_os_error();
+                if error.kind() != io::ErrorKind::Interrupted {
+                    return Err(error);
+                }
+            }
+        }
+    }
+}
+
+/// The signal that ended a process, if one did.
+pub fn signal(remains: &Remains) -> Option<i32> {
+    remains.status.and_then(|status| status.signal())
+}

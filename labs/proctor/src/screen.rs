@@ -1,0 +1,237 @@
+//! What a learner reads when a case fails: one screen of at most 100 columns.
+
+use crate::judge::Outcome;
+use crate::lab::{Lab, Rule};
+use crate::report::{Report, Verdict};
+use heapkit::draw;
+use std::fmt::Write;
+use std::path::Path;
+
+/// No line of prose is longer.
+const WIDTH: usize = 100;
+/// As many steps of a story as are shown; earlier ones are counted.
+const STEPS: usize = 14;
+
+/// Explains how a case failed.
+pub fn failure(lab: &Lab, rule: &Rule, name: &str, outcome: &Outcome) -> String {
+    if outcome.verdict == Verdict::NotWritten {
+        return not_written(lab, rule, outcome);
+    }
+    let mut screen = format!("{} · {} · {} points · {name}\n", lab.name, rule.id, rule.points);
+    paragraph(&mut screen, "", &rule.en);
+    screen.push('\n');
+    what(&mut screen, lab, outcome);
+    story(&mut screen, outcome);
+    heap(&mut screen, outcome);
+    screen.push('\n');
+    help(&mut screen, lab, rule);
+    screen
+}
+
+/// One line for the test runner's own list of failures.
+pub fn in_one_line(lab: &Lab, rule: &Rule, outcome: &Outcome) -> String {
+    match outcome.verdict {
+        Verdict::NotWritten => not_written_line(lab, outcome),
+        _ => {
+            let first = outcome.finding.what.lines().next().unwrap_or_default();
+            format!("{} · {}: {first}", lab.name, rule.id)
+        }
+    }
+}
+
+/// The lab's table of rules with points: what stands after the test runner's last line.
+pub fn table(lab: &Lab, report: &Report, reference: bool) -> String {
+    let whose = if reference { ", the reference" } else { "" };
+    let title = format!("{} {}{whose}", lab.name, lab.title);
+    let score = format!("{} of {} points", report.score, report.max_score);
+    let mut table = format!("\n{title}{score:>0$}\n", (WIDTH - 2).saturating_sub(title.chars().count()));
+    let widest = lab.rules.iter().map(|rule| rule.id.len()).max().unwrap_or(0);
+    for rule in &report.rules {
+        let run = rule.cases.iter().filter(|case| case.verdict != Verdict::NotRun);
+        if run.clone().count() == 0 {
+            continue;
+        }
+        let (sign, points) = if rule.earned > 0 {
+            ("✓", format!("{:>3}    ", rule.earned))
+        } else {
+            ("✗", format!("{:>3} /{:>2}", 0, rule.points))
+        };
+        let mut line = format!("  {sign} {points}  {:<widest$}  {}", rule.id, rule.text);
+        if line.chars().count() > WIDTH {
+            line = line.chars().take(WIDTH - 1).collect::<String>().trim_end().to_owned() + "…";
+        }
+        let _ = writeln!(table, "{line}");
+    }
+    for case in report.cases().filter(|case| case.verdict == Verdict::Skipped) {
+        let _ = writeln!(table, "  {} was skipped: {}", case.name, case.screen);
+    }
+    let (run, all) = (report.cases().filter(|case| case.verdict != Verdict::NotRun).count(), report.cases().count());
+    if run < all {
+        let _ = writeln!(table, "  {run} of {all} cases were run; a rule earns its points when all of its cases pass.");
+    }
+    if let Some(void) = &report.void {
+        let _ = writeln!(table, "  Nothing counts: {void}");
+    }
+    table
+}
+
+/// Colours a screen or a table for a terminal.
+pub fn coloured(screen: &str) -> String {
+    let mut out = String::new();
+    for (i, line) in screen.lines().enumerate() {
+        let trimmed = line.trim_start();
+        let (before, mark) = line.split_once('◄').map_or((line, None), |(before, mark)| (before, Some(mark)));
+        let code = match trimmed {
+            _ if i == 0 && line.contains(" · ") => "1",
+            t if t.starts_with('✓') => "32",
+            t if t.starts_with('✗') => "31",
+            t if t.starts_with("expected  ") => "32",
+            t if t.starts_with("seen  ") => "31",
+            t if t.starts_with("hint ") || t.starts_with("read ") => "36",
+            _ => "",
+        };
+        let _ = match (code, mark) {
+            ("", None) => writeln!(out, "{line}"),
+            (_, Some(mark)) => writeln!(out, "{before}\x1b[31m◄{mark}\x1b[0m"),
+            (code, None) => writeln!(out, "\x1b[{code}m{line}\x1b[0m"),
+        };
+    }
+    out
+}
+
+fn not_written_line(lab: &Lab, outcome: &Outcome) -> String {
+    let function = outcome.finding.what.strip_prefix("not yet implemented: ").unwrap_or("a function");
+    let place = outcome.finding.place.clone().unwrap_or_else(|| format!("labs/{}/{}", lab.name, lab.file.display()));
+    format!("not written yet: {function}, {place}")
+}
+
+fn not_written(lab: &Lab, rule: &Rule, outcome: &Outcome) -> String {
+    let mut screen = format!("{} · {} · {} points\n", lab.name, rule.id, rule.points);
+    paragraph(&mut screen, "", &rule.en);
+    let _ = writeln!(screen, "\n  {}", not_written_line(lab, outcome));
+    if let Some(other) = other_lab(lab, outcome) {
+        paragraph(
+            &mut screen,
+            "  ",
+            &format!("This lab builds on {other}. Write that one first, or use its reference: cargo test -p {} --features given", lab.name),
+        );
+    }
+    screen.push('\n');
+    help(&mut screen, lab, rule);
+    screen
+}
+
+/// The lab in whose file it happened, if that is an earlier one.
+fn other_lab(lab: &Lab, outcome: &Outcome) -> Option<String> {
+    let place = outcome.finding.place.as_deref()?;
+    let other = place.strip_prefix("labs/")?.split('/').next()?;
+    (other != lab.name).then(|| other.to_owned())
+}
+
+fn what(screen: &mut String, lab: &Lab, outcome: &Outcome) {
+    let finding = &outcome.finding;
+    paragraph(screen, "  ", &finding.what);
+    for (label, text) in [("expected", &finding.expected), ("seen", &finding.seen)] {
+        let Some(text) = text else { continue };
+        if text.contains('\n') {
+            let _ = writeln!(screen, "\n  {label}");
+            for line in text.lines() {
+                let _ = writeln!(screen, "    {line}");
+            }
+        } else {
+            paragraph_with_label(screen, &format!("  {label:<8}  "), text);
+        }
+    }
+    if let Some(place) = &finding.place {
+        let _ = writeln!(screen, "  at        {place}");
+        if let Some(line) = source_line(lab, place) {
+            let _ = writeln!(screen, "            {line}");
+        }
+    }
+}
+
+/// The line of source that a place names.
+fn source_line(lab: &Lab, place: &str) -> Option<String> {
+    let (file, line) = place.split_once(':')?;
+    let course = lab.dir.parent().and_then(Path::parent)?;
+    let text = std::fs::read_to_string(course.join(file)).ok()?;
+    let line = text.lines().nth(line.parse::<usize>().ok()?.checked_sub(1)?)?;
+    Some(line.trim().chars().take(WIDTH - 12).collect())
+}
+
+fn story(screen: &mut String, outcome: &Outcome) {
+    let Some(last) = outcome.steps.len().checked_sub(1) else { return };
+    let title = if outcome.shrunk { "the shortest story that breaks it" } else { "the story" };
+    let _ = writeln!(screen, "\n  {title}");
+    let hidden = outcome.steps.len().saturating_sub(STEPS);
+    if hidden > 0 {
+        let _ = writeln!(screen, "         {hidden} earlier steps");
+    }
+    for (i, step) in outcome.steps.iter().enumerate().skip(hidden) {
+        let result = match &step.result {
+            Some(result) if result.is_empty() => String::new(),
+            Some(result) => format!("→ {result}"),
+            None if outcome.verdict == Verdict::Hung => "◄ never came back from here".to_owned(),
+            None => "◄ it happened here".to_owned(),
+        };
+        let here = if i == last && step.result.is_some() { "   ◄ here" } else { "" };
+        let line = format!("  {:>4}  {:<22} {result}{here}", i + 1, step.action);
+        let _ = writeln!(screen, "{}", line.trim_end());
+    }
+}
+
+fn heap(screen: &mut String, outcome: &Outcome) {
+    let Some(image) = &outcome.heap else { return };
+    let title = match (outcome.heap_is_before, outcome.verdict) {
+        (true, _) => format!("the heap before step {}", outcome.steps.len()),
+        (false, Verdict::Crashed | Verdict::Hung | Verdict::Exited) => "the heap at that moment".to_owned(),
+        (false, _) if outcome.steps.is_empty() => "the heap".to_owned(),
+        (false, _) => format!("the heap after step {}", outcome.steps.len()),
+    };
+    let _ = writeln!(screen, "\n  {title}");
+    let mut marks = outcome.finding.marks();
+    if let Some(defect) = image.list.as_ref().and_then(heapkit::image::List::broken_end) {
+        marks.push(draw::Mark { at: defect.at, note: defect.what });
+    }
+    for line in draw::heap(image, &marks).lines() {
+        let _ = writeln!(screen, "    {line}");
+    }
+    if let Some(list) = &image.list {
+        paragraph_with_label(screen, "    list: ", &draw::list(list));
+    }
+}
+
+fn help(screen: &mut String, lab: &Lab, rule: &Rule) {
+    let hint = rule.hints.en.first().map_or("", String::as_str);
+    let of = rule.hints.en.len();
+    paragraph_with_label(screen, &format!("  hint 1 of {of}  "), hint);
+    let _ = writeln!(screen, "  more hints   cargo lab hint {} {}", lab.name, rule.id);
+    let (page, anchor) = rule.page.split_once('#').unwrap_or((&rule.page, ""));
+    let section = if anchor.is_empty() { String::new() } else { format!(" › {}", anchor.replace('-', " ")) };
+    let _ = writeln!(screen, "  read         {}{section}   (cargo book, then {page}#{anchor})", lab.title);
+}
+
+/// Adds `text`, wrapped, with `indent` before each line.
+fn paragraph(screen: &mut String, indent: &str, text: &str) {
+    paragraph_with_label(screen, indent, text);
+}
+
+/// Adds `text`, wrapped, behind a label; the following lines are indented as far.
+fn paragraph_with_label(screen: &mut String, label: &str, text: &str) {
+    let indent = label.chars().count();
+    screen.push_str(label);
+    let mut column = indent;
+    for (i, word) in text.split_whitespace().enumerate() {
+        let width = word.chars().count();
+        if i > 0 && column + 1 + width > WIDTH {
+            let _ = write!(screen, "\n{:indent$}", "");
+            column = indent;
+        } else if i > 0 {
+            screen.push(' ');
+            column += 1;
+        }
+        screen.push_str(word);
+        column += width;
+    }
+    screen.push('\n');
+}

@@ -1,0 +1,122 @@
+//! One run of a lab's test program: keeps the results of its cases, and speaks when the test runner is done.
+
+use crate::exam::Exam;
+use crate::judge::Outcome;
+use crate::lab::Lab;
+use crate::report::{self, CaseResult, Report, Verdict};
+use crate::screen;
+use std::collections::BTreeMap;
+use std::io::{IsTerminal, Write};
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+
+/// The results so far.
+pub struct Session {
+    exam: Exam,
+    lab: Lab,
+    results: Mutex<BTreeMap<String, CaseResult>>,
+}
+
+static SESSION: OnceLock<Result<Session, String>> = OnceLock::new();
+
+impl Session {
+    /// The session of this process.
+    pub fn get(exam: Exam) -> &'static Session {
+        let session = SESSION.get_or_init(|| {
+            let lab = Lab::load(Path::new(exam.dir))?;
+            // SAFETY: the function is `extern "C"` and takes nothing.
+            unsafe { libc::atexit(at_exit) };
+            Ok(Session { exam, lab, results: Mutex::new(BTreeMap::new()) })
+        });
+        session.as_ref().unwrap_or_else(|e| panic!("{e}"))
+    }
+
+    /// Has a case examined, keeps the result, and fails the test if it did not pass.
+    pub fn settle(&self, rule_id: &str, name: &'static str, examine: impl FnOnce(&str) -> Outcome) {
+        let rule = self.lab.rule_of_case(name).filter(|rule| rule.id == rule_id);
+        let Some(rule) = rule else { panic!("lab.toml lists no case `{name}` under a rule `{rule_id}`") };
+        let outcome = examine(name);
+        let passed = outcome.verdict.is_pass();
+        let screen = match outcome.verdict {
+            Verdict::Passed => String::new(),
+            Verdict::Skipped => outcome.finding.what.clone(),
+            _ => screen::failure(&self.lab, rule, name, &outcome),
+        };
+        if !passed {
+            println!("{}", screen::in_one_line(&self.lab, rule, &outcome));
+        }
+        let result =
+            CaseResult { name: name.to_owned(), verdict: outcome.verdict, seconds: outcome.time.as_secs_f64(), screen };
+        self.keep(result);
+        if !passed {
+            // Fails the test without the message of a panic: what there is to say has been said.
+            std::panic::resume_unwind(Box::new(()));
+        }
+    }
+
+    fn keep(&self, result: CaseResult) {
+        let mut results = self.results();
+        results.insert(result.name.clone(), result);
+        if let Some(path) = std::env::var_os(report::REPORT_FILE)
+            && let Err(e) = self.report(&results).save(Path::new(&path))
+        {
+            panic!("{e}");
+        }
+    }
+
+    fn results(&self) -> MutexGuard<'_, BTreeMap<String, CaseResult>> {
+        self.results.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn report(&self, results: &BTreeMap<String, CaseResult>) -> Report {
+        Report::new(&self.lab, results, force_pass())
+    }
+
+    /// Prints the table, and the screen of the first rule that a case of this run broke.
+    fn close(&self) {
+        let report = self.report(&self.results());
+        let asked_for = std::env::var_os(report::REPORT_FILE).is_some();
+        let latest: Option<PathBuf> = report::latest(&self.lab.name);
+        if let (Some(path), false, false, true) = (latest, asked_for, self.exam.reference, report.is_complete()) {
+            // For `cargo lab` alone: without it, the run is none the worse.
+            let _ = report.save(&path);
+        }
+        let mut text = screen::table(&self.lab, &report, self.exam.reference);
+        let failed = report.cases().filter(|case| !case.verdict.is_pass() && case.verdict != Verdict::NotRun);
+        let first = failed.clone().next();
+        if report.is_complete() && report.cases().all(|case| case.verdict == Verdict::NotWritten) {
+            text.push_str("\nRed at the start is normal: nothing is written yet. This is the first thing to do:\n");
+        }
+        let coloured = std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+        let paint = |text: &str| if coloured { screen::coloured(text) } else { text.to_owned() };
+        let mut text = paint(&text);
+        if let Some(case) = first {
+            text.push('\n');
+            text.push_str(&paint(&case.screen));
+            let more = failed.count() - 1;
+            if more > 0 {
+                text.push_str(&format!(
+                    "\n{more} more to go. To see another one: cargo test -p {} NAME\n",
+                    self.lab.name
+                ));
+            }
+        }
+        let _ = std::io::stdout().write_all(text.as_bytes());
+        let _ = std::io::stdout().flush();
+    }
+}
+
+extern "C" fn at_exit() {
+    if let Some(Ok(session)) = SESSION.get() {
+        session.close();
+    }
+}
+
+/// A variable that makes failing comparisons pass, if one is set: then nothing counts.
+fn force_pass() -> Option<String> {
+    let set = |name: &str, values: &[&str]| {
+        let value = std::env::var(name).ok()?;
+        values.contains(&value.as_str()).then(|| format!("{name}={value} makes a failing comparison pass."))
+    };
+    set("INSTA_UPDATE", &["always", "force", "unseen", "1"]).or_else(|| set("TRYBUILD", &["overwrite"]))
+}
