@@ -1,1 +1,122 @@
-fn main(){}
+//! `cargo lab`, the learner's companion: where you stand, what comes next, a hint, a watchful eye.
+
+mod hint;
+mod list;
+mod standing;
+mod text;
+mod watch;
+
+use lexopt::{Arg, Parser, ValueExt};
+use proctor::lab::{self, Lab};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+const USAGE: &str = "\
+    cargo lab                     the labs, your points so far, and the next thing to do
+    cargo lab hint LAB [RULE]     the next hint; without RULE, on the first rule not earned yet
+    cargo lab watch LAB           grades at each save of your file
+";
+
+fn main() -> ExitCode {
+    let done = command().and_then(run);
+    match done {
+        Ok(text) => {
+            // Nobody reads on (`cargo lab | head`): that's no failure.
+            let _ = std::io::stdout().write_all(text.as_bytes());
+            ExitCode::SUCCESS
+        }
+        Err(Failure::Usage(line)) => fail(&line, 2),
+        Err(Failure::Other(line)) => fail(&line, 1),
+    }
+}
+
+fn fail(line: &str, code: u8) -> ExitCode {
+    eprintln!("cargo lab: {line}");
+    ExitCode::from(code)
+}
+
+enum Failure {
+    /// What was asked for makes no sense.
+    Usage(String),
+    /// It does, but it can't be done.
+    Other(String),
+}
+
+impl From<lexopt::Error> for Failure {
+    fn from(error: lexopt::Error) -> Self {
+        Failure::Usage(format!("{error} (cargo lab --help tells more)"))
+    }
+}
+
+enum Command {
+    Help,
+    List,
+    Hint { lab: String, rule: Option<String> },
+    Watch { lab: String },
+}
+
+fn command() -> Result<Command, Failure> {
+    let mut words = Vec::new();
+    let mut parser = Parser::from_env();
+    while let Some(arg) = parser.next()? {
+        match arg {
+            Arg::Long("help") | Arg::Short('h') => return Ok(Command::Help),
+            Arg::Value(word) => words.push(word.string()?),
+            other => return Err(other.unexpected().into()),
+        }
+    }
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    match words[..] {
+        [] => Ok(Command::List),
+        ["hint", lab] => Ok(Command::Hint { lab: lab.to_owned(), rule: None }),
+        ["hint", lab, rule] => Ok(Command::Hint { lab: lab.to_owned(), rule: Some(rule.to_owned()) }),
+        ["watch", lab] => Ok(Command::Watch { lab: lab.to_owned() }),
+        ["hint" | "watch"] => Err(Failure::Usage(format!("which lab? cargo lab {} LAB", words[0]))),
+        _ => Err(Failure::Usage(format!("can't do `{}` (cargo lab --help tells what it can)", words.join(" ")))),
+    }
+}
+
+/// What there is to print.
+fn run(command: Command) -> Result<String, Failure> {
+    if let Command::Help = command {
+        return Ok(USAGE.to_owned());
+    }
+    let root = course_root().map_err(Failure::Other)?;
+    let labs = Lab::load_all(&root.join("labs")).map_err(Failure::Other)?;
+    match command {
+        Command::Help | Command::List => list::overview(&labs).map_err(Failure::Other),
+        Command::Hint { lab, rule } => {
+            let lab = find(&labs, &lab)?;
+            let rule = match rule {
+                Some(id) => Some(lab.rule(&id).ok_or_else(|| unknown_rule(lab, &id))?),
+                None => None,
+            };
+            hint::next(lab, rule).map_err(Failure::Other)
+        }
+        Command::Watch { lab } => {
+            watch::watch(&root, find(&labs, &lab)?).map(|()| String::new()).map_err(Failure::Other)
+        }
+    }
+}
+
+/// The course of the current folder, else the one this program was built from.
+fn course_root() -> Result<PathBuf, String> {
+    let here = std::env::current_dir().map_err(|e| format!("the current folder: {e}"))?;
+    lab::course_root(&here)
+        .or_else(|| lab::course_root(Path::new(env!("CARGO_MANIFEST_DIR"))))
+        .map(Path::to_path_buf)
+        .ok_or_else(|| "there is no course here: start it from your copy of the course".to_owned())
+}
+
+fn find<'a>(labs: &'a [Lab], name: &str) -> Result<&'a Lab, Failure> {
+    labs.iter().find(|lab| lab.name == name).ok_or_else(|| {
+        let known: Vec<&str> = labs.iter().map(|lab| lab.name.as_str()).collect();
+        Failure::Usage(format!("there is no lab `{name}` (there are: {})", known.join(", ")))
+    })
+}
+
+fn unknown_rule(lab: &Lab, id: &str) -> Failure {
+    let known: Vec<&str> = lab.rules.iter().map(|rule| rule.id.as_str()).collect();
+    Failure::Usage(format!("{} has no rule `{id}` (it has: {})", lab.name, known.join(", ")))
+}

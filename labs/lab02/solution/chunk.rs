@@ -31,12 +31,9 @@ pub struct Header {
 /// The size of the chunk that serves a request: room for the payload and the chunk's cost, rounded up to
 /// [`ALIGNMENT`], and at least [`MIN_CHUNK_SIZE`]. `None` if that size is more than `isize::MAX`, the most that one
 /// block of memory can have.
-pub const fn request_to_chunk_size(request: usize) -> Option<usize> {
-    if request > isize::MAX as usize - CHUNK_COST - ALIGNMENT {
-        return None;
-    }
-    let size = (request + CHUNK_COST).next_multiple_of(ALIGNMENT);
-    Some(if size < MIN_CHUNK_SIZE { MIN_CHUNK_SIZE } else { size })
+pub fn request_to_chunk_size(request: usize) -> Option<usize> {
+    let size = request.checked_add(CHUNK_COST)?.checked_next_multiple_of(ALIGNMENT)?;
+    (size <= isize::MAX as usize).then_some(size.max(MIN_CHUNK_SIZE))
 }
 
 /// The second word of a chunk: its size, and three flags in the bits that a size never uses.
@@ -58,28 +55,28 @@ impl SizeWord {
     const FLAGS: usize = Self::PREV_INUSE | Self::IS_MMAPPED | Self::NON_MAIN_ARENA;
 
     /// A word with this size and these flags. `size` is a multiple of [`ALIGNMENT`].
-    pub const fn new(size: usize, flags: usize) -> Self {
+    pub fn new(size: usize, flags: usize) -> Self {
         debug_assert!(size.is_multiple_of(ALIGNMENT) && flags & !Self::FLAGS == 0);
         Self(size | flags)
     }
 
     /// Bytes from this header to the next one.
-    pub const fn size(self) -> usize {
+    pub fn size(self) -> usize {
         self.0 & !Self::FLAGS
     }
 
     /// Whether all of `flags` are set.
-    pub const fn has(self, flags: usize) -> bool {
+    pub fn has(self, flags: usize) -> bool {
         self.0 & flags == flags
     }
 
     /// The same flags over another size.
-    pub const fn with_size(self, size: usize) -> Self {
+    pub fn with_size(self, size: usize) -> Self {
         Self::new(size, self.0 & Self::FLAGS)
     }
 
     /// The same size and flags, but with [`SizeWord::PREV_INUSE`] set or clear.
-    pub const fn with_prev_in_use(self, in_use: bool) -> Self {
+    pub fn with_prev_in_use(self, in_use: bool) -> Self {
         Self(if in_use { self.0 | Self::PREV_INUSE } else { self.0 & !Self::PREV_INUSE })
     }
 }

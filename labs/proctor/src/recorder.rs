@@ -52,7 +52,8 @@ pub enum Word {
 
 /// What the faulting instruction was doing.
 pub mod access {
-    /// The processor didn't say.
+    /// The processor doesn't say.
+    #[cfg_attr(target_arch = "x86_64", expect(dead_code))]
     pub const UNKNOWN: u64 = 0;
     /// It read.
     pub const READ: u64 = 1;

@@ -2,7 +2,7 @@
 
 use crate::judge::Outcome;
 use crate::lab::{Lab, Rule};
-use crate::report::{Report, Verdict};
+use crate::report::{CaseResult, Report, Verdict};
 use heapkit::draw;
 use std::fmt::Write;
 use std::path::Path;
@@ -47,20 +47,23 @@ pub fn table(lab: &Lab, report: &Report, reference: bool) -> String {
     let mut table = format!("\n{title}{score:>0$}\n", (WIDTH - 2).saturating_sub(title.chars().count()));
     let widest = lab.rules.iter().map(|rule| rule.id.len()).max().unwrap_or(0);
     for rule in &report.rules {
-        let run = rule.cases.iter().filter(|case| case.verdict != Verdict::NotRun);
-        if run.clone().count() == 0 {
+        if rule.cases.iter().all(|case| case.verdict == Verdict::NotRun) {
             continue;
         }
+        let failed: Vec<&CaseResult> = rule.cases.iter().filter(|case| !case.verdict.is_pass()).collect();
         let (sign, points) = if rule.earned > 0 {
             ("✓", format!("{:>3}    ", rule.earned))
         } else {
             ("✗", format!("{:>3} /{:>2}", 0, rule.points))
         };
-        let mut line = format!("  {sign} {points}  {:<widest$}  {}", rule.id, rule.text);
-        if line.chars().count() > WIDTH {
-            line = line.chars().take(WIDTH - 1).collect::<String>().trim_end().to_owned() + "…";
+        let mut line = format!("  {sign} {points}  {:<widest$}", rule.id);
+        if let Some(case) = failed.first() {
+            let _ = write!(line, "  {}: {}", in_a_word(case.verdict), case.name);
+            if failed.len() > 1 {
+                let _ = write!(line, " and {} more", failed.len() - 1);
+            }
         }
-        let _ = writeln!(table, "{line}");
+        let _ = writeln!(table, "{}", line.trim_end());
     }
     for case in report.cases().filter(|case| case.verdict == Verdict::Skipped) {
         let _ = writeln!(table, "  {} was skipped: {}", case.name, case.screen);
@@ -73,6 +76,19 @@ pub fn table(lab: &Lab, report: &Report, reference: bool) -> String {
         let _ = writeln!(table, "  Nothing counts: {void}");
     }
     table
+}
+
+fn in_a_word(verdict: Verdict) -> &'static str {
+    match verdict {
+        Verdict::Passed => "passed",
+        Verdict::Skipped => "skipped",
+        Verdict::NotWritten => "not written yet",
+        Verdict::Wrong => "wrong",
+        Verdict::Crashed => "crashed",
+        Verdict::Hung => "never ended",
+        Verdict::Exited => "left early",
+        Verdict::NotRun => "not run",
+    }
 }
 
 /// Colours a screen or a table for a terminal.

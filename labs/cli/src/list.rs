@@ -1,0 +1,81 @@
+//! `cargo lab`: the labs, the points so far, and the next thing to do.
+
+use crate::standing::Standing;
+use crate::text::{self, Style, paint, wrap};
+use proctor::lab::{FULL_MARKS, Lab};
+
+/// Cells of a full bar.
+const BAR: u32 = 20;
+
+/// The labs with their points, and the next thing to do.
+pub fn overview(labs: &[Lab]) -> Result<String, String> {
+    let standings = labs.iter().map(Standing::read).collect::<Result<Vec<_>, _>>()?;
+    let width = labs.iter().map(|lab| lab.title.chars().count()).max().unwrap_or(0);
+    let mut text = String::from("\n");
+    for standing in &standings {
+        text.push_str(&row(standing, width));
+    }
+    text.push('\n');
+    text.push_str(&match standings.iter().find(|standing| !standing.is_complete()) {
+        Some(standing) => next(standing),
+        None => format!("All {} labs are complete. Well done.\n", labs.len()),
+    });
+    Ok(text)
+}
+
+fn row(standing: &Standing, width: usize) -> String {
+    let lab = standing.lab;
+    let score = standing.report.as_ref().map_or(0, |report| report.score);
+    let filled = score.min(FULL_MARKS) * BAR / FULL_MARKS;
+    let bar = format!(
+        "{}{}",
+        paint(Style::Green, &"█".repeat(filled as usize)),
+        paint(Style::Dim, &"░".repeat((BAR - filled) as usize))
+    );
+    let told = match &standing.report {
+        None => "  –   not tried yet".to_owned(),
+        Some(_) => {
+            let edited = if standing.is_old { "   (edited since)" } else { "" };
+            format!("{score:>3}   {} of {} rules{edited}", standing.rules_earned(), lab.rules.len())
+        }
+    };
+    format!("  {}  {:width$}  {bar}  {told}\n", paint(Style::Bold, &lab.name), lab.title)
+}
+
+/// The first rule of the lab that isn't earned, and all it takes to begin with it.
+fn next(standing: &Standing) -> String {
+    let (lab, Some(rule)) = (standing.lab, standing.first_rule_to_earn()) else {
+        return String::new();
+    };
+    let mut text = paint(Style::Bold, &format!("Next · {} · {} · {} points", lab.name, rule.id, rule.points));
+    text.push('\n');
+    text.push_str(&wrap("  ", &rule.en));
+    text.push('\n');
+    if let Some(remark) = remark(standing) {
+        text.push_str(&wrap("  ", &remark));
+        text.push('\n');
+    }
+    for (label, what) in [
+        ("edit", format!("labs/{}/{}", lab.name, lab.file.display())),
+        ("read", text::page(lab, rule)),
+        ("run", format!("cargo test -p {}", lab.name)),
+        ("stuck?", format!("cargo lab hint {}", lab.name)),
+    ] {
+        text.push_str(&wrap(&format!("  {label:6}  "), &what));
+    }
+    text
+}
+
+/// What to know before the points are believed.
+fn remark(standing: &Standing) -> Option<String> {
+    match &standing.report {
+        None => Some(
+            "Not tried yet. Red at the start is normal: nothing is written, and each red case says what to write first."
+                .to_owned(),
+        ),
+        Some(report) => match &report.void {
+            Some(void) => Some(format!("Nothing counted in the latest run: {void}")),
+            None => standing.is_old.then(|| "The points are from before your last edit.".to_owned()),
+        },
+    }
+}
