@@ -22,7 +22,8 @@ impl<'a> Standing<'a> {
         let Some(path) = report::latest(&lab.name).filter(|path| path.exists()) else {
             return Ok(Standing { lab, report: None, is_old: false });
         };
-        let report = Report::load(&path).map_err(|what| format!("{what} (cargo test -p {} writes it anew)", lab.name))?;
+        let report =
+            Report::load(&path).map_err(|what| format!("{what} (cargo test -p {} writes it anew)", lab.name))?;
         let is_old = modified(&lab.learner_file()) > modified(&path);
         Ok(Standing { lab, report: Some(report), is_old })
     }

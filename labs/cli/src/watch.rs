@@ -41,7 +41,7 @@ fn grade(root: &Path, lab: &Lab) -> Result<(), String> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     // Red cases are no failure of the watch, and cargo has said what it is.
     Command::new(&cargo)
-        .args(["test", "--quiet", "--package", &lab.name])
+        .args(["test", "--package", &lab.name])
         .current_dir(root)
         .status()
         .map_err(|e| format!("{} can't be started: {e}", cargo.display()))?;

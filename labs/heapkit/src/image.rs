@@ -3,6 +3,7 @@
 //! The decoder trusts nothing: whatever stands in the bytes, it ends, and says what it could not make sense of.
 
 use crate::format::{ALIGNMENT, FLAGS, MIN_CHUNK, PAYLOAD, PREV_INUSE, SIZE_WORD};
+use crate::memory::FRESH;
 use std::fmt;
 
 /// An offset from the start of the heap. Pictures never show raw addresses: these change from run to run.
@@ -80,6 +81,9 @@ pub struct Defect {
     /// What is wrong with it, as a sentence without a full stop.
     pub what: String,
 }
+
+/// What a word of fresh heap memory reads.
+pub(crate) const UNSET: usize = usize::from_ne_bytes([FRESH; size_of::<usize>()]);
 
 /// The bytes of a heap and where they stood, as they were at one moment.
 pub struct Raw<'a> {
@@ -177,6 +181,10 @@ impl Image {
                 return self.defect(at, format!("the last {} bytes are no chunk", end - at));
             };
             let (size, flags) = (word & !FLAGS, word & FLAGS);
+            if word == UNSET {
+                return self
+                    .defect(word_at, "nobody has written this size word: the memory here is still fresh".into());
+            }
             if size < MIN_CHUNK || !size.is_multiple_of(ALIGNMENT) {
                 let needs = if size < MIN_CHUNK { "at least 32" } else { "a multiple of 16" };
                 return self.defect(word_at, format!("the word is {word:#06x}: size {size:#x}, but a size is {needs}"));
@@ -198,8 +206,7 @@ impl Image {
             });
             at += size;
         }
-        let next_says_free: Vec<bool> =
-            self.blocks.iter().skip(1).map(|next| next.flags & PREV_INUSE == 0).collect();
+        let next_says_free: Vec<bool> = self.blocks.iter().skip(1).map(|next| next.flags & PREV_INUSE == 0).collect();
         for (block, free) in self.blocks.iter_mut().zip(next_says_free) {
             if free {
                 block.state = State::Free;
@@ -218,10 +225,8 @@ impl Image {
         for (at, size) in free {
             let footer = raw.word(at + size).unwrap_or_default();
             if footer != size {
-                let what = format!(
-                    "prev_size is {footer:#x}, but the free chunk before, {}, has size {size:#x}",
-                    Offset(at)
-                );
+                let what =
+                    format!("prev_size is {footer:#x}, but the free chunk before, {}, has size {size:#x}", Offset(at));
                 self.defect(at + size, what);
             }
         }
@@ -262,7 +267,9 @@ impl List {
         let mut defect = |at, what| defects.push(Defect { at, what });
         let mut before = Link::End;
         for &at in &self.chunks {
-            let Some(block) = image.block(at) else { continue };
+            let Some(block) = image.block(at) else {
+                continue;
+            };
             if block.state != State::Free {
                 defect(at, format!("{} is in the list, but the next chunk says it is in use", Offset(at)));
             }

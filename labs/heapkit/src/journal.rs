@@ -81,7 +81,9 @@ impl Journal {
     /// The story in `memory`, as a journal left it.
     pub fn read(memory: &[u8]) -> Story {
         let word = |at: usize| memory.get(at..at + 8).and_then(|word| word.try_into().ok()).map(u64::from_ne_bytes);
-        let (Some(used), Some(head)) = (word(0), word(8)) else { return Story::default() };
+        let (Some(used), Some(head)) = (word(0), word(8)) else {
+            return Story::default();
+        };
         let text = &memory[TEXT.min(memory.len())..];
         let text = String::from_utf8_lossy(&text[..text.len().min(used as usize)]);
         let steps = text

@@ -5,8 +5,8 @@
 //! through [`crate::image`], so that no mistake of the allocator can hide behind the allocator.
 
 use crate::draw::Mark;
-use crate::format::{MIN_CHUNK, PAYLOAD, chunk_size};
-use crate::image::{Block, Image, Offset, Raw, State};
+use crate::format::{MIN_CHUNK, PAYLOAD, SIZE_WORD, chunk_size};
+use crate::image::{Block, Defect, Image, Link, List, Offset, Raw, State};
 use crate::journal::Journal;
 use crate::memory::Heap;
 use crate::workload::{Op, name};
@@ -125,14 +125,17 @@ impl<'a, A: Allocator> Referee<'a, A> {
     /// # Errors
     /// The first promise that it broke.
     pub fn play(&mut self, op: Op) -> Result<(), Violation> {
-        self.journal.list_starts_at(self.allocator.list_head());
+        let head_before = self.allocator.list_head();
+        self.journal.list_starts_at(head_before);
         let before = self.image();
-        match op {
-            Op::Malloc { id, size } => self.malloc(&before, id, size)?,
-            Op::Free { id } => self.free(&before, id)?,
-        }
-        self.journal.list_starts_at(self.allocator.list_head());
-        Ok(())
+        let result = match op {
+            Op::Malloc { id, size } => self.malloc(&before, id, size),
+            Op::Free { id } => self.free(&before, id),
+        };
+        // The head that belongs to the heap that will be shown.
+        let shown_before = result.as_ref().is_err_and(|violation| violation.look_before);
+        self.journal.list_starts_at(if shown_before { head_before } else { self.allocator.list_head() });
+        result
     }
 
     fn malloc(&mut self, before: &Image, id: usize, request: usize) -> Result<(), Violation> {
@@ -147,7 +150,9 @@ impl<'a, A: Allocator> Referee<'a, A> {
         self.journal.end(&seen.map_or("null".into(), place));
 
         let Some((payload, seen)) = payload.zip(seen) else {
-            let Some(expected) = expected else { return self.check(before.list_order(), before) };
+            let Some(expected) = expected else {
+                return self.check(before.list_order(), before);
+            };
             return Err(Violation::new("malloc gives up, but the heap can serve the request.")
                 .expected(self.why(before, chosen, expected, need), "null")
                 .mark(expected - PAYLOAD, "large enough")
@@ -181,8 +186,8 @@ impl<'a, A: Allocator> Referee<'a, A> {
         if expected != Some(at) {
             let expected_text =
                 expected.map_or("null: nothing is large enough".into(), |at| self.why(before, chosen, at, need));
-            let mut violation =
-                Violation::new("malloc returns another chunk than the rule says.").expected(expected_text, Offset(at).to_string());
+            let mut violation = Violation::new("malloc returns another chunk than the rule says.")
+                .expected(expected_text, Offset(at).to_string());
             if let Some(expected) = expected {
                 violation = violation.mark(expected - PAYLOAD, "this one serves the request");
             }
@@ -190,19 +195,19 @@ impl<'a, A: Allocator> Referee<'a, A> {
         }
         self.live.insert(id, Live { payload, at, request });
         self.fill(id);
-        let list: Vec<usize> =
-            before.list_order().iter().copied().filter(|&chunk| chunk + PAYLOAD != at).collect();
+        let list: Vec<usize> = before.list_order().iter().copied().filter(|&chunk| chunk + PAYLOAD != at).collect();
         self.check(&list, before)
     }
 
     fn free(&mut self, before: &Image, id: usize) -> Result<(), Violation> {
-        let Some(live) = self.live.remove(&id) else { return Ok(()) };
+        let Some(live) = self.live.remove(&id) else {
+            return Ok(());
+        };
         self.journal.begin(&format!("free({})", name(id)));
         // SAFETY: the payload came from `malloc`, and `live` held it, so it has not been freed since.
         unsafe { self.allocator.free(live.payload) };
         self.journal.end("");
-        let list: Vec<usize> =
-            std::iter::once(live.at - PAYLOAD).chain(before.list_order().iter().copied()).collect();
+        let list: Vec<usize> = std::iter::once(live.at - PAYLOAD).chain(before.list_order().iter().copied()).collect();
         self.check(&list, before)
     }
 
@@ -226,32 +231,47 @@ impl<'a, A: Allocator> Referee<'a, A> {
     fn check(&self, list: &[usize], before: &Image) -> Result<(), Violation> {
         let image = self.image();
         if let Some(defect) = image.defects.first() {
-            let mut violation = Violation::new("The heap no longer reads from its first chunk to the top chunk.");
-            // The picture shows the image's own defects; a size word that changed says where it came from.
-            if let Some(block) = before.blocks.iter().find(|block| block.at + 8 == defect.at) {
-                violation = violation.expected(
-                    format!("a size word at {}: before this step, its size was {:#x}", Offset(defect.at), block.size),
-                    defect.what.clone(),
-                );
-            }
-            return Err(violation);
+            return Err(self.unreadable(defect, before));
         }
         for (id, live) in &self.live {
             self.check_live(&image, *id, live)?;
         }
-        let Some(seen) = &image.list else { return Ok(()) };
+        let Some(seen) = &image.list else {
+            return Ok(());
+        };
         if let Some(defect) = seen.defects(&image).first() {
             return Err(Violation::new("The free list and the heap disagree.").mark(defect.at, defect.what.clone()));
         }
         if seen.chunks != list {
             let show = |chunks: &[usize]| {
-                let list = crate::image::List { chunks: chunks.to_vec(), last: crate::image::Link::End };
+                let list = List { chunks: chunks.to_vec(), last: Link::End };
                 crate::draw::list(&list)
             };
             return Err(Violation::new("The free list has another order than the rule says.")
                 .expected(show(list), show(&seen.chunks)));
         }
         Ok(())
+    }
+
+    /// The heap can't be walked to its end any more.
+    fn unreadable(&self, defect: &Defect, before: &Image) -> Violation {
+        let violation = Violation::new("The heap no longer reads from its first chunk to the top chunk.");
+        // The picture shows the defect itself. What else is known about that word?
+        if let Some(block) = before.blocks.iter().find(|block| block.at + SIZE_WORD == defect.at) {
+            let expected = format!("before this step, the size at {} was {:#x}", Offset(defect.at), block.size);
+            return violation.expected(expected, defect.what.clone());
+        }
+        let written_past = self.live.iter().find(|(_, live)| {
+            let end = live.at + live.request;
+            (end..end + MIN_CHUNK).contains(&defect.at)
+        });
+        match written_past {
+            Some((id, live)) => {
+                let note = format!("{}'s {} bytes end at {}", name(*id), live.request, Offset(live.at + live.request));
+                violation.mark(live.at, note)
+            }
+            None => violation,
+        }
     }
 
     fn check_live(&self, image: &Image, id: usize, live: &Live) -> Result<(), Violation> {

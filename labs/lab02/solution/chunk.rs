@@ -138,11 +138,7 @@ impl Chunk {
     /// How many bytes of payload the program may use: all of the chunk but its cost. A mapped chunk has no next chunk
     /// whose `prev_size` it could use, so it pays for both words of its header.
     pub fn usable_size(&self) -> usize {
-        if self.size_word().has(SizeWord::IS_MMAPPED) {
-            self.size() - PAYLOAD_OFFSET
-        } else {
-            self.size() - CHUNK_COST
-        }
+        if self.size_word().has(SizeWord::IS_MMAPPED) { self.size() - PAYLOAD_OFFSET } else { self.size() - CHUNK_COST }
     }
 
     /// The chunk that starts where this one ends.
@@ -286,7 +282,9 @@ pub unsafe fn check(heap: NonNull<[u8]>) -> Result<(), Defect> {
         if !word.has(SizeWord::PREV_INUSE) {
             match size_before {
                 None => return Err(Defect::NothingBefore),
-                Some(size) if size != prev_size => return Err(Defect::WrongBoundaryTag { at, prev_size, size }),
+                Some(size) if size != prev_size => {
+                    return Err(Defect::WrongBoundaryTag { at, prev_size, size });
+                }
                 Some(_) => {}
             }
         }

@@ -207,15 +207,21 @@ fn a_previous_chunk_in_use_is_not_guessed_at() {
         // SAFETY: a well-formed heap.
         if unsafe { chunk(&heap, 144).prev() }.is_some() {
             desk.fail(
-                Finding::new("prev() reads prev_size although the previous chunk is in use: these are bytes of its payload.")
-                    .expected("None", "a chunk")
-                    .mark(144, "its P is 1"),
+                Finding::new(
+                    "prev() reads prev_size although the previous chunk is in use: these are bytes of its payload.",
+                )
+                .expected("None", "a chunk")
+                .mark(144, "its P is 1"),
             );
         }
         // The other direction, so that always saying None is no answer.
         heap.set_header(144, 80, 48);
         // SAFETY: a well-formed heap.
-        desk.expect("prev() of a chunk whose P is 0 is some chunk", true, unsafe { chunk(&heap, 144).prev() }.is_some());
+        desk.expect(
+            "prev() of a chunk whose P is 0 is some chunk",
+            true,
+            unsafe { chunk(&heap, 144).prev() }.is_some(),
+        );
     });
 }
 
@@ -337,11 +343,13 @@ fn a_walk_visits_every_chunk_up_to_the_top() {
             let seen = walked(desk, &heap);
             if seen != expected {
                 let show = |chunks: &[(isize, usize)]| {
-                    let lines: Vec<String> = chunks.iter().take(24).map(|(at, size)| format!("{at:+#07x} {size:>6}")).collect();
+                    let lines: Vec<String> =
+                        chunks.iter().take(24).map(|(at, size)| format!("{at:+#07x} {size:>6}")).collect();
                     lines.join("\n")
                 };
                 desk.fail(
-                    Finding::new("The walk visits other chunks than the heap has.").expected(show(&expected), show(&seen)),
+                    Finding::new("The walk visits other chunks than the heap has.")
+                        .expected(show(&expected), show(&seen)),
                 );
             }
         }
@@ -425,7 +433,8 @@ fn live_chunk(request: usize) -> (usize, SizeWord, usize, usize) {
     unsafe {
         let payload = NonNull::new(libc::malloc(request).cast::<u8>()).expect("the C library has memory");
         let chunk = Chunk::from_payload(payload);
-        let read = (chunk.size(), chunk.size_word(), chunk.usable_size(), libc::malloc_usable_size(payload.as_ptr().cast()));
+        let read =
+            (chunk.size(), chunk.size_word(), chunk.usable_size(), libc::malloc_usable_size(payload.as_ptr().cast()));
         libc::free(payload.as_ptr().cast());
         read
     }
@@ -446,7 +455,11 @@ fn the_decoder_reads_glibcs_own_chunks() {
         {
             for request in 0..=4096 {
                 let (size, _, usable, truth) = live_chunk(request);
-                desk.expect(format!("the size in the header of a live malloc({request})"), request_to_chunk_size(request), Some(size));
+                desk.expect(
+                    format!("the size in the header of a live malloc({request})"),
+                    request_to_chunk_size(request),
+                    Some(size),
+                );
                 desk.expect(format!("usable_size() and malloc_usable_size of a live malloc({request})"), truth, usable);
             }
             let (size, word, ..) = live_chunk(10 << 20);

@@ -1,5 +1,6 @@
 //! The graded cases of lab 3. Each `#[test]` runs in a process of its own; `lab.toml` says what it is worth.
 
+use heapkit::image::Offset;
 use heapkit::memory::{Heap, PAGE};
 use heapkit::referee::{Allocator, Fit as Rule};
 use heapkit::workload::{self, Op};
@@ -74,13 +75,15 @@ impl<'a> Bench<'a> {
         }
     }
 
-    fn pop(&mut self) -> Option<usize> {
+    fn pop(&mut self) -> Option<Offset> {
         self.note_head();
-        let popped = self.desk.step("pop()", || self.list.pop().map(|chunk| self.heap.offset_of(chunk.header().as_ptr())), |at| {
-            Self::show(&at.and_then(|at| usize::try_from(at).ok()))
-        });
+        let popped = self.desk.step(
+            "pop()",
+            || self.list.pop().map(|chunk| self.heap.offset_of(chunk.header().as_ptr())),
+            |at| Self::show(&at.and_then(|at| usize::try_from(at).ok())),
+        );
         self.note_head();
-        popped.and_then(|at| usize::try_from(at).ok())
+        popped.and_then(|at| usize::try_from(at).ok()).map(Offset)
     }
 
     fn unlink(&mut self, at: usize) -> Result<(), CorruptedLink> {
@@ -91,7 +94,9 @@ impl<'a> Bench<'a> {
             format!("unlink({at:+#07x})"),
             // SAFETY: the chunk was pushed, and every link the cases write can be read as a header.
             || unsafe { list.unlink(&chunk) },
-            |result| if result.is_ok() { "Ok".into() } else { "Err(CorruptedLink)".into() },
+            |result| {
+                if result.is_ok() { "Ok".into() } else { "Err(CorruptedLink)".into() }
+            },
         );
         self.note_head();
         unlinked
@@ -120,10 +125,13 @@ impl<'a> Bench<'a> {
     fn expect_list(&self, expected: &[usize]) {
         let image = self.desk.image(Some(self.head()));
         let list = image.list.as_ref().expect("a head was given");
-        let show = |chunks: &[usize]| format!("{:?}", chunks.iter().map(|at| heapkit::image::Offset(*at)).collect::<Vec<_>>());
+        let show = |chunks: &[usize]| format!("{:?}", chunks.iter().map(|at| Offset(*at)).collect::<Vec<_>>());
         if list.chunks != expected || list.broken_end().is_some() {
             let seen = heapkit::draw::list(list);
-            self.desk.fail(Finding::new("The list holds other chunks than it should, or in another order.").expected(show(expected), seen));
+            self.desk.fail(
+                Finding::new("The list holds other chunks than it should, or in another order.")
+                    .expected(show(expected), seen),
+            );
         }
         let mut before = 0;
         for &at in expected {
@@ -138,8 +146,10 @@ impl<'a> Bench<'a> {
             }
             before = self.heap.at(at).as_ptr().addr();
         }
-        let walked: Vec<usize> = self.list.iter().take(expected.len() + 1).map(|chunk| self.place(&chunk)).collect();
-        self.desk.expect("iter() walks the list from its head to its end.", expected.to_vec(), walked);
+        let walked: Vec<Offset> =
+            self.list.iter().take(expected.len() + 1).map(|chunk| Offset(self.place(&chunk))).collect();
+        let expected: Vec<Offset> = expected.iter().copied().map(Offset).collect();
+        self.desk.expect("iter() walks the list from its head to its end.", expected, walked);
     }
 
     fn offset(&self, address: usize) -> isize {
@@ -152,10 +162,11 @@ fn freed_last_is_reused_first() {
     EXAM.case("lifo", |desk| {
         let mut bench = Bench::new(desk, &[80, 80, 80]);
         bench.push_all();
-        let order: Vec<Option<usize>> = (0..4).map(|_| bench.pop()).collect();
-        let mut expected: Vec<Option<usize>> = bench.chunks.iter().rev().copied().map(Some).collect();
-        expected.push(None);
-        desk.expect("pop() gives back what was pushed last, and nothing once the list is empty.", expected, order);
+        let pushed = bench.chunks.clone();
+        for &at in pushed.iter().rev() {
+            desk.expect("pop() gives back what was pushed last.", Some(Offset(at)), bench.pop());
+        }
+        desk.expect("pop() on an empty list.", None, bench.pop());
     });
 }
 
@@ -165,7 +176,7 @@ fn an_empty_list_can_be_filled_again() {
         let mut bench = Bench::new(desk, &[80, 80]);
         let [a, b] = [bench.chunks[0], bench.chunks[1]];
         bench.push(a);
-        desk.expect("pop() takes the only chunk.", Some(a), bench.pop());
+        desk.expect("pop() takes the only chunk.", Some(Offset(a)), bench.pop());
         desk.expect("pop() on an empty list.", None, bench.pop());
         bench.push(b);
         bench.push(a);
@@ -254,7 +265,10 @@ fn refuses(desk: &Desk, word: impl Fn(&Bench<'_>) -> usize, wrong: impl Fn(&Benc
     }
     desk.expect("A refused unlink leaves the head as it was.", head, bench.head());
     if bench.heap.bytes() != bytes {
-        desk.fail(Finding::new("unlink refuses, but it had already changed the list.").mark(word, "this link was overwritten"));
+        desk.fail(
+            Finding::new("unlink refuses, but it had already changed the list.")
+                .mark(word, "this link was overwritten"),
+        );
     }
 }
 
@@ -357,14 +371,16 @@ impl Allocator for Ours {
     }
 }
 
-fn play(desk: &Desk, fit: Fit, ops: &[Op]) -> Vec<Option<usize>> {
+/// Plays a workload; returns where each block was, or `None` for a request that was refused.
+fn play(desk: &Desk, fit: Fit, ops: &[Op]) -> Vec<Option<Offset>> {
     let rule = match fit {
         Fit::First => Rule::First,
         Fit::Best => Rule::Best,
         Fit::Worst => Rule::Worst,
     };
     // SAFETY: a heap of whole pages that nobody else uses.
-    desk.play(PAGE, rule, ops, |heap| Ours(unsafe { ListHeap::new(heap.region(), fit) }))
+    let payloads = desk.play(PAGE, rule, ops, |heap| Ours(unsafe { ListHeap::new(heap.region(), fit) }));
+    payloads.into_iter().map(|at| at.map(Offset)).collect()
 }
 
 fn ops(text: &str) -> Vec<Op> {
@@ -377,7 +393,11 @@ fn the_chapters_a_b_c_d() {
         // a b c d of 64 bytes; b and c are freed; 64 bytes again; then 32.
         let at = play(desk, Fit::First, &ops("m0:64 m1:64 m2:64 m3:64 f1 f2"));
         desk.snapshot("b_and_c_are_free", desk.list_head());
-        desk.expect("a, b, c and d stand side by side, 80 bytes apart.", [0x10, 0x60, 0xb0, 0x100].map(Some).to_vec(), at);
+        desk.expect(
+            "a, b, c and d stand side by side, 80 bytes apart.",
+            [0x10, 0x60, 0xb0, 0x100].map(|at| Some(Offset(at))).to_vec(),
+            at,
+        );
         let at = play(desk, Fit::First, &ops("m0:64 m1:64 m2:64 m3:64 f1 f2 m4:64 m5:32"));
         desk.expect("e stands where c stood, and f where b stood.", (at[2], at[1]), (at[4], at[5]));
         desk.snapshot("c_and_b_are_used_again", desk.list_head());
@@ -411,7 +431,7 @@ fn an_absurd_request_is_refused() {
         let [all, most] = [usize::MAX, isize::MAX as usize];
         let absurd = format!("m0:64 m1:{all} m2:{most} m3:{} m4:{} m5:64", all - 8, 64usize << 30);
         let at = play(desk, Fit::First, &ops(&absurd));
-        desk.expect("Only the two small requests are served.", [0x10, 0x60].map(Some), [at[0], at[5]]);
+        desk.expect("Only the two small requests are served.", [0x10, 0x60].map(|at| Some(Offset(at))), [at[0], at[5]]);
         desk.expect("No absurd request is.", vec![None; 4], at[1..5].to_vec());
     });
 }
@@ -448,6 +468,6 @@ fn the_types_refuse_misuse() {
         let mut bench = Bench::new(desk, &[80]);
         bench.push_all();
         let only = bench.chunks[0];
-        desk.expect("pop() gives the chunk back.", Some(only), bench.pop());
+        desk.expect("pop() gives the chunk back.", Some(Offset(only)), bench.pop());
     });
 }

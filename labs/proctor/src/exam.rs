@@ -3,6 +3,7 @@
 use crate::desk::Desk;
 use crate::session::Session;
 use crate::{inside, outside, types};
+use std::path::Path;
 
 /// The exam of one lab.
 ///
@@ -52,7 +53,7 @@ impl Exam {
         let session = Session::get(*self);
         session.settle(rule, case_name::<F>(), |name| {
             let outcome = outside::examine(name);
-            if outcome.verdict.is_pass() { types::examine(name, outcome) } else { outcome }
+            if outcome.verdict.is_pass() { types::examine(Path::new(self.dir), name, outcome) } else { outcome }
         });
     }
 }

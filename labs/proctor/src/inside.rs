@@ -9,6 +9,7 @@ use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, PanicHookInfo, catch_unwind};
 use std::path::Path;
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// What the watcher hands to the case's process: in one environment variable, read once and removed.
 pub const TICKET: &str = "PROCTOR_TICKET";
@@ -16,7 +17,7 @@ pub const TICKET: &str = "PROCTOR_TICKET";
 /// The exit code of a case that wrote down why it failed. Nobody trusts it: the finding counts.
 const FAILED: i32 = 1;
 
-/// See [`TICKET`]: `fd token cpu-milliseconds [play op op …]`.
+/// See [`TICKET`]: `fd token cpu-milliseconds locate [play op op …]`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ticket {
     /// The descriptor of the recorder.
@@ -25,6 +26,8 @@ pub struct Ticket {
     pub token: u64,
     /// How much processor time the body has.
     pub cpu_ms: u64,
+    /// Whether to find out where in the code it ended.
+    pub locate: bool,
     /// A workload to play instead of the case's own, and which of its plays to replace.
     pub instead: Option<(usize, Vec<workload::Op>)>,
 }
@@ -32,7 +35,7 @@ pub struct Ticket {
 impl Ticket {
     /// The ticket in one line.
     pub fn write(&self) -> String {
-        let line = format!("{} {} {}", self.fd, self.token, self.cpu_ms);
+        let line = format!("{} {} {} {}", self.fd, self.token, self.cpu_ms, self.locate);
         match &self.instead {
             Some((play, ops)) => format!("{line} {play} {}", workload::format(ops)),
             None => line,
@@ -41,7 +44,7 @@ impl Ticket {
 
     fn read(line: &str) -> Option<Self> {
         let mut words = line.split(' ');
-        let (fd, token, cpu_ms) = (words.next()?, words.next()?, words.next()?);
+        let (fd, token, cpu_ms, locate) = (words.next()?, words.next()?, words.next()?, words.next()?);
         let instead = match words.next() {
             Some(play) => {
                 let ops: Vec<&str> = words.collect();
@@ -49,7 +52,13 @@ impl Ticket {
             }
             None => None,
         };
-        Some(Ticket { fd: fd.parse().ok()?, token: token.parse().ok()?, cpu_ms: cpu_ms.parse().ok()?, instead })
+        Some(Ticket {
+            fd: fd.parse().ok()?,
+            token: token.parse().ok()?,
+            cpu_ms: cpu_ms.parse().ok()?,
+            locate: locate.parse().ok()?,
+            instead,
+        })
     }
 }
 
@@ -62,6 +71,10 @@ pub fn is_case() -> bool {
 }
 
 static RECORDER: OnceLock<&'static Recorder> = OnceLock::new();
+/// The folder of the lab, as places name it: `labs/lab03/`.
+static LAB: OnceLock<String> = OnceLock::new();
+/// Whether to find out where in the code the case ended. That takes longer than the case.
+static LOCATE: AtomicBool = AtomicBool::new(false);
 
 /// Runs the body of a case and ends the process.
 pub fn run<F: FnOnce(&Desk)>(exam: Exam, body: F) -> ! {
@@ -80,6 +93,9 @@ pub fn run<F: FnOnce(&Desk)>(exam: Exam, body: F) -> ! {
         instead: ticket.instead,
         plays: Cell::new(0),
     };
+    let lab = Path::new(exam.dir).file_name().unwrap_or_default();
+    LAB.get_or_init(|| format!("labs/{}/", lab.display()));
+    LOCATE.store(ticket.locate, Ordering::Relaxed);
     std::panic::set_hook(Box::new(note_panic));
     catch_crashes();
     limit_cpu_time(ticket.cpu_ms);
@@ -111,18 +127,34 @@ fn note(recorder: &Recorder, finding: &Finding) {
 
 /// The panic hook: a panic is a finding, also one that can't unwind.
 fn note_panic(info: &PanicHookInfo<'_>) {
-    let Some(recorder) = RECORDER.get() else { return };
+    let Some(recorder) = RECORDER.get() else {
+        return;
+    };
     let what = info.payload_as_str().unwrap_or("the code panicked").to_owned();
     let thrown_at = info.location().map(|location| format!("{}:{}", location.file(), location.line()));
-    let place = thrown_at.filter(|place| learner_place(place).is_some()).or_else(find_place);
     let kind = if what.starts_with("not yet implemented") { Kind::NotWritten } else { Kind::Panicked };
+    let place = match kind {
+        Kind::NotWritten => thrown_at,
+        _ => find_place().or(thrown_at.filter(|place| learner_place(place).is_some())),
+    };
     note(recorder, &Finding { kind, what, place, ..Finding::default() });
 }
 
 /// The innermost place in a lab's code on this thread's stack, as `file:line`.
 fn find_place() -> Option<String> {
+    if !LOCATE.load(Ordering::Relaxed) {
+        return None;
+    }
     let trace = std::backtrace::Backtrace::force_capture().to_string();
-    trace.lines().filter_map(|line| learner_place(line.trim().strip_prefix("at ")?)).next()
+    let places = trace.lines().filter_map(|line| learner_place(line.trim().strip_prefix("at ")?));
+    // What an earlier lab did, it did on behalf of this one.
+    let lab = LAB.get().map_or("", String::as_str);
+    let (mut in_this_lab, mut in_another) = (None, None);
+    for place in places {
+        let known = if place.starts_with(lab) { &mut in_this_lab } else { &mut in_another };
+        known.get_or_insert(place);
+    }
+    in_this_lab.or(in_another)
 }
 
 /// `…/labs/lab03/src/free_list.rs:57:9` → `labs/lab03/src/free_list.rs:57`; `None` for any other file.
@@ -254,7 +286,7 @@ mod tests {
     fn a_ticket_survives_being_written_and_read() {
         let instead = Some((2, workload::random(1, 5, 1..=9, 3)));
         for instead in [None, instead] {
-            let ticket = Ticket { fd: 5, token: u64::MAX, cpu_ms: 1000, instead };
+            let ticket = Ticket { fd: 5, token: u64::MAX, cpu_ms: 1000, locate: true, instead };
             assert_eq!(Ticket::read(&ticket.write()), Some(ticket));
         }
     }

@@ -91,7 +91,10 @@ fn crashed(recorder: &Recorder, signal: i32, finding: Option<Finding>, output: &
     }
     if signal != libc::SIGSEGV && signal != libc::SIGBUS {
         return Finding::new(match asked_for(output) {
-            Some(bytes) => format!("Your code asked the system for {bytes} bytes of memory. An allocator *is* the memory: a lab needs none but the heap it is given."),
+            Some(bytes) => format!(
+                "Your code asked the system for {bytes} of memory. An allocator is what others ask: it needs no memory but \
+                 the heap it is given."
+            ),
             None => "The process was ended from inside: something called abort.".to_owned(),
         });
     }
@@ -140,7 +143,9 @@ fn null_plus(did: &str, address: u64) -> String {
         8 => "size_word",
         16 => "fd",
         24 => "bk",
-        _ => return format!("Your code {did} address {address:#x}: a null pointer plus {address}."),
+        _ => {
+            return format!("Your code {did} address {address:#x}: a null pointer plus {address}.");
+        }
     };
     format!(
         "Your code {did} address {address:#x}, which is a null pointer plus {address}. In a chunk `{field}` stands at \
@@ -163,8 +168,12 @@ fn refused_by_the_compilers_checks(finding: Finding) -> Finding {
     Finding { what, ..finding }
 }
 
-/// `memory allocation of 68719476736 bytes failed` → the number.
-fn asked_for(output: &str) -> Option<&str> {
-    output.split_once("memory allocation of ")?.1.split_once(" bytes failed").map(|(bytes, _)| bytes)
+/// `memory allocation of 68719476736 bytes failed` → `64 GiB`
+fn asked_for(output: &str) -> Option<String> {
+    let (bytes, _) = output.split_once("memory allocation of ")?.1.split_once(" bytes failed")?;
+    let bytes: u64 = bytes.parse().ok()?;
+    Some(match bytes >> 30 {
+        0 => format!("{bytes} bytes"),
+        gib => format!("{gib} GiB"),
+    })
 }
-

@@ -102,11 +102,8 @@ impl Lab {
     /// As [`Lab::load`], for the first lab that can't be read.
     pub fn load_all(labs: &Path) -> Result<Vec<Self>, String> {
         let entries = std::fs::read_dir(labs).map_err(|e| format!("{}: {e}", labs.display()))?;
-        let mut dirs: Vec<PathBuf> = entries
-            .flatten()
-            .map(|entry| entry.path())
-            .filter(|dir| dir.join("lab.toml").is_file())
-            .collect();
+        let mut dirs: Vec<PathBuf> =
+            entries.flatten().map(|entry| entry.path()).filter(|dir| dir.join("lab.toml").is_file()).collect();
         dirs.sort();
         dirs.iter().map(|dir| Self::load(dir)).collect()
     }

@@ -14,12 +14,23 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
-/// Processor time for the body of a case. The slowest takes a twentieth of it.
-pub const CPU_MS: u64 = 1000;
-/// The same, while looking for a shorter workload: that one may hang many times.
-const SHRINK_CPU_MS: u64 = 40;
+/// How a case is run.
+#[derive(Clone, Copy)]
+struct Run {
+    /// Processor time for the body of the case, in milliseconds.
+    cpu_ms: u64,
+    /// Whether to find out where in the code it ended.
+    locate: bool,
+}
+
+/// For the verdict. The slowest case takes a tenth of the time.
+const FOR_THE_VERDICT: Run = Run { cpu_ms: 500, locate: true };
+/// While looking for a shorter workload, which may hang many times.
+const FOR_A_SHORTER_ONE: Run = Run { cpu_ms: 40, locate: false };
+/// For the picture of the shortest.
+const FOR_THE_PICTURE: Run = Run { cpu_ms: 100, locate: true };
 /// How long, and how often, to look for a shorter workload.
-const SHRINK_TIME: Duration = Duration::from_millis(1200);
+const SHRINK_TIME: Duration = Duration::from_millis(300);
 const SHRINK_TRIES: usize = 400;
 /// A case that sleeps uses no processor time: the end of patience.
 const WALL: Duration = Duration::from_secs(20);
@@ -42,7 +53,7 @@ pub struct Remains {
 
 /// Runs the case `name` and judges it; a failing workload is made as short as it gets.
 pub fn examine(name: &str) -> Outcome {
-    let outcome = run(name, CPU_MS, None);
+    let outcome = run(name, FOR_THE_VERDICT, None);
     let shrinkable = matches!(outcome.verdict, Verdict::Wrong | Verdict::Crashed | Verdict::Hung);
     match outcome.workload.clone().filter(|_| shrinkable) {
         Some((play, ops)) => shrink(name, outcome, play, &ops),
@@ -54,19 +65,19 @@ fn shrink(name: &str, outcome: Outcome, play: usize, ops: &[Op]) -> Outcome {
     let started = Instant::now();
     let same = |other: &Outcome| other.verdict == outcome.verdict && other.finding.what == outcome.finding.what;
     let shortest = workload::shrink(ops, SHRINK_TRIES, |ops| {
-        started.elapsed() < SHRINK_TIME && same(&run(name, SHRINK_CPU_MS, Some((play, ops.to_vec()))))
+        started.elapsed() < SHRINK_TIME && same(&run(name, FOR_A_SHORTER_ONE, Some((play, ops.to_vec()))))
     });
-    let again = run(name, CPU_MS, Some((play, shortest)));
+    let again = run(name, FOR_THE_PICTURE, Some((play, shortest)));
     // Renaming the blocks changes the bytes they hold; if that hides the mistake, the long story has to do.
     if same(&again) { Outcome { time: outcome.time, shrunk: true, ..again } } else { outcome }
 }
 
-fn run(name: &str, cpu_ms: u64, instead: Option<(usize, Vec<Op>)>) -> Outcome {
+fn run(name: &str, how: Run, instead: Option<(usize, Vec<Op>)>) -> Outcome {
     let start = || -> io::Result<Outcome> {
         let recorder = Recorder::create()?;
         // std seeds its hashers from the system's random numbers.
         let token = RandomState::new().hash_one(name) | 1;
-        let ticket = Ticket { fd: recorder.fd(), token, cpu_ms, instead };
+        let ticket = Ticket { fd: recorder.fd(), token, cpu_ms: how.cpu_ms, locate: how.locate, instead };
         let mut command = this_test_again(name)?;
         command.env(TICKET, ticket.write());
         limited(&mut command);
@@ -97,7 +108,7 @@ fn limited(command: &mut Command) {
         (libc::RLIMIT_FSIZE, FILE_SIZE),
         (libc::RLIMIT_CORE, 0),
         // Behind the timer of the case itself, for code that gets rid of it.
-        (libc::RLIMIT_CPU, CPU_MS.div_ceil(1000) + 2),
+        (libc::RLIMIT_CPU, FOR_THE_VERDICT.cpu_ms.div_ceil(1000) + 2),
     ];
     // SAFETY: between fork and exec only system calls that may be made there.
     unsafe {

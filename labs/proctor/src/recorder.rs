@@ -117,7 +117,11 @@ impl Recorder {
                 0,
             )
         };
-        if memory == libc::MAP_FAILED { Err(io::Error::last_os_error()) } else { Ok(Recorder { memory: memory.cast(), file }) }
+        if memory == libc::MAP_FAILED {
+            Err(io::Error::last_os_error())
+        } else {
+            Ok(Recorder { memory: memory.cast(), file })
+        }
     }
 
     /// The descriptor's number, for the case's process.

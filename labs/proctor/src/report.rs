@@ -106,11 +106,8 @@ impl Report {
             .rules
             .iter()
             .map(|rule| {
-                let cases: Vec<CaseResult> = rule
-                    .cases
-                    .iter()
-                    .map(|name| results.get(name).cloned().unwrap_or_else(|| not_run(name)))
-                    .collect();
+                let cases: Vec<CaseResult> =
+                    rule.cases.iter().map(|name| results.get(name).cloned().unwrap_or_else(|| not_run(name))).collect();
                 let all_pass = void.is_none() && cases.iter().all(|case| case.verdict.is_pass());
                 RuleResult {
                     id: rule.id.clone(),

@@ -33,8 +33,8 @@ pub fn in_one_line(lab: &Lab, rule: &Rule, outcome: &Outcome) -> String {
     match outcome.verdict {
         Verdict::NotWritten => not_written_line(lab, outcome),
         _ => {
-            let first = outcome.finding.what.lines().next().unwrap_or_default();
-            format!("{} · {}: {first}", lab.name, rule.id)
+            let first = outcome.finding.what.split_inclusive(['.', '\n']).next().unwrap_or_default();
+            format!("{} · {}: {}", lab.name, rule.id, first.trim_end())
         }
     }
 }
@@ -103,7 +103,7 @@ pub fn coloured(screen: &str) -> String {
             t if t.starts_with('✗') => "31",
             t if t.starts_with("expected  ") => "32",
             t if t.starts_with("seen  ") => "31",
-            t if t.starts_with("hint ") || t.starts_with("read ") => "36",
+            t if t.starts_with("hint ") || t.starts_with("more hints ") || t.starts_with("read ") => "36",
             _ => "",
         };
         let _ = match (code, mark) {
@@ -129,7 +129,10 @@ fn not_written(lab: &Lab, rule: &Rule, outcome: &Outcome) -> String {
         paragraph(
             &mut screen,
             "  ",
-            &format!("This lab builds on {other}. Write that one first, or use its reference: cargo test -p {} --features given", lab.name),
+            &format!(
+                "This lab builds on {other}. Write that one first, or use its reference: cargo test -p {} --features given",
+                lab.name
+            ),
         );
     }
     screen.push('\n');
@@ -176,7 +179,9 @@ fn source_line(lab: &Lab, place: &str) -> Option<String> {
 }
 
 fn story(screen: &mut String, outcome: &Outcome) {
-    let Some(last) = outcome.steps.len().checked_sub(1) else { return };
+    let Some(last) = outcome.steps.len().checked_sub(1) else {
+        return;
+    };
     let title = if outcome.shrunk { "the shortest story that breaks it" } else { "the story" };
     let _ = writeln!(screen, "\n  {title}");
     let hidden = outcome.steps.len().saturating_sub(STEPS);
@@ -224,7 +229,7 @@ fn help(screen: &mut String, lab: &Lab, rule: &Rule) {
     let _ = writeln!(screen, "  more hints   cargo lab hint {} {}", lab.name, rule.id);
     let (page, anchor) = rule.page.split_once('#').unwrap_or((&rule.page, ""));
     let section = if anchor.is_empty() { String::new() } else { format!(" › {}", anchor.replace('-', " ")) };
-    let _ = writeln!(screen, "  read         {}{section}   (cargo book, then {page}#{anchor})", lab.title);
+    let _ = writeln!(screen, "  read         {}{section}   (cargo book, {page})", lab.title);
 }
 
 /// Adds `text`, wrapped, with `indent` before each line.

@@ -88,7 +88,9 @@ impl Session {
             text.push_str("\nRed at the start is normal: nothing is written yet. This is the first thing to do:\n");
         }
         let coloured = std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
-        let paint = |text: &str| if coloured { screen::coloured(text) } else { text.to_owned() };
+        let paint = |text: &str| {
+            if coloured { screen::coloured(text) } else { text.to_owned() }
+        };
         let mut text = paint(&text);
         if let Some(case) = first {
             text.push('\n');

@@ -126,12 +126,8 @@ pub fn size_word(word: usize) -> String {
         (250, format!("{:#x}", word & !FLAGS), "bits 63–4".to_owned(), "size, a multiple of 16".to_owned()),
         (70, (word >> 3 & 1).to_string(), "bit 3".to_owned(), "always 0".to_owned()),
     ];
-    let flags = [
-        flag(NON_MAIN_ARENA, "bit 2", "A"),
-        flag(IS_MMAPPED, "bit 1", "M"),
-        flag(PREV_INUSE, "bit 0", "P"),
-    ]
-    .map(|(value, bit, name)| (126, value, bit, name));
+    let flags = [flag(NON_MAIN_ARENA, "bit 2", "A"), flag(IS_MMAPPED, "bit 1", "M"), flag(PREV_INUSE, "bit 0", "P")]
+        .map(|(value, bit, name)| (126, value, bit, name));
     let names = [("A", "NON_MAIN_ARENA"), ("M", "IS_MMAPPED"), ("P", "PREV_INUSE")];
     let mut svg = String::from(
         "<svg class=\"heap\" xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 710 92\" width=\"710\" height=\"92\" role=\"img\">",
@@ -139,7 +135,13 @@ pub fn size_word(word: usize) -> String {
     let mut x = 4;
     for (width, value, bits, meaning) in fields.iter().chain(&flags) {
         let full = names.iter().find(|(short, _)| short == meaning).map_or(meaning.as_str(), |(_, long)| long);
-        let class = if meaning == "always 0" { "free" } else if full == meaning { "used" } else { "word" };
+        let class = if meaning == "always 0" {
+            "free"
+        } else if full == meaning {
+            "used"
+        } else {
+            "word"
+        };
         let middle = x + width / 2;
         let _ = write!(
             svg,

@@ -2,7 +2,7 @@
 
 use super::{Mark, flag_letters};
 use crate::format::{FLAGS, PREV_INUSE};
-use crate::image::{Block, Image, Link, List, Offset, State};
+use crate::image::{Block, Image, Link, List, Offset, State, UNSET};
 use std::fmt::Write;
 
 /// Draws the heap, one line a chunk, with its marks; the image's own defects are marks too.
@@ -45,7 +45,9 @@ pub fn list(list: &List) -> String {
     }
     let _ = match list.last {
         Link::End => write!(text, " → end"),
-        Link::To(at) if list.chunks.contains(&at) => write!(text, " → {} again: a circle", Offset(at)),
+        Link::To(at) if list.chunks.contains(&at) => {
+            write!(text, " → {} again: a circle", Offset(at))
+        }
         Link::To(at) => write!(text, " → {}, where no chunk starts", Offset(at)),
         Link::Wild(word) => write!(text, " → {word:#x}, outside the heap"),
     };
@@ -54,7 +56,11 @@ pub fn list(list: &List) -> String {
 
 /// Says what a size word says: `0x0051: size 0x50, P = 1 "the chunk before is in use"`.
 pub fn size_word_in_words(word: usize) -> String {
-    let p = if word & PREV_INUSE == 0 { "P = 0 \"the chunk before is free\"" } else { "P = 1 \"the chunk before is in use\"" };
+    let p = if word & PREV_INUSE == 0 {
+        "P = 0 \"the chunk before is free\""
+    } else {
+        "P = 1 \"the chunk before is in use\""
+    };
     format!("{word:#06x}: size {:#x}, {p}", word & !FLAGS)
 }
 
@@ -64,8 +70,7 @@ fn line(block: &Block, list: Option<&List>) -> String {
         State::Free => "free",
         State::Top => "top ",
     };
-    let mut line =
-        format!("{}   {state} {:>6}   {:<2}", Offset(block.at), block.size, flag_letters(block.flags));
+    let mut line = format!("{}   {state} {:>6}   {:<2}", Offset(block.at), block.size, flag_letters(block.flags));
     if let (State::Free, Some(_)) = (block.state, list) {
         let _ = write!(line, "  fd → {:<9} bk → {:<7}", link(block.fd, "end"), link(block.bk, "head"));
     }
@@ -78,6 +83,7 @@ fn link(link: Link, null_means: &str) -> String {
     match link {
         Link::End => null_means.into(),
         Link::To(at) => Offset(at).to_string(),
+        Link::Wild(UNSET) => "unset".into(),
         Link::Wild(word) => format!("{word:#x}?"),
     }
 }

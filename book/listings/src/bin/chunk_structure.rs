@@ -1,0 +1,87 @@
+//! What stands in front of the bytes that `malloc` returns: the chapter's `chunk_structure.c`, every number computed.
+
+use std::hint::black_box;
+use std::mem::offset_of;
+
+// ANCHOR: header
+/// The words of a chunk, as glibc lays them out.
+#[repr(C)]
+struct Header {
+    /// The size of the chunk before this one, while that chunk is free.
+    prev_size: usize,
+    /// The size of this chunk, and three flags.
+    size_word: usize,
+    /// In use: the payload starts here. Free: the next chunk in the free list.
+    fd: *mut Header,
+    /// Free: the chunk before this one in the free list.
+    bk: *mut Header,
+}
+// ANCHOR_END: header
+
+// ANCHOR: read
+/// The size word in front of a block of glibc's malloc.
+///
+/// Don't do this in a program that has to work: no standard promises these bytes, and other C libraries have others.
+///
+/// # Safety
+/// `payload` comes from glibc's malloc.
+unsafe fn size_word(payload: *mut u8) -> usize {
+    let header = payload.wrapping_byte_sub(offset_of!(Header, fd)).cast::<Header>();
+    // SAFETY: in glibc, a header stands before every block. Volatile, since the compiler knows what malloc means and may
+    // assume that nobody reads outside of the block.
+    unsafe { (&raw const (*header).size_word).read_volatile() }
+}
+// ANCHOR_END: read
+
+// ANCHOR: examine
+fn examine_chunk() {
+    let request = 10 * size_of::<i32>();
+    let payload = malloc(request);
+    // SAFETY: a live block of glibc.
+    let (word, usable) = unsafe { (size_word(payload), libc::malloc_usable_size(payload.cast())) };
+    let size = word & !0b111;
+    free(payload);
+
+    // Why is the chunk larger than the request? Look at the blocks for 0 to 2000 bytes.
+    let mut blocks = [std::ptr::null_mut(); 2001];
+    for (request, block) in blocks.iter_mut().enumerate() {
+        *block = malloc(request);
+    }
+    let address_bits = blocks.iter().fold(0, |bits, block| bits | block.addr());
+    // SAFETY: live blocks of glibc.
+    let smallest = blocks.iter().map(|&block| unsafe { size_word(block) } & !0b111).min().unwrap_or(0);
+    blocks.into_iter().for_each(free);
+
+    // Print at the end: println! allocates too.
+    println!("request               {request:>2} bytes");
+    println!("header                {:>2} bytes before the payload", offset_of!(Header, fd));
+    println!("size word           {word:#x}");
+    println!("chunk size            {size:>2} bytes");
+    println!("usable                {usable:>2} bytes");
+    println!();
+    println!("Why is the chunk larger than the request?");
+    println!("1. a chunk costs      {:>2} bytes", size - usable);
+    println!("2. payloads stand at  {:>2}, and every multiple of it", 1 << address_bits.trailing_zeros());
+    println!("3. smallest chunk     {smallest:>2} bytes");
+    println!();
+    println!("The header has {} bytes:", size_of::<Header>());
+    println!("prev_size +{}, size_word +{},", offset_of!(Header, prev_size), offset_of!(Header, size_word));
+    println!("fd +{}, bk +{}", offset_of!(Header, fd), offset_of!(Header, bk));
+}
+// ANCHOR_END: examine
+
+/// `request` bytes of the C library's heap.
+fn malloc(request: usize) -> *mut u8 {
+    // SAFETY: malloc takes any size. black_box: the optimiser may remove a malloc whose block nobody uses.
+    black_box(unsafe { libc::malloc(request) }).cast()
+}
+
+/// Gives back a block that [`malloc`] returned, once.
+fn free(block: *mut u8) {
+    // SAFETY: this program frees each of its blocks once.
+    unsafe { libc::free(block.cast()) }
+}
+
+fn main() {
+    examine_chunk();
+}

@@ -1,0 +1,58 @@
+//! Where freed blocks wait: the chapter's `free_list_visualization.c`, every conclusion computed.
+
+use listings::block::{chunk_size, free, malloc, offset, size_word, word};
+
+/// The place that a link in a freed block leads to. Since 2.32, glibc stores it XORed with the link's own place, shifted.
+fn link(block: *mut u8) -> usize {
+    // SAFETY: the block's bytes belong to glibc's heap. They are the C library's now, so this only looks.
+    unsafe { word(block, 0) ^ (block.addr() >> 12) }
+}
+
+/// Whether the header behind the block says that the block is in use.
+fn looks_in_use(block: *mut u8) -> bool {
+    // SAFETY: in glibc, a header stands before each block, and another one behind it.
+    unsafe { size_word(block.wrapping_byte_add(chunk_size(block))) & 1 == 1 }
+}
+
+// ANCHOR: story
+fn main() {
+    // Step 1: four blocks of 64 bytes.
+    let blocks = [64; 4].map(malloc);
+    let [a, b, c, d] = blocks;
+
+    // Step 2: B and C are freed.
+    // SAFETY: each is a live block, freed once.
+    unsafe {
+        free(b);
+        free(c);
+    }
+    let (after_c, after_b) = (link(c), link(b));
+    let headers_say = blocks.map(looks_in_use);
+
+    // Step 3: 64 bytes again.
+    let e = malloc(64);
+
+    // Step 4: 32 bytes.
+    let f = malloc(32);
+
+    // Print at the end: println! allocates too.
+    let name = |address: usize| match "ABCD".chars().zip(blocks).find(|(_, block)| block.addr() == address) {
+        Some((letter, _)) => letter.to_string(),
+        None if address == 0 => "the end".into(),
+        None => "something else".into(),
+    };
+    let place = |block: *mut u8| format!("+{:#06x}", offset(block, a));
+    println!("Step 1: four blocks of 64 bytes");
+    println!("  A {}   B {}   C {}   D {}", place(a), place(b), place(c), place(d));
+    println!("Step 2: B and C are freed");
+    println!("  the link in C leads to {}, the link in B to {}", name(after_c), name(after_b));
+    let shown = "ABCD".chars().zip(headers_say);
+    let shown: String = shown.map(|(letter, used)| if used { format!("[{letter}]") } else { "[ ]".into() }).collect();
+    println!("  in use, if you ask the header behind each block: {shown}");
+    println!("Step 3: 64 bytes again");
+    println!("  E {}: the place of {}", place(e), name(e.addr()));
+    println!("Step 4: 32 bytes");
+    let in_b = (b.addr()..b.addr() + 80).contains(&f.addr());
+    println!("  F {}, {} bytes behind D; cut out of B: {}", place(f), offset(f, d), if in_b { "yes" } else { "no" });
+}
+// ANCHOR_END: story

@@ -1,0 +1,34 @@
+//! In which order freed blocks come back.
+
+use listings::block::{free, malloc};
+
+/// Frees the blocks in order and asks for as many again: for each new block, the number of the old one in its place.
+fn reuse<const N: usize>(request: usize, keepers: bool) -> [Option<usize>; N] {
+    let blocks = [(); N].map(|()| {
+        let block = malloc(request);
+        if keepers {
+            malloc(24);
+        }
+        block
+    });
+    malloc(24);
+    for block in blocks {
+        // SAFETY: a live block, freed once.
+        unsafe { free(block) }
+    }
+    [(); N].map(|()| malloc(request)).map(|new| blocks.iter().position(|&old| old == new))
+}
+
+fn main() {
+    let small = reuse::<12>(40, false);
+    let side_by_side = reuse::<4>(2000, false);
+    let apart = reuse::<4>(3000, true);
+
+    let show = |order: &[Option<usize>]| -> String {
+        order.iter().map(|number| number.map_or("  new".into(), |number| format!("{number:>5}"))).collect()
+    };
+    println!("Blocks 0, 1, 2, … are freed in this order. Then as many are asked for again.");
+    println!("12 blocks of   40 bytes               {}", show(&small));
+    println!(" 4 blocks of 2000 bytes, side by side {}", show(&side_by_side));
+    println!(" 4 blocks of 3000 bytes, kept apart   {}", show(&apart));
+}

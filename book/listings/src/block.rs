@@ -1,0 +1,65 @@
+//! Blocks of the C library's `malloc`, and the words around them.
+//!
+//! The words are where glibc puts them on a 64-bit machine. Another C library has other words there, and a listing that
+//! prints them prints something else.
+
+use std::hint::black_box;
+
+/// `request` bytes of the C library's heap.
+pub fn malloc(request: usize) -> *mut u8 {
+    // SAFETY: malloc takes any size.
+    let block = unsafe { libc::malloc(request) };
+    assert!(!block.is_null(), "the C library has no memory left");
+    // The optimiser may remove a malloc whose block nobody looks at.
+    black_box(block.cast())
+}
+
+/// Gives a block back.
+///
+/// # Safety
+/// `block` comes from [`malloc`] and has not been freed since.
+pub unsafe fn free(block: *mut u8) {
+    // SAFETY: the caller's promise.
+    unsafe { libc::free(black_box(block).cast()) }
+}
+
+/// How many bytes of a block the program may use.
+///
+/// # Safety
+/// `block` comes from [`malloc`] and has not been freed since.
+pub unsafe fn usable_size(block: *mut u8) -> usize {
+    // SAFETY: the caller's promise.
+    unsafe { libc::malloc_usable_size(block.cast()) }
+}
+
+/// The word `distance` bytes after the block's first byte, or before it.
+///
+/// # Safety
+/// The C library is glibc, and the word belongs to its heap.
+pub unsafe fn word(block: *mut u8, distance: isize) -> usize {
+    // SAFETY: the caller's promise. Volatile, since the compiler may assume that nobody reads outside of a block, or in a freed one.
+    unsafe { block.wrapping_offset(distance).cast::<usize>().read_volatile() }
+}
+
+/// The word with the size of the block's chunk and three flags.
+///
+/// # Safety
+/// As for [`word`].
+pub unsafe fn size_word(block: *mut u8) -> usize {
+    // SAFETY: the caller's promise.
+    unsafe { word(block, -8) }
+}
+
+/// The size of the block's chunk.
+///
+/// # Safety
+/// As for [`word`].
+pub unsafe fn chunk_size(block: *mut u8) -> usize {
+    // SAFETY: the caller's promise.
+    unsafe { size_word(block) & !0b111 }
+}
+
+/// Where `block` stands, counted from `first`.
+pub fn offset(block: *mut u8, first: *mut u8) -> isize {
+    block.addr().wrapping_sub(first.addr()).cast_signed()
+}

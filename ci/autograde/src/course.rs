@@ -1,0 +1,66 @@
+//! The checkout of the course that the grading is done with.
+
+use crate::Grader;
+use proctor::lab::{self, Lab};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// A checkout of the course.
+#[derive(Clone, Debug)]
+pub struct Course {
+    root: PathBuf,
+}
+
+impl Course {
+    /// The course that `start` stands in.
+    pub fn find(start: &Path) -> Option<Self> {
+        let start = start.canonicalize().ok()?;
+        let root = lab::course_root(&start)?.to_path_buf();
+        Some(Course { root })
+    }
+
+    /// The folder of the workspace.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// Where grading keeps its copy of the course, what it compiles and, unless told otherwise, its results.
+    pub fn grading_dir(&self) -> PathBuf {
+        self.root.join("target").join("grading")
+    }
+
+    /// The lab called `name`.
+    ///
+    /// # Errors
+    /// One line: there is no such lab, or its `lab.toml` can't be read.
+    pub fn lab(&self, name: &str) -> Result<Lab, String> {
+        let labs = Lab::load_all(&self.root.join("labs"))?;
+        let known: Vec<&str> = labs.iter().map(|lab| lab.name.as_str()).collect();
+        let unknown = format!("there is no lab `{name}` (there are: {})", known.join(", "));
+        labs.into_iter().find(|lab| lab.name == name).ok_or(unknown)
+    }
+
+    /// A grader that keeps its copy of the course in `work_dir`. Waits for another one that uses the same folder.
+    ///
+    /// # Errors
+    /// One line: the folder can't be made or locked.
+    pub fn grader(&self, work_dir: &Path) -> Result<Grader, String> {
+        Grader::new(self.clone(), work_dir)
+    }
+
+    /// The revision of the checkout, `-dirty` when it has changes; nothing when git doesn't know it.
+    pub fn revision(&self) -> Option<String> {
+        // A course unpacked inside another project's checkout isn't described by that project's revision.
+        if !self.root.join(".git").exists() {
+            return None;
+        }
+        let git = Command::new("git")
+            .arg("-C")
+            .arg(&self.root)
+            .args(["describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"])
+            .output()
+            .ok()?;
+        let revision = String::from_utf8(git.stdout).ok()?.trim().to_owned();
+        (git.status.success() && !revision.is_empty()).then_some(revision)
+    }
+}

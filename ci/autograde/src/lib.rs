@@ -1,0 +1,28 @@
+//! The instructor's program: grades a submission on a pristine copy of the course.
+//!
+//! * [`Course`] is the checkout to grade with, [`Submission`] the one file that counts.
+//! * A [`Grader`] keeps the copy and what is compiled, and turns a source text into a [`Grade`].
+//! * [`reports`] writes a grade down for people, for CI systems and for Gradescope.
+//!
+//! ```no_run
+//! # fn main() -> Result<(), String> {
+//! let course = autograde::Course::find(std::path::Path::new(".")).ok_or("there is no course here")?;
+//! let lab = course.lab("lab03")?;
+//! let text = std::fs::read_to_string(lab.learner_file()).map_err(|e| e.to_string())?;
+//! let grade = course.grader(&course.grading_dir())?.grade(&lab, &text)?;
+//! println!("{} of {}", grade.report.score, grade.report.max_score);
+//! # Ok(())
+//! # }
+//! ```
+
+mod build;
+mod course;
+mod grader;
+mod pristine;
+mod process;
+pub mod reports;
+mod submission;
+
+pub use course::Course;
+pub use grader::{Grade, Grader};
+pub use submission::Submission;

@@ -1,0 +1,114 @@
+//! A copy of the course in which nothing is left of the submission before.
+
+use ignore::WalkBuilder;
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// Makes `copy` the same as the course in `root`, without what git ignores, `target/` and `.git`.
+///
+/// A file that is already the same keeps its modification time, so cargo compiles only what has changed.
+pub fn refresh(root: &Path, copy: &Path) -> Result<(), String> {
+    let course = files_of_course(root, copy)?;
+    for file in files_of_copy(copy)? {
+        if !course.contains(&file) {
+            let path = copy.join(file);
+            fs::remove_file(&path).map_err(|e| format!("{}: {e}", path.display()))?;
+        }
+    }
+    course.iter().try_for_each(|file| refresh_file(&root.join(file), &copy.join(file)))
+}
+
+/// The folder that holds the copy may lie in the course itself; it is no part of it.
+fn files_of_course(root: &Path, copy: &Path) -> Result<BTreeSet<PathBuf>, String> {
+    let not_course = [root.join("target"), root.join(".git"), copy.to_path_buf()];
+    let walk = WalkBuilder::new(root)
+        .standard_filters(false)
+        .git_ignore(true)
+        // An unpacked archive of the course is a course too.
+        .require_git(false)
+        .filter_entry(move |entry| not_course.iter().all(|path| path != entry.path()))
+        .build();
+    let mut files = BTreeSet::new();
+    for entry in walk {
+        let entry = entry.map_err(|e| format!("{}: {e}", root.display()))?;
+        if entry.path().is_file() {
+            files.extend(entry.path().strip_prefix(root).map(Path::to_path_buf));
+        }
+    }
+    Ok(files)
+}
+
+/// Everything in the copy that isn't a folder.
+fn files_of_copy(copy: &Path) -> Result<Vec<PathBuf>, String> {
+    fs::create_dir_all(copy).map_err(|e| format!("{}: {e}", copy.display()))?;
+    let mut files = Vec::new();
+    for entry in WalkBuilder::new(copy).standard_filters(false).build() {
+        let entry = entry.map_err(|e| format!("{}: {e}", copy.display()))?;
+        if !entry.file_type().is_some_and(|kind| kind.is_dir()) {
+            files.extend(entry.path().strip_prefix(copy).map(Path::to_path_buf));
+        }
+    }
+    Ok(files)
+}
+
+/// Compares the content: a time says nothing after a checkout, and a grading writes to the learner's file.
+fn refresh_file(from: &Path, to: &Path) -> Result<(), String> {
+    let wanted = fs::read(from).map_err(|e| format!("{}: {e}", from.display()))?;
+    if !to.is_symlink() && fs::read(to).is_ok_and(|present| present == wanted) {
+        return Ok(());
+    }
+    let write = || {
+        if to.is_symlink() {
+            fs::remove_file(to)?;
+        }
+        // A folder can stand where the course has a file since its last change.
+        if to.is_dir() {
+            fs::remove_dir_all(to)?;
+        }
+        fs::create_dir_all(to.parent().unwrap_or(to))?;
+        fs::write(to, wanted)
+    };
+    write().map_err(|e| format!("{}: {e}", to.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn write(path: PathBuf, text: &str) {
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    }
+
+    #[test]
+    fn the_copy_follows_the_course_and_keeps_the_times_of_what_stays() {
+        let place = tempfile::tempdir().unwrap();
+        let (root, copy) = (place.path().join("course"), place.path().join("course/target/grading/course"));
+        write(root.join(".gitignore"), "/target/\nwip/\n");
+        write(root.join(".cargo/config.toml"), "[alias]");
+        write(root.join("stays.rs"), "same");
+        write(root.join("changes.rs"), "old");
+        write(root.join("vanishes/file.rs"), "gone soon");
+        write(root.join("labs/wip/draft.rs"), "ignored");
+        write(root.join(".git/HEAD"), "ignored");
+        refresh(&root, &copy).unwrap();
+        assert!(!copy.join("labs/wip").exists() && !copy.join(".git").exists());
+        assert!(copy.join(".cargo/config.toml").exists());
+        let time = |name: &str| fs::metadata(copy.join(name)).unwrap().modified().unwrap();
+        let before = time("stays.rs");
+
+        write(root.join("changes.rs"), "new");
+        fs::remove_dir_all(root.join("vanishes")).unwrap();
+        write(root.join("vanishes"), "a file now");
+        write(copy.join("left_by_a_submission.rs"), "");
+        fs::remove_file(copy.join(".gitignore")).unwrap();
+        std::os::unix::fs::symlink("/etc/passwd", copy.join(".gitignore")).unwrap();
+        refresh(&root, &copy).unwrap();
+        assert_eq!(fs::read_to_string(copy.join("changes.rs")).unwrap(), "new");
+        assert_eq!(fs::read_to_string(copy.join("vanishes")).unwrap(), "a file now");
+        assert_eq!(fs::read_to_string(copy.join(".gitignore")).unwrap(), "/target/\nwip/\n");
+        assert!(!copy.join("left_by_a_submission.rs").exists());
+        assert_eq!(time("stays.rs"), before);
+    }
+}

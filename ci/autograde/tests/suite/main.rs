@@ -1,0 +1,5 @@
+//! autograde as an instructor runs it, on a course so small that a grading takes a second.
+
+mod course;
+mod grading;
+mod reports;

@@ -1,0 +1,295 @@
+//! Every link of the book leads somewhere, and nothing on a page is loaded from the network.
+
+use html5gum::{Token, Tokenizer};
+use proctor::lab::Lab;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
+
+/// The book, built once for all the tests of this file.
+static BOOK: LazyLock<Book> = LazyLock::new(Book::build);
+
+#[test]
+fn every_link_and_image_resolves() {
+    let mut broken = Vec::new();
+    for (path, page) in &BOOK.pages {
+        for reference in page
+            .references
+            .iter()
+            .filter(|reference| !is_external(&reference.target))
+        {
+            if let Err(why) = BOOK.resolve(path, &reference.target) {
+                broken.push(format!(
+                    "{path}: <{} … \"{}\">: {why}",
+                    reference.tag, reference.target
+                ));
+            }
+        }
+    }
+    assert!(broken.is_empty(), "{}", broken.join("\n"));
+}
+
+#[test]
+fn nothing_is_loaded_from_the_network() {
+    let mut loaded = Vec::new();
+    for (path, page) in &BOOK.pages {
+        for reference in page
+            .references
+            .iter()
+            .filter(|reference| is_external(&reference.target))
+        {
+            if reference.tag == "a" {
+                println!("{path} links to {}", reference.target);
+            } else {
+                loaded.push(format!(
+                    "{path}: <{} … \"{}\">",
+                    reference.tag, reference.target
+                ));
+            }
+        }
+        // mdBook's script asks the public playground for its crates when a page has such a block.
+        if page.classes.contains("playground") {
+            loaded.push(format!("{path}: a code block with a run button"));
+        }
+    }
+    for (path, style) in &BOOK.styles {
+        for url in style
+            .split("url(")
+            .skip(1)
+            .filter(|url| is_external(url.trim_start_matches(['"', '\''])))
+        {
+            loaded.push(format!(
+                "{path}: url({}",
+                url.split(')').next().unwrap_or(url)
+            ));
+        }
+    }
+    assert!(loaded.is_empty(), "{}", loaded.join("\n"));
+}
+
+#[test]
+fn no_id_stands_twice_on_a_page() {
+    let twice: Vec<String> = BOOK
+        .pages
+        .iter()
+        .flat_map(|(path, page)| {
+            page.ids_seen_twice
+                .iter()
+                .map(move |id| format!("{path}#{id}"))
+        })
+        .collect();
+    assert!(twice.is_empty(), "{}", twice.join("\n"));
+}
+
+/// mdBook only warns of an include that it can't do, and shows the directive instead.
+#[test]
+fn no_include_is_left_over() {
+    let left: Vec<&String> = BOOK
+        .pages
+        .iter()
+        .filter(|(_, page)| page.has_include)
+        .map(|(path, _)| path)
+        .collect();
+    assert!(
+        left.is_empty(),
+        "`{{{{#include …}}}}` of a file or an anchor that isn't there, on {left:?}"
+    );
+}
+
+#[test]
+fn every_rule_names_a_place_on_a_page() {
+    let labs = Lab::load_all(&course().join("labs")).unwrap();
+    let rules = labs.iter().flat_map(|lab| &lab.rules);
+    let broken: Vec<String> = rules
+        .clone()
+        .filter_map(|rule| {
+            let why = BOOK.resolve("index.html", &rule.page).err();
+            let why =
+                why.or_else(|| (!rule.page.contains('#')).then(|| "names no anchor".to_owned()))?;
+            Some(format!(
+                "rule `{}`: page = \"{}\": {why}",
+                rule.id, rule.page
+            ))
+        })
+        .collect();
+    assert!(broken.is_empty(), "{}", broken.join("\n"));
+    assert!(
+        labs.is_empty() || rules.count() > 0,
+        "there are labs, but no rules to check"
+    );
+}
+
+fn course() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .ancestors()
+        .nth(2)
+        .expect("ci/selfcheck is two folders below the course")
+        .to_path_buf()
+}
+
+/// Whether a browser would have to leave this machine for `target`.
+fn is_external(target: &str) -> bool {
+    let scheme = target.split_once(':').map(|(scheme, _)| scheme);
+    target.starts_with("//")
+        || scheme.is_some_and(|scheme| {
+            scheme != "data" && scheme.chars().all(|c| c.is_ascii_alphanumeric())
+        })
+}
+
+/// The built book, as far as links go.
+struct Book {
+    pages: BTreeMap<String, Page>,
+    styles: BTreeMap<String, String>,
+    files: BTreeSet<String>,
+}
+
+#[derive(Default)]
+struct Page {
+    references: Vec<Reference>,
+    ids: BTreeSet<String>,
+    ids_seen_twice: BTreeSet<String>,
+    classes: BTreeSet<String>,
+    has_include: bool,
+}
+
+/// What a tag points to: a link to follow, or a file to load.
+struct Reference {
+    tag: String,
+    target: String,
+}
+
+impl Book {
+    fn build() -> Self {
+        let dest = tempfile::tempdir().expect("a temporary folder");
+        if let Err(e) = book_tools::build(&course().join("book"), dest.path()) {
+            panic!("{e:#}");
+        }
+        let mut book = Self {
+            pages: BTreeMap::new(),
+            styles: BTreeMap::new(),
+            files: BTreeSet::new(),
+        };
+        book.read(dest.path(), "");
+        assert!(
+            book.pages.contains_key("index.html"),
+            "the book has no first page"
+        );
+        book
+    }
+
+    fn read(&mut self, folder: &Path, prefix: &str) {
+        for entry in folder
+            .read_dir()
+            .expect("a folder of the built book")
+            .flatten()
+        {
+            let path = format!("{prefix}{}", entry.file_name().to_string_lossy());
+            if entry.path().is_dir() {
+                self.read(&entry.path(), &format!("{path}/"));
+                continue;
+            }
+            let text = || std::fs::read_to_string(entry.path()).expect("UTF-8");
+            if path.ends_with(".html") {
+                self.pages.insert(path.clone(), Page::parse(&text()));
+            } else if path.ends_with(".css") {
+                self.styles.insert(path.clone(), text());
+            }
+            self.files.insert(path);
+        }
+    }
+
+    /// Follows `target` from the page `from`.
+    fn resolve(&self, from: &str, target: &str) -> Result<(), String> {
+        let (path, fragment) = target
+            .split_once('#')
+            .map_or((target, None), |(path, id)| (path, Some(id)));
+        let path = path.split('?').next().unwrap_or_default();
+        let path = if path.is_empty() {
+            from.to_owned()
+        } else {
+            join(from, path)?
+        };
+        if !self.files.contains(&path) {
+            return Err(format!("the book has no {path}"));
+        }
+        match fragment {
+            None | Some("") => Ok(()),
+            Some(id) => {
+                let page = self
+                    .pages
+                    .get(&path)
+                    .ok_or_else(|| format!("{path} is no page"))?;
+                page.ids
+                    .contains(id)
+                    .then_some(())
+                    .ok_or_else(|| format!("{path} has no id `{id}`"))
+            }
+        }
+    }
+}
+
+/// The path, from the book's root, of `relative` as the page `from` means it.
+fn join(from: &str, relative: &str) -> Result<String, String> {
+    let mut parts: Vec<&str> = from.split('/').collect();
+    parts.pop();
+    if relative.starts_with('/') {
+        parts.clear();
+    }
+    for part in relative.split('/') {
+        match part {
+            "" | "." => {}
+            ".." => {
+                parts.pop().ok_or("leaves the book")?;
+            }
+            name => parts.push(name),
+        }
+    }
+    if relative.ends_with('/') {
+        parts.push("index.html");
+    }
+    Ok(parts.join("/"))
+}
+
+impl Page {
+    fn parse(html: &str) -> Self {
+        let mut page = Self::default();
+        for Ok(token) in Tokenizer::new(html) {
+            match token {
+                Token::StartTag(tag) => {
+                    let name = String::from_utf8_lossy(&tag.name).into_owned();
+                    for (attribute, value) in &tag.attributes {
+                        let value = String::from_utf8_lossy(value).into_owned();
+                        page.take_in(&name, &String::from_utf8_lossy(attribute), value);
+                    }
+                }
+                Token::String(text) => {
+                    page.has_include |= String::from_utf8_lossy(&text).contains("{{#")
+                }
+                _ => {}
+            }
+        }
+        page
+    }
+
+    fn take_in(&mut self, tag: &str, attribute: &str, value: String) {
+        match attribute {
+            "href" | "src" | "srcset" | "data" | "poster"
+                if tag != "base" && !value.starts_with("data:") =>
+            {
+                self.references.push(Reference {
+                    tag: tag.to_owned(),
+                    target: value,
+                });
+            }
+            "id" | "name" if tag == "a" || attribute == "id" => {
+                if !self.ids.insert(value.clone()) && attribute == "id" {
+                    self.ids_seen_twice.insert(value);
+                }
+            }
+            "class" => self
+                .classes
+                .extend(value.split_whitespace().map(str::to_owned)),
+            _ => {}
+        }
+    }
+}
