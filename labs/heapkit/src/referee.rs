@@ -94,17 +94,17 @@ struct Live {
 }
 
 /// Watches one allocator over one heap.
-pub struct Referee<'a, A> {
+pub struct Referee<'a> {
     heap: Heap,
-    allocator: &'a mut A,
+    allocator: &'a mut dyn Allocator,
     fit: Fit,
     journal: &'a Journal,
     live: BTreeMap<usize, Live>,
 }
 
-impl<'a, A: Allocator> Referee<'a, A> {
+impl<'a> Referee<'a> {
     /// Watches `allocator`, which manages all of `heap` and chooses by `fit`; steps go to `journal`.
-    pub fn new(heap: Heap, allocator: &'a mut A, fit: Fit, journal: &'a Journal) -> Self {
+    pub fn new(heap: Heap, allocator: &'a mut dyn Allocator, fit: Fit, journal: &'a Journal) -> Self {
         Referee { heap, allocator, fit, journal, live: BTreeMap::new() }
     }
 
@@ -233,8 +233,9 @@ impl<'a, A: Allocator> Referee<'a, A> {
         if let Some(defect) = image.defects.first() {
             return Err(self.unreadable(defect, before));
         }
+        let bytes = self.heap.bytes();
         for (id, live) in &self.live {
-            self.check_live(&image, *id, live)?;
+            self.check_live(&image, &bytes, *id, live)?;
         }
         let Some(seen) = &image.list else {
             return Ok(());
@@ -274,7 +275,7 @@ impl<'a, A: Allocator> Referee<'a, A> {
         }
     }
 
-    fn check_live(&self, image: &Image, id: usize, live: &Live) -> Result<(), Violation> {
+    fn check_live(&self, image: &Image, bytes: &[u8], id: usize, live: &Live) -> Result<(), Violation> {
         let name = name(id);
         let chunk_at = live.at - PAYLOAD;
         let Some(block) = image.block(chunk_at) else {
@@ -293,7 +294,6 @@ impl<'a, A: Allocator> Referee<'a, A> {
                     format!("{} bytes", block.size),
                 ));
         }
-        let bytes = self.heap.bytes();
         let payload = &bytes[live.at..live.at + live.request];
         if let Some(i) = payload.iter().enumerate().position(|(i, &byte)| byte != pattern(id, i)) {
             return Err(Violation::new(format!("The bytes of {name} changed while the program held them."))
