@@ -35,7 +35,7 @@ pub fn serve(book: &Path) -> Result<()> {
                 *site.write().unwrap_or_else(|e| e.into_inner()) = Arc::new(built);
                 eprintln!("built again in {} ms", start.elapsed().as_millis());
             }
-            Err(e) => eprintln!("error: {e:#}   (the last good build stays)"),
+            Err(e) => eprintln!("error (the last good build stays): {e:#}"),
         }
     }
 }

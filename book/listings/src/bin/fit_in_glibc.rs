@@ -1,5 +1,9 @@
-//! Which chunk does glibc choose from the chapter's list?
+//! Which chunk does glibc choose from the chapter's list? Argument: how many times larger the sizes are.
+//!
+//! `no_main`: Rust's runtime would have used the heap before the program, and left free blocks behind.
+#![no_main]
 
+use libc::c_char;
 use listings::block::{free, malloc};
 
 const LIST: [usize; 4] = [100, 50, 200, 80];
@@ -8,7 +12,7 @@ const LIST: [usize; 4] = [100, 50, 200, 80];
 fn chosen(factor: usize) -> Option<usize> {
     let blocks = LIST.map(|size| {
         let block = malloc(size * factor);
-        malloc(24); // stays in use, so that no two free blocks are neighbours
+        malloc(24 * factor); // stays in use, so that no two free blocks are neighbours
         block
     });
     // The chapter's list reads 100, 50, 200, 80: 80 is freed first.
@@ -21,11 +25,13 @@ fn chosen(factor: usize) -> Option<usize> {
     at.map(|(size, _)| size * factor)
 }
 
-fn main() {
-    let answers = [1, 10, 100].map(|factor| (factor, chosen(factor)));
-    for (factor, answer) in answers {
-        let list = LIST.map(|size| format!("[{}]", size * factor)).join(" → ");
-        let answer = answer.map_or("none of them".into(), |size| format!("the block of {size}"));
-        println!("{list}, ask for {}: {answer}", 60 * factor);
-    }
+#[unsafe(no_mangle)]
+extern "C" fn main(arguments: i32, argument: *const *const c_char) -> i32 {
+    // SAFETY: the C library hands over this many strings, the program's name first. atoi leaves the heap alone.
+    let factor = if arguments > 1 { unsafe { libc::atoi(*argument.add(1)) } } else { 1 } as usize;
+    let answer = chosen(factor);
+    let list = LIST.map(|size| format!("[{}]", size * factor)).join(" → ");
+    let answer = answer.map_or("none of them".into(), |size| format!("the block of {size}"));
+    println!("{list}, ask for {}: {answer}", 60 * factor);
+    0
 }

@@ -1,4 +1,7 @@
 //! Where freed blocks wait: the chapter's `free_list_visualization.c`, every conclusion computed.
+//!
+//! `no_main`: Rust's runtime would have used the heap before the program, and left free blocks behind.
+#![no_main]
 
 use listings::block::{chunk_size, free, malloc, offset, size_word, word};
 
@@ -15,7 +18,8 @@ fn looks_in_use(block: *mut u8) -> bool {
 }
 
 // ANCHOR: story
-fn main() {
+#[unsafe(no_mangle)]
+extern "C" fn main() -> i32 {
     // Step 1: four blocks of 64 bytes.
     let blocks = [64; 4].map(malloc);
     let [a, b, c, d] = blocks;
@@ -54,5 +58,6 @@ fn main() {
     println!("Step 4: 32 bytes");
     let in_b = (b.addr()..b.addr() + 80).contains(&f.addr());
     println!("  F {}, {} bytes behind D; cut out of B: {}", place(f), offset(f, d), if in_b { "yes" } else { "no" });
+    0
 }
 // ANCHOR_END: story

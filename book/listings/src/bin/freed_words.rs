@@ -1,4 +1,7 @@
 //! What `free` writes: the words in and around a block, before and after.
+//!
+//! `no_main`: Rust's runtime would have used the heap before the program, and left free blocks behind.
+#![no_main]
 
 use listings::block::{chunk_size, free, malloc, size_word, usable_size, word};
 
@@ -22,7 +25,7 @@ unsafe fn around(block: *mut u8) -> Around {
 
 /// Two blocks are freed, X first; a block in use stands behind each, so that no two free ones are neighbours.
 fn report(request: usize) -> impl FnOnce() {
-    let [x, _keeper, y, _other_keeper] = [request, 64, request, 64].map(malloc);
+    let [x, _keeper, y, _other_keeper] = [request; 4].map(malloc);
     let freed = [x, y].map(|block| {
         // SAFETY: each block is written while it is live, freed once, and then only looked at.
         unsafe {
@@ -62,9 +65,11 @@ fn report(request: usize) -> impl FnOnce() {
     }
 }
 
-fn main() {
+#[unsafe(no_mangle)]
+extern "C" fn main() -> i32 {
     // Look at both sizes before anything is printed: println! allocates too.
     for print in [report(64), report(2000)] {
         print();
     }
+    0
 }

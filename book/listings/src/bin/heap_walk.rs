@@ -1,11 +1,15 @@
 //! Walks glibc's own heap, from header to header, after many mallocs and frees.
+//!
+//! `no_main`: Rust's runtime would have used the heap before the program, and left free blocks behind.
+#![no_main]
 
 use listings::block::{chunk_size, free, malloc, size_word, word};
 
-fn main() {
+#[unsafe(no_mangle)]
+extern "C" fn main() -> i32 {
     const BLOCKS: usize = 2000;
     let first = malloc(3000);
-    let mut blocks = [std::ptr::null_mut(); BLOCKS];
+    let mut blocks = [std::ptr::null_mut::<u8>(); BLOCKS];
     // Sizes that glibc keeps in its bins, not in a thread's cache: the caches don't mark their chunks free.
     let mut state = 1_u64;
     let mut random = move || {
@@ -45,4 +49,5 @@ fn main() {
     println!("free, says the next chunk's P               {free_chunks:>5}");
     println!("of these, with the size in next.prev_size   {tags_right:>5}");
     println!("of these, behind another free chunk         {neighbours:>5}");
+    0
 }

@@ -1,8 +1,12 @@
 //! How much of a chunk is left over, for each request.
+//!
+//! `no_main`: Rust's runtime would have used the heap before the program, and left free blocks behind.
+#![no_main]
 
 use listings::block::{chunk_size, malloc, usable_size};
 
-fn main() {
+#[unsafe(no_mangle)]
+extern "C" fn main() -> i32 {
     // The request, its chunk's size, and the bytes that the program may use.
     let mut rows = [(0, 0, 0); 2001];
     for (request, row) in rows.iter_mut().enumerate() {
@@ -19,4 +23,5 @@ fn main() {
     println!("left over at most: {} bytes; {} from 9 bytes on", most(&rows), most(&rows[9..]));
     let bits = rows.iter().fold(0, |bits, (_, chunk, _)| bits | chunk);
     println!("the lowest bit that any of the 2001 sizes uses: bit {}", bits.trailing_zeros());
+    0
 }

@@ -1,8 +1,12 @@
 //! Whose bytes are `prev_size`? Writes every byte of one block, and reads the header behind it.
+//!
+//! `no_main`: Rust's runtime would have used the heap before the program, and left free blocks behind.
+#![no_main]
 
 use listings::block::{malloc, usable_size, word};
 
-fn main() {
+#[unsafe(no_mangle)]
+extern "C" fn main() -> i32 {
     // ANCHOR: write
     let [a, b] = [40; 2].map(malloc);
     // SAFETY: `usable` bytes of a live block, and the header of the block behind it.
@@ -16,4 +20,5 @@ fn main() {
     println!("b's prev_size before   {before:#x}");
     println!("b's prev_size after    {after:#x}");
     // ANCHOR_END: write
+    0
 }

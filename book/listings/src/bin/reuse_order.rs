@@ -1,4 +1,7 @@
 //! In which order freed blocks come back.
+//!
+//! `no_main`: Rust's runtime would have used the heap before the program, and left free blocks behind.
+#![no_main]
 
 use listings::block::{free, malloc};
 
@@ -19,7 +22,8 @@ fn reuse<const N: usize>(request: usize, keepers: bool) -> [Option<usize>; N] {
     [(); N].map(|()| malloc(request)).map(|new| blocks.iter().position(|&old| old == new))
 }
 
-fn main() {
+#[unsafe(no_mangle)]
+extern "C" fn main() -> i32 {
     let small = reuse::<12>(40, false);
     let side_by_side = reuse::<4>(2000, false);
     let apart = reuse::<4>(3000, true);
@@ -31,4 +35,5 @@ fn main() {
     println!("12 blocks of   40 bytes               {}", show(&small));
     println!(" 4 blocks of 2000 bytes, side by side {}", show(&side_by_side));
     println!(" 4 blocks of 3000 bytes, kept apart   {}", show(&apart));
+    0
 }
