@@ -23,14 +23,14 @@ struct Run {
     locate: bool,
 }
 
-/// For the verdict. The slowest case takes a tenth of the time.
-const FOR_THE_VERDICT: Run = Run { cpu_ms: 500, locate: true };
+/// For the verdict. The slowest case takes less than a tenth of it.
+const FOR_THE_VERDICT: Run = Run { cpu_ms: 300, locate: true };
 /// While looking for a shorter workload, which may hang many times.
 const FOR_A_SHORTER_ONE: Run = Run { cpu_ms: 40, locate: false };
 /// For the picture of the shortest.
 const FOR_THE_PICTURE: Run = Run { cpu_ms: 100, locate: true };
 /// How long, and how often, to look for a shorter workload.
-const SHRINK_TIME: Duration = Duration::from_millis(300);
+const SHRINK_TIME: Duration = Duration::from_millis(200);
 const SHRINK_TRIES: usize = 400;
 /// A case that sleeps uses no processor time: the end of patience.
 const WALL: Duration = Duration::from_secs(20);
