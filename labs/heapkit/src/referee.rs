@@ -1,8 +1,10 @@
 //! Plays a workload on an allocator and checks the heap after every step.
 //!
-//! The referee knows what a list-only `malloc` promises: a request is served by a chunk of the free list, chosen by
-//! the fit, or else cut from the top chunk; a freed chunk goes to the head of the list. It looks at the raw heap
-//! through [`crate::image`], so that no mistake of the allocator can hide behind the allocator.
+//! The referee knows what a `malloc` promises: a request is served by a chunk of the free list, chosen by the fit, or
+//! else cut from the top chunk; a freed chunk goes to the head of the list. If it [splits](Promise::splits), what a chunk
+//! has too much goes to the head of the list; if it [coalesces](Promise::coalesces), a freed chunk first joins its free
+//! neighbours, and the top chunk swallows what borders on it. The referee looks at the raw heap through
+//! [`crate::image`], so that no mistake of the allocator can hide behind the allocator.
 
 use crate::draw::Mark;
 use crate::format::{MIN_CHUNK, PAYLOAD, SIZE_WORD, chunk_size};
@@ -52,6 +54,24 @@ impl Fit {
     }
 }
 
+/// What an allocator promises, beyond being a `malloc` at all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Promise {
+    /// How it chooses.
+    pub fit: Fit,
+    /// A chunk from the list is cut to the size of the request, if what is left is a chunk.
+    pub splits: bool,
+    /// No two neighbours are free.
+    pub coalesces: bool,
+}
+
+impl From<Fit> for Promise {
+    /// A list-only `malloc`: chunks are used whole and stay apart.
+    fn from(fit: Fit) -> Self {
+        Promise { fit, splits: false, coalesces: false }
+    }
+}
+
 /// A broken promise.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Violation {
@@ -97,15 +117,15 @@ struct Live {
 pub struct Referee<'a> {
     heap: Heap,
     allocator: &'a mut dyn Allocator,
-    fit: Fit,
+    promise: Promise,
     journal: &'a Journal,
     live: BTreeMap<usize, Live>,
 }
 
 impl<'a> Referee<'a> {
-    /// Watches `allocator`, which manages all of `heap` and chooses by `fit`; steps go to `journal`.
-    pub fn new(heap: Heap, allocator: &'a mut dyn Allocator, fit: Fit, journal: &'a Journal) -> Self {
-        Referee { heap, allocator, fit, journal, live: BTreeMap::new() }
+    /// Watches `allocator`, which manages all of `heap` and keeps `promise`; steps go to `journal`.
+    pub fn new(heap: Heap, allocator: &'a mut dyn Allocator, promise: Promise, journal: &'a Journal) -> Self {
+        Referee { heap, allocator, promise, journal, live: BTreeMap::new() }
     }
 
     /// The heap as it is now, with the allocator's list.
@@ -140,7 +160,7 @@ impl<'a> Referee<'a> {
 
     fn malloc(&mut self, before: &Image, id: usize, request: usize) -> Result<(), Violation> {
         let need = chunk_size(request);
-        let chosen = need.and_then(|need| self.fit.choose(&before.candidates(need)));
+        let chosen = need.and_then(|need| self.promise.fit.choose(&before.candidates(need)));
         let from_top = need.and_then(|need| before.top().filter(|top| top.size >= need + MIN_CHUNK));
         let expected = chosen.or(from_top).map(Block::payload);
 
@@ -195,7 +215,10 @@ impl<'a> Referee<'a> {
         }
         self.live.insert(id, Live { payload, at, request });
         self.fill(id);
-        let list: Vec<usize> = before.list_order().iter().copied().filter(|&chunk| chunk + PAYLOAD != at).collect();
+        let rest = chosen.zip(need).map(|(block, need)| (block.at + need, block.size - need));
+        let rest = rest.filter(|(_, size)| self.promise.splits && *size >= MIN_CHUNK).map(|(rest, _)| rest);
+        let others = before.list_order().iter().copied().filter(|&chunk| chunk + PAYLOAD != at);
+        let list: Vec<usize> = rest.into_iter().chain(others).collect();
         self.check(&list, before)
     }
 
@@ -207,14 +230,32 @@ impl<'a> Referee<'a> {
         // SAFETY: the payload came from `malloc`, and `live` held it, so it has not been freed since.
         unsafe { self.allocator.free(live.payload) };
         self.journal.end("");
-        let list: Vec<usize> = std::iter::once(live.at - PAYLOAD).chain(before.list_order().iter().copied()).collect();
+        let (joined, gone) = self.joined(before, live.at - PAYLOAD);
+        let others = before.list_order().iter().copied().filter(|chunk| !gone.contains(chunk));
+        let list: Vec<usize> = joined.into_iter().chain(others).collect();
         self.check(&list, before)
+    }
+
+    /// Where the chunk starts that `freed` becomes a part of (`None`: the top chunk), and which chunks leave the list.
+    fn joined(&self, before: &Image, freed: usize) -> (Option<usize>, Vec<usize>) {
+        if !self.promise.coalesces {
+            return (Some(freed), Vec::new());
+        }
+        let Some(index) = before.blocks.iter().position(|block| block.at == freed) else {
+            return (Some(freed), Vec::new());
+        };
+        let previous = index.checked_sub(1).map(|index| &before.blocks[index]).filter(|block| block.state == State::Free);
+        let next = before.blocks.get(index + 1);
+        let gone = previous.into_iter().chain(next.filter(|block| block.state == State::Free)).map(|block| block.at).collect();
+        let borders_top = next.is_some_and(|block| block.state == State::Top);
+        let start = previous.map_or(freed, |block| block.at);
+        ((!borders_top).then_some(start), gone)
     }
 
     /// Why the chunk with this payload is the one.
     fn why(&self, before: &Image, chosen: Option<&Block>, payload: usize, need: Option<usize>) -> String {
         let (at, need) = (Offset(payload), need.unwrap_or(0));
-        match (chosen, self.fit) {
+        match (chosen, self.promise.fit) {
             (None, _) if before.free().next().is_some() => {
                 format!("{at}, from the top chunk: no free chunk has the {need} bytes it takes")
             }

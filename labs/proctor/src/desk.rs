@@ -5,7 +5,7 @@ use crate::recorder::Recorder;
 use heapkit::image::{Image, Raw};
 use heapkit::journal::Journal;
 use heapkit::memory::Heap;
-use heapkit::referee::{Allocator, Fit, Referee};
+use heapkit::referee::{Allocator, Promise, Referee};
 use heapkit::workload::{self, Op};
 use std::cell::Cell;
 use std::fmt::{Debug, Display};
@@ -105,7 +105,7 @@ impl Desk {
     pub fn play<A: Allocator>(
         &self,
         len: usize,
-        fit: Fit,
+        promise: impl Into<Promise>,
         ops: &[Op],
         start: impl FnOnce(Heap) -> A,
     ) -> Vec<Option<usize>> {
@@ -118,7 +118,7 @@ impl Desk {
         let heap = self.heap(len);
         self.recorder.set_workload(&format!("{index} {}", workload::format(ops)));
         let mut allocator = start(heap);
-        let mut referee = Referee::new(heap, &mut allocator, fit, &self.journal);
+        let mut referee = Referee::new(heap, &mut allocator, promise.into(), &self.journal);
         let mut payloads = vec![None; blocks(ops)];
         for &op in ops {
             self.recorder.keep_before(&heap);

@@ -10,7 +10,7 @@ use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// The largest heap a case can have, in bytes.
-pub const MAX_HEAP: usize = 64 * PAGE;
+pub const MAX_HEAP: usize = 256 * PAGE;
 
 /// A stretch of the recorder, each in pages of its own.
 #[derive(Clone, Copy)]

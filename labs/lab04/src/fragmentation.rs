@@ -1,0 +1,103 @@
+//! Fragmentation: how free memory falls to pieces, and how an allocator puts the pieces together.
+
+use core::mem;
+use core::ptr::NonNull;
+use lab02::{Chunk, MIN_CHUNK_SIZE, SizeWord, request_to_chunk_size, walk};
+use lab03::{Fit, FreeList};
+
+/// Cuts a chunk down to `size` bytes and returns the rest as a chunk of its own, with `PREV_INUSE` set, for the front is
+/// about to be used. `None`, and nothing has changed, if the rest would be smaller than [`MIN_CHUNK_SIZE`]: such a rest
+/// could hold no links, so the chunk is used whole.
+///
+/// # Safety
+/// The chunk is in no list, at least `size` bytes long, and `size` is a chunk size.
+pub unsafe fn split(chunk: &mut Chunk, size: usize) -> Option<Chunk> {
+    todo!("split")
+}
+
+/// Joins a chunk and the one behind it: the first keeps its flags and becomes as long as both.
+///
+/// # Safety
+/// Neither is in a list, `behind` starts where `chunk` ends, and nobody uses the bytes of `behind`.
+pub unsafe fn join(chunk: &mut Chunk, behind: Chunk) {
+    todo!("join")
+}
+
+/// A `malloc` over a heap of fixed size that splits what is too large and joins what is free.
+///
+/// After every operation, no two neighbours are free, and no free chunk borders on the top chunk.
+#[derive(Debug)]
+pub struct CoalescingHeap {
+    free: FreeList,
+    top: Chunk,
+    fit: Fit,
+    region: NonNull<[u8]>,
+}
+
+impl CoalescingHeap {
+    /// Makes a heap of the bytes in `region`: one top chunk from end to end. Its `PREV_INUSE` is set, since nothing stands
+    /// before it.
+    ///
+    /// # Safety
+    /// The region is valid for reads and writes, nobody else's, aligned to 16, a multiple of 16 long, and at least
+    /// [`MIN_CHUNK_SIZE`].
+    pub unsafe fn new(region: NonNull<[u8]>, fit: Fit) -> Self {
+        todo!("CoalescingHeap::new")
+    }
+
+    /// The list of free chunks.
+    pub const fn free_list(&self) -> &FreeList {
+        &self.free
+    }
+
+    /// `request` bytes, aligned to 16: from a chunk of the list, chosen by the fit and [`split`], the rest going to the
+    /// head of the list; else cut from the low end of the top chunk, which keeps at least [`MIN_CHUNK_SIZE`] bytes for
+    /// itself. `None`, and nothing has changed, if neither can serve it.
+    pub fn malloc(&mut self, request: usize) -> Option<NonNull<u8>> {
+        todo!("CoalescingHeap::malloc")
+    }
+
+    /// Gives a block back. Its chunk joins the chunk before it and the one behind it, where these are free, and leaves
+    /// them no place of their own in the list. What comes of it goes to the head of the list; where it borders on the top
+    /// chunk, it becomes the low end of the top chunk instead.
+    ///
+    /// # Safety
+    /// `payload` comes from [`CoalescingHeap::malloc`] of this heap and has not been freed since.
+    pub unsafe fn free(&mut self, payload: NonNull<u8>) {
+        todo!("CoalescingHeap::free")
+    }
+
+    /// What the heap looks like now.
+    pub fn fragmentation(&self) -> Fragmentation {
+        todo!("CoalescingHeap::fragmentation")
+    }
+}
+
+/// How the bytes of a heap are spread. All sizes are chunk sizes, in bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Fragmentation {
+    /// In chunks that the program uses.
+    pub in_use: usize,
+    /// In free chunks, without the top chunk.
+    pub free: usize,
+    /// How many free chunks there are.
+    pub holes: usize,
+    /// The largest of them, 0 if there is none.
+    pub largest: usize,
+    /// In the top chunk.
+    pub top: usize,
+}
+
+impl Fragmentation {
+    /// External fragmentation: the part of the free bytes that the largest free chunk does not have. 0 if all free bytes
+    /// stand together, or there are none.
+    pub fn external(&self) -> f64 {
+        todo!("Fragmentation::external")
+    }
+
+    /// Internal fragmentation: the part of the bytes in use that nobody asked for. `requested` is the sum of the requests
+    /// that are alive. 0 if nothing is in use.
+    pub fn internal(&self, requested: usize) -> f64 {
+        todo!("Fragmentation::internal")
+    }
+}
