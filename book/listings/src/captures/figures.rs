@@ -229,16 +229,15 @@ fn sixty_then_150(fit: Fit) -> Result<(Stage, [Option<usize>; 2]), String> {
     Ok((stage, chunks))
 }
 
-/// The sizes of the chunks that each strategy takes for 60 bytes and then for 150, as facts.
-pub fn choices() -> Result<Vec<[(&'static str, Option<usize>); 2]>, String> {
-    FITS.iter()
-        .map(|&(fit, _, [first, second])| {
-            let (stage, chunks) = sixty_then_150(fit)?;
-            let image = stage.image();
-            let [sixty, more] = chunks.map(|at| Some(image.block(at?)?.size));
-            Ok([(first, sixty), (second, more)])
-        })
-        .collect()
+/// The sizes of the chunks that each strategy takes for 60 bytes and then for 150, by the names of the facts.
+pub fn choices() -> Result<Vec<(&'static str, Option<usize>)>, String> {
+    let mut choices = Vec::new();
+    for (fit, _, names) in FITS {
+        let (stage, chunks) = sixty_then_150(fit)?;
+        let image = stage.image();
+        choices.extend(names.into_iter().zip(chunks.map(|at| Some(image.block(at?)?.size))));
+    }
+    Ok(choices)
 }
 
 fn counter_example() -> Result<String, String> {

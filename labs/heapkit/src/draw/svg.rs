@@ -62,7 +62,7 @@ impl Moment {
             .map(|block| {
                 let place = (
                     x,
-                    (62 + 5 * block.size.saturating_sub(32).isqrt()).max(self.name(block.at).len() * 9 + 16).min(136),
+                    (62 + 5 * block.size.saturating_sub(32).isqrt()).max(self.name(block.at).len() * 9 + 16).min(116),
                 );
                 x += place.1;
                 place
