@@ -1,6 +1,6 @@
 //! The book: what turns its pages into HTML, and what serves them while they are read or written.
 //!
-//! * [`Preprocessor`] fills in what no hand types: [facts](facts), [figures](figures) and tables of [rules].
+//! * [`Preprocessor`] fills in what no hand types: [facts], [figures] and tables of [rules].
 //! * [`build`] renders the book; [`serve`](serve::serve) also shows it, and renders it again on each change.
 
 mod directive;

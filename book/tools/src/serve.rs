@@ -9,7 +9,7 @@ use std::collections::HashMap;
 use std::io::ErrorKind;
 use std::net::Ipv4Addr;
 use std::path::Path;
-use std::sync::{Arc, RwLock};
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 /// The first port to try.
@@ -24,7 +24,7 @@ const BUILD_PATH: &str = "/__build";
 /// The first build fails, or there is no free port. A later build that fails says why and leaves the last good one on show.
 pub fn serve(book: &Path) -> Result<()> {
     let sources = Sources::watch(book, course_of(book)?)?;
-    let site = Arc::new(RwLock::new(Arc::new(Site::build(book)?)));
+    let site = Arc::new(RwLock::new(Site::build(book)?));
     let (_server, port) = listen(Arc::clone(&site))?;
     println!("The book: http://127.0.0.1:{port}/   (Ctrl-C stops it)");
     loop {
@@ -32,7 +32,7 @@ pub fn serve(book: &Path) -> Result<()> {
         let start = Instant::now();
         match Site::build(book) {
             Ok(built) => {
-                *site.write().unwrap_or_else(|e| e.into_inner()) = Arc::new(built);
+                *site.write().unwrap_or_else(PoisonError::into_inner) = built;
                 eprintln!("built again in {} ms", start.elapsed().as_millis());
             }
             Err(e) => eprintln!("error (the last good build stays): {e:#}"),
@@ -57,7 +57,7 @@ impl Site {
         Ok(Self { files, id })
     }
 
-    fn respond(&self, request: &Request<Body>) -> Response<Body> {
+    fn answer(&self, request: &Request<Body>) -> Response<Body> {
         if request.method() != Method::GET {
             return respond(StatusCode::METHOD_NOT_ALLOWED, "text/plain", Vec::new());
         }
@@ -107,13 +107,10 @@ fn read_files(folder: &Path, path: &str, files: &mut HashMap<String, Vec<u8>>) -
 }
 
 /// Listens on the first free port from [`PORT`] on.
-fn listen(site: Arc<RwLock<Arc<Site>>>) -> Result<(ListeningServer, u16)> {
+fn listen(site: Arc<RwLock<Site>>) -> Result<(ListeningServer, u16)> {
     for port in PORT..=u16::MAX {
         let site = Arc::clone(&site);
-        let server = Server::new(move |request| {
-            let site = Arc::clone(&site.read().unwrap_or_else(|e| e.into_inner()));
-            site.respond(request)
-        });
+        let server = Server::new(move |request| site.read().unwrap_or_else(PoisonError::into_inner).answer(request));
         match server.bind((Ipv4Addr::LOCALHOST, port)).spawn() {
             Ok(server) => return Ok((server, port)),
             Err(e) if e.kind() == ErrorKind::AddrInUse => {}
@@ -159,7 +156,7 @@ mod tests {
 
     fn get(path: &str) -> (u16, String) {
         let request = Request::builder().uri(path).body(Body::empty()).unwrap();
-        let response = site().respond(&request);
+        let response = site().answer(&request);
         (response.status().as_u16(), response.into_body().to_string().unwrap())
     }
 

@@ -1,1 +1,11 @@
+//! What the proof of the course works with; the proof itself is in `tests/`.
+//!
+//! * [`course`]: the labs, their starters and their references.
+//! * [`grading`]: grades many sources the way a submission is graded.
+//! * [`outline`]: what a source file declares, without its bodies.
+//! * [`zoo`]: implementations that must fail and others that must pass, kept as diffs against the reference.
 
+pub mod course;
+pub mod grading;
+pub mod outline;
+pub mod zoo;

@@ -13,16 +13,9 @@ static BOOK: LazyLock<Book> = LazyLock::new(Book::build);
 fn every_link_and_image_resolves() {
     let mut broken = Vec::new();
     for (path, page) in &BOOK.pages {
-        for reference in page
-            .references
-            .iter()
-            .filter(|reference| !is_external(&reference.target))
-        {
+        for reference in page.references.iter().filter(|reference| !is_external(&reference.target)) {
             if let Err(why) = BOOK.resolve(path, &reference.target) {
-                broken.push(format!(
-                    "{path}: <{} … \"{}\">: {why}",
-                    reference.tag, reference.target
-                ));
+                broken.push(format!("{path}: <{} … \"{}\">: {why}", reference.tag, reference.target));
             }
         }
     }
@@ -33,18 +26,11 @@ fn every_link_and_image_resolves() {
 fn nothing_is_loaded_from_the_network() {
     let mut loaded = Vec::new();
     for (path, page) in &BOOK.pages {
-        for reference in page
-            .references
-            .iter()
-            .filter(|reference| is_external(&reference.target))
-        {
+        for reference in page.references.iter().filter(|reference| is_external(&reference.target)) {
             if reference.tag == "a" {
                 println!("{path} links to {}", reference.target);
             } else {
-                loaded.push(format!(
-                    "{path}: <{} … \"{}\">",
-                    reference.tag, reference.target
-                ));
+                loaded.push(format!("{path}: <{} … \"{}\">", reference.tag, reference.target));
             }
         }
         // mdBook's script asks the public playground for its crates when a page has such a block.
@@ -53,15 +39,8 @@ fn nothing_is_loaded_from_the_network() {
         }
     }
     for (path, style) in &BOOK.styles {
-        for url in style
-            .split("url(")
-            .skip(1)
-            .filter(|url| is_external(url.trim_start_matches(['"', '\''])))
-        {
-            loaded.push(format!(
-                "{path}: url({}",
-                url.split(')').next().unwrap_or(url)
-            ));
+        for url in style.split("url(").skip(1).filter(|url| is_external(url.trim_start_matches(['"', '\'']))) {
+            loaded.push(format!("{path}: url({}", url.split(')').next().unwrap_or(url)));
         }
     }
     assert!(loaded.is_empty(), "{}", loaded.join("\n"));
@@ -72,11 +51,7 @@ fn no_id_stands_twice_on_a_page() {
     let twice: Vec<String> = BOOK
         .pages
         .iter()
-        .flat_map(|(path, page)| {
-            page.ids_seen_twice
-                .iter()
-                .map(move |id| format!("{path}#{id}"))
-        })
+        .flat_map(|(path, page)| page.ids_seen_twice.iter().map(move |id| format!("{path}#{id}")))
         .collect();
     assert!(twice.is_empty(), "{}", twice.join("\n"));
 }
@@ -84,16 +59,8 @@ fn no_id_stands_twice_on_a_page() {
 /// mdBook only warns of an include that it can't do, and shows the directive instead.
 #[test]
 fn no_include_is_left_over() {
-    let left: Vec<&String> = BOOK
-        .pages
-        .iter()
-        .filter(|(_, page)| page.has_include)
-        .map(|(path, _)| path)
-        .collect();
-    assert!(
-        left.is_empty(),
-        "`{{{{#include …}}}}` of a file or an anchor that isn't there, on {left:?}"
-    );
+    let left: Vec<&String> = BOOK.pages.iter().filter(|(_, page)| page.has_include).map(|(path, _)| path).collect();
+    assert!(left.is_empty(), "`{{{{#include …}}}}` of a file or an anchor that isn't there, on {left:?}");
 }
 
 #[test]
@@ -104,19 +71,12 @@ fn every_rule_names_a_place_on_a_page() {
         .clone()
         .filter_map(|rule| {
             let why = BOOK.resolve("index.html", &rule.page).err();
-            let why =
-                why.or_else(|| (!rule.page.contains('#')).then(|| "names no anchor".to_owned()))?;
-            Some(format!(
-                "rule `{}`: page = \"{}\": {why}",
-                rule.id, rule.page
-            ))
+            let why = why.or_else(|| (!rule.page.contains('#')).then(|| "names no anchor".to_owned()))?;
+            Some(format!("rule `{}`: page = \"{}\": {why}", rule.id, rule.page))
         })
         .collect();
     assert!(broken.is_empty(), "{}", broken.join("\n"));
-    assert!(
-        labs.is_empty() || rules.count() > 0,
-        "there are labs, but no rules to check"
-    );
+    assert!(labs.is_empty() || rules.count() > 0, "there are labs, but no rules to check");
 }
 
 fn course() -> PathBuf {
@@ -131,9 +91,7 @@ fn course() -> PathBuf {
 fn is_external(target: &str) -> bool {
     let scheme = target.split_once(':').map(|(scheme, _)| scheme);
     target.starts_with("//")
-        || scheme.is_some_and(|scheme| {
-            scheme != "data" && scheme.chars().all(|c| c.is_ascii_alphanumeric())
-        })
+        || scheme.is_some_and(|scheme| scheme != "data" && scheme.chars().all(|c| c.is_ascii_alphanumeric()))
 }
 
 /// The built book, as far as links go.
@@ -145,7 +103,7 @@ struct Book {
 
 #[derive(Default)]
 struct Page {
-    references: Vec<Reference>,
+    references: BTreeSet<Reference>,
     ids: BTreeSet<String>,
     ids_seen_twice: BTreeSet<String>,
     classes: BTreeSet<String>,
@@ -153,6 +111,7 @@ struct Page {
 }
 
 /// What a tag points to: a link to follow, or a file to load.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
 struct Reference {
     tag: String,
     target: String,
@@ -164,25 +123,14 @@ impl Book {
         if let Err(e) = book_tools::build(&course().join("book"), dest.path()) {
             panic!("{e:#}");
         }
-        let mut book = Self {
-            pages: BTreeMap::new(),
-            styles: BTreeMap::new(),
-            files: BTreeSet::new(),
-        };
+        let mut book = Self { pages: BTreeMap::new(), styles: BTreeMap::new(), files: BTreeSet::new() };
         book.read(dest.path(), "");
-        assert!(
-            book.pages.contains_key("index.html"),
-            "the book has no first page"
-        );
+        assert!(book.pages.contains_key("index.html"), "the book has no first page");
         book
     }
 
     fn read(&mut self, folder: &Path, prefix: &str) {
-        for entry in folder
-            .read_dir()
-            .expect("a folder of the built book")
-            .flatten()
-        {
+        for entry in folder.read_dir().expect("a folder of the built book").flatten() {
             let path = format!("{prefix}{}", entry.file_name().to_string_lossy());
             if entry.path().is_dir() {
                 self.read(&entry.path(), &format!("{path}/"));
@@ -200,29 +148,17 @@ impl Book {
 
     /// Follows `target` from the page `from`.
     fn resolve(&self, from: &str, target: &str) -> Result<(), String> {
-        let (path, fragment) = target
-            .split_once('#')
-            .map_or((target, None), |(path, id)| (path, Some(id)));
+        let (path, fragment) = target.split_once('#').map_or((target, None), |(path, id)| (path, Some(id)));
         let path = path.split('?').next().unwrap_or_default();
-        let path = if path.is_empty() {
-            from.to_owned()
-        } else {
-            join(from, path)?
-        };
+        let path = if path.is_empty() { from.to_owned() } else { join(from, path)? };
         if !self.files.contains(&path) {
             return Err(format!("the book has no {path}"));
         }
         match fragment {
             None | Some("") => Ok(()),
             Some(id) => {
-                let page = self
-                    .pages
-                    .get(&path)
-                    .ok_or_else(|| format!("{path} is no page"))?;
-                page.ids
-                    .contains(id)
-                    .then_some(())
-                    .ok_or_else(|| format!("{path} has no id `{id}`"))
+                let page = self.pages.get(&path).ok_or_else(|| format!("{path} is no page"))?;
+                page.ids.contains(id).then_some(()).ok_or_else(|| format!("{path} has no id `{id}`"))
             }
         }
     }
@@ -262,9 +198,7 @@ impl Page {
                         page.take_in(&name, &String::from_utf8_lossy(attribute), value);
                     }
                 }
-                Token::String(text) => {
-                    page.has_include |= String::from_utf8_lossy(&text).contains("{{#")
-                }
+                Token::String(text) => page.has_include |= String::from_utf8_lossy(&text).contains("{{#"),
                 _ => {}
             }
         }
@@ -273,22 +207,13 @@ impl Page {
 
     fn take_in(&mut self, tag: &str, attribute: &str, value: String) {
         match attribute {
-            "href" | "src" | "srcset" | "data" | "poster"
-                if tag != "base" && !value.starts_with("data:") =>
-            {
-                self.references.push(Reference {
-                    tag: tag.to_owned(),
-                    target: value,
-                });
+            "href" | "src" | "srcset" | "data" | "poster" if tag != "base" && !value.starts_with("data:") => {
+                self.references.insert(Reference { tag: tag.to_owned(), target: value });
             }
-            "id" | "name" if tag == "a" || attribute == "id" => {
-                if !self.ids.insert(value.clone()) && attribute == "id" {
-                    self.ids_seen_twice.insert(value);
-                }
+            "id" if !self.ids.insert(value.clone()) => {
+                self.ids_seen_twice.insert(value);
             }
-            "class" => self
-                .classes
-                .extend(value.split_whitespace().map(str::to_owned)),
+            "class" => self.classes.extend(value.split_whitespace().map(str::to_owned)),
             _ => {}
         }
     }

@@ -71,6 +71,8 @@ pub enum Link {
     To(usize),
     /// Neither null nor inside the heap.
     Wild(usize),
+    /// No link at all: the chunk is in use, and these are bytes of the program.
+    Payload,
 }
 
 /// Something in the bytes that no well-kept heap has.
@@ -83,7 +85,7 @@ pub struct Defect {
 }
 
 /// What a word of fresh heap memory reads.
-pub(crate) const UNSET: usize = usize::from_ne_bytes([FRESH; size_of::<usize>()]);
+pub const UNSET: usize = usize::from_ne_bytes([FRESH; size_of::<usize>()]);
 
 /// The bytes of a heap and where they stood, as they were at one moment.
 pub struct Raw<'a> {
@@ -235,12 +237,9 @@ impl Image {
     fn follow(&mut self, raw: &Raw<'_>, head: usize) {
         let mut list = List { chunks: Vec::new(), last: raw.link(head) };
         while let Link::To(at) = list.last {
-            let known = self.block(at);
-            if known.is_none() || list.chunks.contains(&at) {
-                break;
-            }
+            let Some(block) = self.block(at).filter(|_| !list.chunks.contains(&at)) else { break };
             list.chunks.push(at);
-            list.last = known.map_or(Link::End, |block| block.fd);
+            list.last = if block.state == State::Free { block.fd } else { Link::Payload };
         }
         self.list = Some(list);
     }
@@ -249,41 +248,62 @@ impl Image {
 impl List {
     /// Why the list has no proper end, if it has none.
     pub fn broken_end(&self) -> Option<Defect> {
-        let at = self.chunks.last().map_or(0, |&at| at + PAYLOAD);
+        let last = self.chunks.last().copied().unwrap_or(0);
         let what = match self.last {
             Link::End => return None,
             Link::To(to) if self.chunks.contains(&to) => {
                 format!("fd leads back to {}: the list is a circle", Offset(to))
             }
             Link::To(to) => format!("the list leads to {}, where no chunk starts", Offset(to)),
+            Link::Wild(UNSET) => "fd was never written: the list leads nowhere".into(),
             Link::Wild(word) => format!("the list leads out of the heap, to {word:#x}"),
+            Link::Payload => format!("{} is in the list, but it is in use: its fd is payload", Offset(last)),
         };
-        Some(Defect { at, what })
+        Some(Defect { at: last + PAYLOAD, what })
     }
 
     /// What is wrong with the list, or where it disagrees with the heap it runs through.
     pub fn defects(&self, image: &Image) -> Vec<Defect> {
-        let mut defects: Vec<Defect> = self.broken_end().into_iter().collect();
-        let mut defect = |at, what| defects.push(Defect { at, what });
+        let mut defects = Vec::new();
         let mut before = Link::End;
         for &at in &self.chunks {
-            let Some(block) = image.block(at) else {
-                continue;
-            };
+            let Some(block) = image.block(at) else { continue };
             if block.state != State::Free {
-                defect(at, format!("{} is in the list, but the next chunk says it is in use", Offset(at)));
+                defects.push(in_use_and_listed(image, block));
+                continue;
             }
             if block.bk != before {
-                defect(at + PAYLOAD + 8, format!("bk should be {}, the chunk before it in the list", Goal(before)));
+                let what = format!("bk is {}, but {} it in the list", Goal(block.bk), StandsBefore(before));
+                defects.push(Defect { at: at + PAYLOAD + 8, what });
             }
             before = Link::To(at);
         }
+        if defects.is_empty() {
+            defects.extend(self.broken_end());
+        }
         if self.last == Link::End {
             for block in image.free().filter(|block| !self.chunks.contains(&block.at)) {
-                defect(block.at, format!("{} is free, but not in the list", Offset(block.at)));
+                defects
+                    .push(Defect { at: block.at, what: format!("{} is free, but not in the list", Offset(block.at)) });
             }
         }
         defects
+    }
+}
+
+/// A chunk of the list that is in use: what says so is the next chunk's size word.
+fn in_use_and_listed(image: &Image, block: &Block) -> Defect {
+    let listed = Offset(block.at);
+    match image.block(block.end()) {
+        Some(next) => Defect {
+            at: next.at + SIZE_WORD,
+            what: format!(
+                "the word at {} is {:#06x}: P = 1 \"the chunk before is in use\", but {listed} is in the list",
+                Offset(next.at + SIZE_WORD),
+                next.size | next.flags
+            ),
+        },
+        None => Defect { at: block.at, what: format!("the top chunk, {listed}, is in the list") },
     }
 }
 
@@ -295,7 +315,21 @@ impl fmt::Display for Goal {
         match self.0 {
             Link::End => f.write_str("null"),
             Link::To(at) => write!(f, "{}", Offset(at)),
+            Link::Wild(UNSET) => f.write_str("unset"),
             Link::Wild(word) => write!(f, "{word:#x}"),
+            Link::Payload => f.write_str("payload"),
+        }
+    }
+}
+
+/// What stands before a chunk in the list.
+struct StandsBefore(Link);
+
+impl fmt::Display for StandsBefore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Link::End => f.write_str("nothing stands before"),
+            other => write!(f, "{} stands before", Goal(other)),
         }
     }
 }

@@ -6,7 +6,7 @@
 //! neighbours, and the top chunk swallows what borders on it. The referee looks at the raw heap through
 //! [`crate::image`], so that no mistake of the allocator can hide behind the allocator.
 
-use crate::draw::Mark;
+use crate::draw::{Mark, size_word_in_words};
 use crate::format::{MIN_CHUNK, PAYLOAD, SIZE_WORD, chunk_size};
 use crate::image::{Block, Defect, Image, Link, List, Offset, Raw, State};
 use crate::journal::Journal;
@@ -164,7 +164,7 @@ impl<'a> Referee<'a> {
         let from_top = need.and_then(|need| before.top().filter(|top| top.size >= need + MIN_CHUNK));
         let expected = chosen.or(from_top).map(Block::payload);
 
-        self.journal.begin(&format!("{} = malloc({request})", name(id)));
+        self.journal.begin(&format!("{} = malloc({})", name(id), crate::draw::bytes(request)));
         let payload = self.allocator.malloc(request);
         let seen = payload.map(|payload| self.heap.offset_of(payload.as_ptr()));
         self.journal.end(&seen.map_or("null".into(), place));
@@ -206,8 +206,12 @@ impl<'a> Referee<'a> {
         if expected != Some(at) {
             let expected_text =
                 expected.map_or("null: nothing is large enough".into(), |at| self.why(before, chosen, at, need));
-            let mut violation = Violation::new("malloc returns another chunk than the rule says.")
-                .expected(expected_text, Offset(at).to_string());
+            let what = if expected == Some(at + PAYLOAD) {
+                "malloc returns where the chunk's header stands. The payload starts 16 bytes on."
+            } else {
+                "malloc returns another chunk than the rule says."
+            };
+            let mut violation = Violation::new(what).expected(expected_text, Offset(at).to_string());
             if let Some(expected) = expected {
                 violation = violation.mark(expected - PAYLOAD, "this one serves the request");
             }
@@ -295,13 +299,16 @@ impl<'a> Referee<'a> {
         Ok(())
     }
 
-    /// The heap can't be walked to its end any more.
+    /// The heap can't be walked to its end any more, or its words contradict each other.
     fn unreadable(&self, defect: &Defect, before: &Image) -> Violation {
-        let violation = Violation::new("The heap no longer reads from its first chunk to the top chunk.");
+        let violation = Violation::new("The heap no longer makes sense from its first chunk to the top chunk.");
         // The picture shows the defect itself. What else is known about that word?
         if let Some(block) = before.blocks.iter().find(|block| block.at + SIZE_WORD == defect.at) {
-            let expected = format!("before this step, the size at {} was {:#x}", Offset(defect.at), block.size);
-            return violation.expected(expected, defect.what.clone());
+            let (was, is) = (block.size | block.flags, self.heap.word(defect.at));
+            return violation.expected(
+                format!("a size word that makes sense at {}; before this step it was {was:#06x}", Offset(defect.at)),
+                size_word_in_words(is),
+            );
         }
         let written_past = self.live.iter().find(|(_, live)| {
             let end = live.at + live.request;
@@ -309,7 +316,8 @@ impl<'a> Referee<'a> {
         });
         match written_past {
             Some((id, live)) => {
-                let note = format!("{}'s {} bytes end at {}", name(*id), live.request, Offset(live.at + live.request));
+                let (name, end) = (name(*id), Offset(live.at + live.request));
+                let note = format!("{name}'s {} bytes end at {end}: did something write past them?", live.request);
                 violation.mark(live.at, note)
             }
             None => violation,

@@ -1,5 +1,6 @@
 //! The graded cases of lab 2. Each `#[test]` runs in a process of its own; `lab.toml` says what it is worth.
 
+use heapkit::draw;
 use heapkit::format::{IS_MMAPPED, NON_MAIN_ARENA, PREV_INUSE};
 use heapkit::image::Offset;
 use heapkit::memory::{Heap, PAGE};
@@ -47,20 +48,27 @@ fn expect_place(desk: &Desk, what: &str, expected: usize, seen: isize) {
 
 // ---- request to chunk size ----
 
-fn expect_size(desk: &Desk, request: usize, expected: usize) {
-    desk.expect(format!("request_to_chunk_size({request})"), Some(expected), request_to_chunk_size(request));
+/// Asks the learner's function, as a story of one step.
+fn chunk_size(desk: &Desk, request: usize) -> Option<usize> {
+    desk.new_story();
+    let call = format!("request_to_chunk_size({})", draw::bytes(request));
+    desk.step(call, || request_to_chunk_size(request), |size| format!("{size:?}"))
+}
+
+fn expect_size(desk: &Desk, request: usize, expected: Option<usize>) {
+    let seen = chunk_size(desk, request);
+    desk.expect(format!("The chunk for a request of {} bytes.", draw::bytes(request)), expected, seen);
 }
 
 #[test]
 fn a_chunk_is_the_request_and_eight_bytes_in_steps_of_sixteen() {
     EXAM.case("rounding", |desk| {
         for (request, size) in [(24, 32), (25, 48), (40, 48), (41, 64), (56, 64), (57, 80), (64, 80), (100, 112)] {
-            expect_size(desk, request, size);
+            expect_size(desk, request, Some(size));
         }
         for request in 24..=4096 {
-            let size = request_to_chunk_size(request);
             let possible = (request + CHUNK_COST..request + CHUNK_COST + 16).find(|size| size % 16 == 0);
-            desk.expect(format!("request_to_chunk_size({request})"), possible, size);
+            expect_size(desk, request, possible);
         }
     });
 }
@@ -69,7 +77,7 @@ fn a_chunk_is_the_request_and_eight_bytes_in_steps_of_sixteen() {
 fn the_smallest_chunk_has_32_bytes() {
     EXAM.case("rounding", |desk| {
         for request in 0..=24 {
-            expect_size(desk, request, MIN_CHUNK_SIZE);
+            expect_size(desk, request, Some(MIN_CHUNK_SIZE));
         }
     });
 }
@@ -79,13 +87,27 @@ fn a_request_too_large_for_memory_is_refused() {
     EXAM.case("overflow", |desk| {
         let most = isize::MAX as usize;
         for request in [usize::MAX, usize::MAX - 7, usize::MAX - 8, usize::MAX - 24, most + 1, most] {
-            desk.expect(format!("request_to_chunk_size({request:#x})"), None, request_to_chunk_size(request));
+            expect_size(desk, request, None);
         }
-        expect_size(desk, 64 << 30, (64 << 30) + 16);
+        expect_size(desk, 64 << 30, Some((64 << 30) + 16));
     });
 }
 
 // ---- size and flags ----
+
+/// The word itself, without asking the learner's functions.
+fn raw(word: SizeWord) -> usize {
+    // SAFETY: `SizeWord` is `repr(transparent)` over a usize.
+    unsafe { std::mem::transmute(word) }
+}
+
+/// Compares size words by what they say.
+fn expect_size_word(desk: &Desk, what: String, expected: usize, seen: SizeWord) {
+    if raw(seen) != expected {
+        let say = draw::size_word_in_words;
+        desk.fail(Finding::new(what).expected(say(expected), say(raw(seen))));
+    }
+}
 
 const ALL_FLAGS: [usize; 8] = [0, 1, 2, 3, 4, 5, 6, 7];
 
@@ -95,12 +117,13 @@ fn a_size_never_contains_flags() {
         for size in [32, 48, 4096, 0x10_1000] {
             for flags in ALL_FLAGS {
                 let word = SizeWord::new(size, flags);
+                expect_size_word(desk, format!("SizeWord::new({size:#x}, {flags:#b})"), size | flags, word);
                 desk.expect(format!("SizeWord::new({size:#x}, {flags:#b}).size()"), size, word.size());
-                for flag in [PREV_INUSE, IS_MMAPPED, NON_MAIN_ARENA] {
+                for asked in ALL_FLAGS {
                     desk.expect(
-                        format!("SizeWord::new({size:#x}, {flags:#b}).has({flag:#b})"),
-                        flags & flag != 0,
-                        word.has(flag),
+                        format!("SizeWord::new({size:#x}, {flags:#b}).has({asked:#b}): are all of these set?"),
+                        flags & asked == asked,
+                        word.has(asked),
                     );
                 }
             }
@@ -113,18 +136,12 @@ fn a_new_size_keeps_the_flags_and_a_new_flag_keeps_the_size() {
     EXAM.case("size-word", |desk| {
         for flags in ALL_FLAGS {
             let word = SizeWord::new(0x50, flags);
-            desk.expect(
-                format!("SizeWord::new(0x50, {flags:#b}).with_size(0x20)"),
-                SizeWord::new(0x20, flags),
-                word.with_size(0x20),
-            );
+            let what = format!("SizeWord::new(0x50, {flags:#b}).with_size(0x20) has the same flags over another size.");
+            expect_size_word(desk, what, 0x20 | flags, word.with_size(0x20));
             for in_use in [true, false] {
                 let expected = if in_use { flags | PREV_INUSE } else { flags & !PREV_INUSE };
-                desk.expect(
-                    format!("SizeWord::new(0x50, {flags:#b}).with_prev_in_use({in_use})"),
-                    SizeWord::new(0x50, expected),
-                    word.with_prev_in_use(in_use),
-                );
+                let what = format!("SizeWord::new(0x50, {flags:#b}).with_prev_in_use({in_use}) changes P alone.");
+                expect_size_word(desk, what, 0x50 | expected, word.with_prev_in_use(in_use));
             }
         }
     });
@@ -227,6 +244,18 @@ fn a_previous_chunk_in_use_is_not_guessed_at() {
 
 // ---- in use or free ----
 
+/// Compares the word at `at`: in these heaps, every second word of a header is a size word.
+fn expect_heap_word(desk: &Desk, heap: &Heap, what: &str, at: usize, expected: usize) {
+    let is_size_word = [8, 56, 136, 200].contains(&at);
+    desk.expect_word(
+        what,
+        at,
+        expected,
+        heap.word(at),
+        if is_size_word { draw::size_word_in_words } else { draw::word },
+    );
+}
+
 #[test]
 fn a_freed_chunk_is_free_in_the_next_ones_header() {
     EXAM.case("mark-free", |desk| {
@@ -236,8 +265,8 @@ fn a_freed_chunk_is_free_in_the_next_ones_header() {
             // SAFETY: it has a next chunk, and nobody uses its payload.
             unsafe { freed.mark_free() }
         });
-        desk.expect_word("the next chunk's size word: same size, P clear", 128, 64, heap.word(136));
-        desk.expect_word("the next chunk's prev_size: the freed chunk's size", 128, 80, heap.word(128));
+        expect_heap_word(desk, &heap, "The next chunk keeps its size, and its P is clear.", 136, 64);
+        expect_heap_word(desk, &heap, "The next chunk's prev_size is the freed chunk's size.", 128, 80);
         // SAFETY: both have a next chunk.
         let in_use = unsafe { [chunk(&heap, 0).is_in_use(), chunk(&heap, 48).is_in_use()] };
         desk.expect("is_in_use() of the chunk before and of the freed chunk", [true, false], in_use);
@@ -258,15 +287,14 @@ fn freeing_writes_two_words_and_no_more() {
             // SAFETY: it has a next chunk, and nobody uses its payload.
             unsafe { freed.mark_free() }
         });
-        let after = heap.bytes();
         for at in (0..before.len()).step_by(8) {
-            let word = |bytes: &[u8]| usize::from_ne_bytes(bytes[at..at + 8].try_into().expect("eight bytes"));
-            let expected = match at {
-                128 => 80,
-                136 => 64 | NON_MAIN_ARENA,
-                _ => word(&before),
+            let before = usize::from_ne_bytes(before[at..at + 8].try_into().expect("eight bytes"));
+            let (what, expected) = match at {
+                128 => ("mark_free writes the chunk's size into the next chunk's prev_size.", 80),
+                136 => ("mark_free clears the next chunk's P, and nothing else in that word.", 64 | NON_MAIN_ARENA),
+                _ => ("mark_free changes a word that it should leave alone.", before),
             };
-            desk.expect_word(format!("the word at {} after mark_free", Offset(at)), at, expected, word(&after));
+            expect_heap_word(desk, &heap, what, at, expected);
         }
     });
 }
@@ -281,13 +309,9 @@ fn a_chunk_in_use_is_in_use_in_the_next_ones_header() {
         desk.expect("is_in_use() while the next chunk's P is 0", false, unsafe { used.is_in_use() });
         // SAFETY: as above.
         desk.act("mark_in_use of the chunk at +0x0030", || unsafe { used.mark_in_use() });
-        desk.expect_word(
-            "the next chunk's size word: same size and A, P set",
-            128,
-            64 | NON_MAIN_ARENA | PREV_INUSE,
-            heap.word(136),
-        );
-        desk.expect_word("the chunk's own size word", 48, 80 | PREV_INUSE, heap.word(56));
+        let expected = 64 | NON_MAIN_ARENA | PREV_INUSE;
+        expect_heap_word(desk, &heap, "The next chunk keeps its size and its A, and its P is set.", 136, expected);
+        expect_heap_word(desk, &heap, "The chunk's own size word stays as it was.", 56, 80 | PREV_INUSE);
         // SAFETY: as above.
         desk.expect("is_in_use() now", true, unsafe { used.is_in_use() });
     });
@@ -343,8 +367,12 @@ fn a_walk_visits_every_chunk_up_to_the_top() {
             let seen = walked(desk, &heap);
             if seen != expected {
                 let show = |chunks: &[(isize, usize)]| {
-                    let lines: Vec<String> =
-                        chunks.iter().take(24).map(|(at, size)| format!("{at:+#07x} {size:>6}")).collect();
+                    const MOST: usize = 8;
+                    let mut lines: Vec<String> =
+                        chunks.iter().take(MOST).map(|(at, size)| format!("{at:+#07x} {size:>6}")).collect();
+                    if chunks.len() > MOST {
+                        lines.push(format!("… and {} more", chunks.len() - MOST));
+                    }
                     lines.join("\n")
                 };
                 desk.fail(
@@ -381,7 +409,7 @@ fn the_checker_names_each_defect_and_its_place() {
     EXAM.case("check", |desk| {
         // (what is done to a heap of 48, 80, 64 and the top chunk, what the checker says)
         type Damage = (&'static str, fn(&Heap), Defect);
-        let damages: [Damage; 10] = [
+        let damages: [Damage; 13] = [
             ("a size of 0", |heap| heap.set_word(56, 1), Defect::SizeTooSmall { at: 48, size: 0 }),
             ("a size of 16", |heap| heap.set_word(56, 17), Defect::SizeTooSmall { at: 48, size: 16 }),
             ("a size of 88", |heap| heap.set_word(56, 89), Defect::SizeNotAligned { at: 48, size: 88 }),
@@ -390,6 +418,17 @@ fn the_checker_names_each_defect_and_its_place() {
                 "a size that is nearly everything",
                 |heap| heap.set_word(56, usize::MAX & !0xf | 1),
                 Defect::PastTheEnd { at: 48, size: usize::MAX & !0xf },
+            ),
+            ("a size of 8", |heap| heap.set_word(56, 9), Defect::SizeTooSmall { at: 48, size: 8 }),
+            (
+                "a size that is neither aligned nor inside the heap",
+                |heap| heap.set_word(56, 0x1008 | 1),
+                Defect::SizeNotAligned { at: 48, size: 0x1008 },
+            ),
+            (
+                "a size of 16, and a wrong prev_size",
+                |heap| heap.set_header(128, 0, 16),
+                Defect::SizeTooSmall { at: 128, size: 16 },
             ),
             ("the first P is 0", |heap| heap.set_word(8, 48), Defect::NothingBefore),
             (

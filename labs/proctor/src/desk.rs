@@ -2,7 +2,7 @@
 
 use crate::finding::{Finding, Kind};
 use crate::recorder::Recorder;
-use heapkit::image::{Image, Raw};
+use heapkit::image::{Image, Offset, Raw};
 use heapkit::journal::Journal;
 use heapkit::memory::Heap;
 use heapkit::referee::{Allocator, Promise, Referee};
@@ -71,22 +71,37 @@ impl Desk {
         Image::decode(&Raw { base: heap.start().addr().get(), bytes: &bytes }, head)
     }
 
+    /// Forgets the steps so far: what follows is a story of its own.
+    pub fn new_story(&self) {
+        self.journal.clear();
+    }
+
     /// Ends the case unless both are the same.
     pub fn expect<T: PartialEq + Debug>(&self, what: impl Display, expected: T, seen: T) {
-        if expected != seen {
+        if expected != seen && !self.is_waiting() {
             self.fail(Finding::new(what.to_string()).expected(format!("{expected:?}"), format!("{seen:?}")));
         }
     }
 
-    /// As [`Desk::expect`], for words that read best in hexadecimal; marks the word at `at` in the heap.
-    pub fn expect_word(&self, what: impl Display, at: usize, expected: usize, seen: usize) {
-        if expected != seen {
-            self.fail(
-                Finding::new(what.to_string())
-                    .expected(format!("{expected:#06x}"), format!("{seen:#06x}"))
-                    .mark(at, "this chunk"),
-            );
+    /// As [`Desk::expect`], for the word at `at` of the heap; `show` says what a word means.
+    pub fn expect_word(
+        &self,
+        what: impl Display,
+        at: usize,
+        expected: usize,
+        seen: usize,
+        show: impl Fn(usize) -> String,
+    ) {
+        if expected != seen && !self.is_waiting() {
+            let finding = Finding::new(what.to_string()).expected(show(expected), show(seen));
+            self.fail(finding.mark(at, format!("the word at {}", Offset(at))));
         }
+    }
+
+    /// Whether the watcher's workload stands for one that has not been played yet: then what the case asserts on the way
+    /// there says nothing.
+    fn is_waiting(&self) -> bool {
+        self.instead.as_ref().is_some_and(|(play, _)| self.plays.get() <= *play)
     }
 
     /// Ends the case: something is wrong.
@@ -138,6 +153,9 @@ impl Desk {
 
     /// Compares the heap's picture, with the free list that starts at `head`, with the one kept under `name`.
     pub fn snapshot(&self, name: &str, head: Option<usize>) {
+        if self.is_waiting() {
+            return;
+        }
         let image = self.image(head);
         let mut picture = heapkit::draw::heap(&image, &[]);
         if let Some(list) = &image.list {
@@ -155,7 +173,8 @@ impl Desk {
             // A snapshot file is a head between two lines of dashes, then the text.
             let expected = kept.splitn(3, "---\n").nth(2).unwrap_or("(no such snapshot)\n").trim_end().to_owned();
             let seen = marked_where_different(&expected, &picture);
-            self.fail(Finding::new("The heap does not look as it should.").expected(expected, seen));
+            let finding = Finding::new("The heap does not look as it should.").expected(expected, seen);
+            self.fail(Finding { shows_the_heap: true, ..finding });
         }
     }
 }

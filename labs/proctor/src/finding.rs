@@ -21,6 +21,10 @@ pub struct Finding {
     pub look_before: bool,
     /// Where in the learner's code it happened, as `file:line`.
     pub place: Option<String>,
+    /// The outermost place in the learner's code that led there, if it is another one.
+    pub called_from: Option<String>,
+    /// Whether what was expected and seen already is a picture of the heap.
+    pub shows_the_heap: bool,
 }
 
 /// The kinds of early ends.

@@ -133,28 +133,57 @@ fn note_panic(info: &PanicHookInfo<'_>) {
     let what = info.payload_as_str().unwrap_or("the code panicked").to_owned();
     let thrown_at = info.location().map(|location| format!("{}:{}", location.file(), location.line()));
     let kind = if what.starts_with("not yet implemented") { Kind::NotWritten } else { Kind::Panicked };
-    let place = match kind {
-        Kind::NotWritten => thrown_at,
-        _ => find_place().or(thrown_at.filter(|place| learner_place(place).is_some())),
+    let whereabouts = match kind {
+        Kind::NotWritten => Whereabouts { place: thrown_at, called_from: None },
+        _ => Whereabouts::find(false),
     };
-    note(recorder, &Finding { kind, what, place, ..Finding::default() });
+    let place =
+        whereabouts.place.or(info.location().and_then(|at| learner_place(&format!("{}:{}:0", at.file(), at.line()))));
+    note(recorder, &Finding { kind, what, place, called_from: whereabouts.called_from, ..Finding::default() });
 }
 
-/// The innermost place in a lab's code on this thread's stack, as `file:line`.
-fn find_place() -> Option<String> {
-    if !LOCATE.load(Ordering::Relaxed) {
-        return None;
+/// Where in the labs' code this thread is.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Whereabouts {
+    /// The innermost place, as `file:line`.
+    place: Option<String>,
+    /// The outermost, if it is another one.
+    called_from: Option<String>,
+}
+
+impl Whereabouts {
+    /// Reads them off this thread's stack. `recursion` asks for the place that comes again and again.
+    fn find(recursion: bool) -> Self {
+        if !LOCATE.load(Ordering::Relaxed) {
+            return Self::default();
+        }
+        Self::of(
+            &std::backtrace::Backtrace::force_capture().to_string(),
+            LAB.get().map_or("", String::as_str),
+            recursion,
+        )
     }
-    let trace = std::backtrace::Backtrace::force_capture().to_string();
-    let places = trace.lines().filter_map(|line| learner_place(line.trim().strip_prefix("at ")?));
-    // What an earlier lab did, it did on behalf of this one.
-    let lab = LAB.get().map_or("", String::as_str);
-    let (mut in_this_lab, mut in_another) = (None, None);
-    for place in places {
-        let known = if place.starts_with(lab) { &mut in_this_lab } else { &mut in_another };
-        known.get_or_insert(place);
+
+    fn of(trace: &str, lab: &str, recursion: bool) -> Self {
+        let all: Vec<String> =
+            trace.lines().filter_map(|line| learner_place(line.trim().strip_prefix("at ")?)).collect();
+        // What an earlier lab did, it did on behalf of this one.
+        let own: Vec<&String> = all.iter().filter(|place| place.starts_with(lab)).collect();
+        let places = if own.is_empty() { all.iter().collect() } else { own };
+        // The stack may be full anywhere; what led there is what repeats.
+        let repeats = |place: &&&String| places.iter().filter(|other| other == place).count() > 2;
+        let place = places.iter().find(|place| !recursion || repeats(place)).map(|place| place.to_string());
+        let called_from =
+            places.last().map(|place| place.to_string()).filter(|last| Some(last) != place.as_ref() && !recursion);
+        Self { place, called_from }
     }
-    in_this_lab.or(in_another)
+
+    /// In two lines, for the recorder.
+    fn write(&self, recorder: &Recorder) {
+        if let Some(place) = &self.place {
+            recorder.set_place(&format!("{place}\n{}", self.called_from.as_deref().unwrap_or_default()));
+        }
+    }
 }
 
 /// `…/labs/lab03/src/free_list.rs:57:9` → `labs/lab03/src/free_list.rs:57`; `None` for any other file.
@@ -221,7 +250,7 @@ fn catch_crashes() {
 ///
 /// It allocates, which a signal handler must not do: if the crash was inside the C library's `malloc`, the search hangs,
 /// and this alarm ends it. All that matters was written down before.
-const PLACE_TIMEOUT: u32 = 1;
+const PLACE_TIMEOUT: u32 = 5;
 
 extern "C" fn note_crash(signal: libc::c_int, info: *mut libc::siginfo_t, context: *mut libc::c_void) {
     if let Some(recorder) = RECORDER.get() {
@@ -235,13 +264,16 @@ extern "C" fn note_crash(signal: libc::c_int, info: *mut libc::siginfo_t, contex
         recorder.set(Word::StackPointer, stack);
         // SAFETY: plain system calls.
         unsafe { libc::alarm(PLACE_TIMEOUT) };
-        if let Some(place) = find_place() {
-            recorder.set_place(&place);
-        }
+        Whereabouts::find(is_stack_overflow(address, stack)).write(recorder);
     }
     // Back to the instruction, which faults once more and ends the process as if nobody had watched.
     // SAFETY: a plain system call.
     unsafe { libc::signal(signal, libc::SIG_DFL) };
+}
+
+/// Whether a fault at `address` is that of a full stack: it happens near the stack pointer.
+pub fn is_stack_overflow(address: u64, stack_pointer: u64) -> bool {
+    address.abs_diff(stack_pointer) < 64 << 10
 }
 
 /// The kernel's own fault code: for an address that is no address, it doesn't say which.
@@ -252,9 +284,7 @@ extern "C" fn note_time_up(_: libc::c_int, _: *mut libc::siginfo_t, _: *mut libc
         recorder.set(Word::TimeUp, 1);
         // SAFETY: a plain system call.
         unsafe { libc::alarm(PLACE_TIMEOUT) };
-        if let Some(place) = find_place() {
-            recorder.set_place(&place);
-        }
+        Whereabouts::find(false).write(recorder);
     }
     // SAFETY: ends the process at once.
     unsafe { libc::_exit(FAILED) }
@@ -289,6 +319,23 @@ mod tests {
             let ticket = Ticket { fd: 5, token: u64::MAX, cpu_ms: 1000, locate: true, instead };
             assert_eq!(Ticket::read(&ticket.write()), Some(ticket));
         }
+    }
+
+    #[test]
+    fn the_place_is_the_innermost_of_this_lab_and_where_it_was_called_from() {
+        let trace = "  1: lab02::size\n   at /x/labs/lab02/src/chunk.rs:9:1\n  2: lab03::find\n   at /x/labs/lab03/src/free_list.rs:7:2\n \
+                     3: lab03::malloc\n   at /x/labs/lab03/src/free_list.rs:20:2\n  4: exam\n   at /x/labs/lab03/tests/exam.rs:3:1";
+        let whereabouts = Whereabouts::of(trace, "labs/lab03/", false);
+        assert_eq!(whereabouts.place.as_deref(), Some("labs/lab03/src/free_list.rs:7"));
+        assert_eq!(whereabouts.called_from.as_deref(), Some("labs/lab03/src/free_list.rs:20"));
+    }
+
+    #[test]
+    fn the_place_of_a_recursion_is_the_one_that_repeats() {
+        let again = "   at /x/labs/lab03/src/free_list.rs:20:2\n".repeat(5);
+        let trace = format!("   at /x/labs/lab03/src/free_list.rs:7:2\n{again}");
+        let whereabouts = Whereabouts::of(&trace, "labs/lab03/", true);
+        assert_eq!(whereabouts.place.as_deref(), Some("labs/lab03/src/free_list.rs:20"));
     }
 
     #[test]

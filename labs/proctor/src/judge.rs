@@ -1,6 +1,7 @@
 //! Says how a case ended, from what is left of it.
 
 use crate::finding::{Finding, Kind};
+use crate::inside::is_stack_overflow;
 use crate::outside::{Remains, signal};
 use crate::recorder::{Recorder, Word, access};
 use crate::report::Verdict;
@@ -48,8 +49,10 @@ pub fn judge(recorder: &Recorder, remains: &Remains, token: u64) -> Outcome {
     } else {
         (Verdict::Exited, exited(remains))
     };
-    if finding.place.is_none() && verdict != Verdict::Passed {
-        finding.place = recorder.place();
+    if let (None, Some(places)) = (&finding.place, recorder.place()) {
+        let mut places = places.lines().filter(|place| !place.is_empty()).map(str::to_owned);
+        finding.place = places.next();
+        finding.called_from = places.next();
     }
     let story = recorder.story();
     let before = recorder.before().filter(|_| finding.look_before);
@@ -99,7 +102,7 @@ fn crashed(recorder: &Recorder, signal: i32, finding: Option<Finding>, output: &
         });
     }
     let address = recorder.get(Word::FaultAddress);
-    if address.abs_diff(recorder.get(Word::StackPointer)) < STACK_STEP {
+    if is_stack_overflow(address, recorder.get(Word::StackPointer)) {
         return Finding::new("Your code calls itself without end: the stack is full.");
     }
     let did = match recorder.get(Word::FaultAccess) {
@@ -108,34 +111,45 @@ fn crashed(recorder: &Recorder, signal: i32, finding: Option<Finding>, output: &
         _ => "touched",
     };
     let (base, len) = (recorder.get(Word::HeapBase), recorder.get(Word::HeapLen));
-    let end = base + len;
+    let past_the_end = address.wrapping_sub(base + len);
+    let before_the_start = base.wrapping_sub(address);
     let what = if address == u64::MAX {
         format!(
-            "Your code {did} an address that can't exist. Fresh heap memory is full of 0xa5 bytes: was the pointer read \
-             from a word that nobody had written?"
+            "Your code {did} an address that can't exist. Was the pointer read from a word that nobody had written, or from \
+             bytes of the program?"
         )
     } else if address < NULL_PAGE {
         null_plus(did, address)
-    } else if len > 0 && (end..end + NEAR).contains(&address) {
+    } else if len > 0 && (past_the_end < NEAR || (FAR..FARTHEST).contains(&past_the_end)) {
+        let distance = distance(past_the_end);
         format!(
-            "Your code {did} an address {} bytes past the end of the heap, which ends at {}.",
-            address - end,
+            "Your code {did} an address {distance} past the end of the heap, which ends at {}.",
             Offset(len as usize)
         )
-    } else if len > 0 && (base.saturating_sub(NEAR)..base).contains(&address) {
-        format!("Your code {did} an address {} bytes before the start of the heap.", base - address)
+    } else if len > 0 && (before_the_start < NEAR || (FAR..FARTHEST).contains(&before_the_start)) {
+        format!("Your code {did} an address {} before the start of the heap.", distance(before_the_start))
+    } else if address < SMALL_NUMBER {
+        format!("Your code {did} address {address:#x}, where there is no memory. Is this number a pointer at all?")
     } else {
-        format!("Your code {did} address {address:#x}, where there is no memory at all: a wild pointer.")
+        format!("Your code {did} an address far from the heap, where there is no memory: a wild pointer.")
     };
     Finding::new(what)
 }
 
-/// How far from the stack pointer a full stack faults.
-const STACK_STEP: u64 = 64 << 10;
+/// A distance in bytes, or in GiB where it is long.
+fn distance(bytes: u64) -> String {
+    if bytes < FAR { format!("{bytes} bytes") } else { format!("{} GiB", bytes >> 30) }
+}
+
 /// Addresses that come of a null pointer and an offset.
 const NULL_PAGE: u64 = 4096;
 /// What still counts as a miss of the heap, not as a wild pointer: the width of its guards.
 const NEAR: u64 = 1 << 20;
+/// From here to there a miss is a wrong size. Nearer, the kernel puts other mappings, and distances differ from run to run.
+const FAR: u64 = 4 << 30;
+const FARTHEST: u64 = 1 << 40;
+/// Below this, the kernel maps nothing for a program of its own accord.
+const SMALL_NUMBER: u64 = 1 << 32;
 
 fn null_plus(did: &str, address: u64) -> String {
     let field = match address {

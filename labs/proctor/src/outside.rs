@@ -23,8 +23,8 @@ struct Run {
     locate: bool,
 }
 
-/// For the verdict. The slowest case takes less than a tenth of it.
-const FOR_THE_VERDICT: Run = Run { cpu_ms: 300, locate: true };
+/// For the verdict. The slowest case takes a tenth of it.
+const FOR_THE_VERDICT: Run = Run { cpu_ms: 500, locate: true };
 /// While looking for a shorter workload, which may hang many times.
 const FOR_A_SHORTER_ONE: Run = Run { cpu_ms: 40, locate: false };
 /// For the picture of the shortest.
@@ -54,7 +54,7 @@ pub struct Remains {
 /// Runs the case `name` and judges it; a failing workload is made as short as it gets.
 pub fn examine(name: &str) -> Outcome {
     let outcome = run(name, FOR_THE_VERDICT, None);
-    let shrinkable = matches!(outcome.verdict, Verdict::Wrong | Verdict::Crashed | Verdict::Hung);
+    let shrinkable = matches!(outcome.verdict, Verdict::Wrong | Verdict::Crashed | Verdict::Hung | Verdict::Exited);
     match outcome.workload.clone().filter(|_| shrinkable) {
         Some((play, ops)) => shrink(name, outcome, play, &ops),
         None => outcome,

@@ -4,6 +4,8 @@ use crate::judge::Outcome;
 use crate::lab::{Lab, Rule};
 use crate::report::{CaseResult, Report, Verdict};
 use heapkit::draw;
+use heapkit::format::{IS_MMAPPED, NON_MAIN_ARENA};
+use heapkit::image::Image;
 use std::fmt::Write;
 use std::path::Path;
 
@@ -150,9 +152,11 @@ fn other_lab(lab: &Lab, outcome: &Outcome) -> Option<String> {
 fn what(screen: &mut String, lab: &Lab, outcome: &Outcome) {
     let finding = &outcome.finding;
     paragraph(screen, "  ", &finding.what);
-    for (label, text) in [("expected", &finding.expected), ("seen", &finding.seen)] {
+    let texts = [("expected", &finding.expected), ("seen", &finding.seen)];
+    let as_blocks = texts.iter().any(|(_, text)| text.as_ref().is_some_and(|text| text.contains('\n')));
+    for (label, text) in texts {
         let Some(text) = text else { continue };
-        if text.contains('\n') {
+        if as_blocks {
             let _ = writeln!(screen, "\n  {label}");
             for line in text.lines() {
                 let _ = writeln!(screen, "    {line}");
@@ -161,8 +165,9 @@ fn what(screen: &mut String, lab: &Lab, outcome: &Outcome) {
             paragraph_with_label(screen, &format!("  {label:<8}  "), text);
         }
     }
-    if let Some(place) = &finding.place {
-        let _ = writeln!(screen, "  at        {place}");
+    for (label, place) in [("at", &finding.place), ("from", &finding.called_from)] {
+        let Some(place) = place else { continue };
+        let _ = writeln!(screen, "  {label:<8}  {place}");
         if let Some(line) = source_line(lab, place) {
             let _ = writeln!(screen, "            {line}");
         }
@@ -175,7 +180,13 @@ fn source_line(lab: &Lab, place: &str) -> Option<String> {
     let course = lab.dir.parent().and_then(Path::parent)?;
     let text = std::fs::read_to_string(course.join(file)).ok()?;
     let line = text.lines().nth(line.parse::<usize>().ok()?.checked_sub(1)?)?;
-    Some(line.trim().chars().take(WIDTH - 12).collect())
+    let line = line.trim();
+    let room = WIDTH - 12;
+    Some(if line.chars().count() <= room {
+        line.to_owned()
+    } else {
+        line.chars().take(room - 1).chain(['…']).collect()
+    })
 }
 
 fn story(screen: &mut String, outcome: &Outcome) {
@@ -203,6 +214,9 @@ fn story(screen: &mut String, outcome: &Outcome) {
 
 fn heap(screen: &mut String, outcome: &Outcome) {
     let Some(image) = &outcome.heap else { return };
+    if outcome.finding.shows_the_heap {
+        return legend(screen, image);
+    }
     let title = match (outcome.heap_is_before, outcome.verdict) {
         (true, _) => format!("the heap before step {}", outcome.steps.len()),
         (false, Verdict::Crashed | Verdict::Hung | Verdict::Exited) => "the heap at that moment".to_owned(),
@@ -219,6 +233,16 @@ fn heap(screen: &mut String, outcome: &Outcome) {
     }
     if let Some(list) = &image.list {
         paragraph_with_label(screen, "    list: ", &draw::list(list));
+    }
+    legend(screen, image);
+}
+
+/// Says what the rarer letters mean, if they stand in the picture.
+fn legend(screen: &mut String, image: &Image) {
+    for (flag, letter, name) in [(IS_MMAPPED, 'M', "IS_MMAPPED"), (NON_MAIN_ARENA, 'A', "NON_MAIN_ARENA")] {
+        if image.blocks.iter().any(|block| block.flags & flag != 0) {
+            let _ = writeln!(screen, "    {letter}: the flag {name} is set");
+        }
     }
 }
 

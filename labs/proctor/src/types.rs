@@ -40,13 +40,21 @@ pub fn examine(lab: &Path, name: &str, outcome: Outcome) -> Outcome {
     if remains.status.is_some_and(|status| status.success()) {
         return Outcome { time, ..outcome };
     }
-    Outcome { verdict: Verdict::Wrong, finding: explain(lab, &remains.output), heap: None, steps: Vec::new(), time, ..outcome }
+    Outcome {
+        verdict: Verdict::Wrong,
+        finding: explain(lab, &remains.output),
+        heap: None,
+        steps: Vec::new(),
+        time,
+        ..outcome
+    }
 }
 
 /// What trybuild says of the first program that did not fail as it should.
 fn explain(lab: &Path, output: &str) -> Finding {
     let Some((name, said)) = first_failure(output) else {
-        return Finding::new("The programs that must not compile could not be checked.").expected("trybuild's verdict", output);
+        return Finding::new("The programs that must not compile could not be checked.")
+            .expected("trybuild's verdict", output);
     };
     let file = lab.join("tests/compile_fail").join(name);
     let source = std::fs::read_to_string(&file).unwrap_or_default();
@@ -58,11 +66,12 @@ fn explain(lab: &Path, output: &str) -> Finding {
     };
     let only = |these: &[String], those: &[String]| {
         let only: Vec<&str> = these.iter().filter(|line| !those.contains(line)).map(String::as_str).collect();
-        if only.is_empty() { "no other error than that".to_owned() } else { only.join("\n") }
+        only.join("\n")
     };
-    let refused_seen = if seen.is_empty() { "it compiles".to_owned() } else { only(&seen, &expected) };
+    let instead = only(&seen, &expected);
+    let instead = if instead.is_empty() { "the compiler accepts it".to_owned() } else { instead };
     Finding::new(format!("{why} tests/compile_fail/{name} shows it, and your types no longer refuse it."))
-        .expected(only(&expected, &seen), refused_seen)
+        .expected(only(&expected, &seen), instead)
 }
 
 /// The first program of which trybuild says anything but `ok`, and what it says.
@@ -99,15 +108,16 @@ test c.rs ... ok
     fn the_error_that_is_missing_is_named() {
         let finding = explain(Path::new("/nowhere"), MISMATCH);
         assert_eq!(finding.expected.as_deref(), Some("error[E0277]: the trait bound `Chunk: Clone` is not satisfied"));
-        assert_eq!(finding.seen.as_deref(), Some("no other error than that"));
+        assert_eq!(finding.seen.as_deref(), Some("the compiler accepts it"));
         assert!(finding.what.contains("tests/compile_fail/b.rs"));
     }
 
     #[test]
     fn a_program_that_compiles_is_named() {
-        let output = "test a.rs ... error\nExpected test case to fail to compile, but it succeeded.\ntest b.rs ... ok\n";
+        let output =
+            "test a.rs ... error\nExpected test case to fail to compile, but it succeeded.\ntest b.rs ... ok\n";
         let finding = explain(Path::new("/nowhere"), output);
-        assert_eq!(finding.seen.as_deref(), Some("it compiles"));
+        assert_eq!(finding.seen.as_deref(), Some("the compiler accepts it"));
         assert!(finding.what.contains("tests/compile_fail/a.rs"));
     }
 }

@@ -21,14 +21,14 @@ struct Header {
 // ANCHOR: read
 /// The size word in front of a block of glibc's malloc.
 ///
-/// Don't do this in a program that has to work: no standard promises these bytes, and other C libraries have others.
+/// Don't do this in a program that has to work: no standard promises these bytes.
 ///
 /// # Safety
 /// `payload` comes from glibc's malloc.
 unsafe fn size_word(payload: *mut u8) -> usize {
     let header = payload.wrapping_byte_sub(offset_of!(Header, fd)).cast::<Header>();
-    // SAFETY: in glibc, a header stands before every block. Volatile, since the compiler knows what malloc means and may
-    // assume that nobody reads outside of the block.
+    // SAFETY: in glibc, a header stands before every block. Volatile, since the compiler
+    // knows malloc and may assume that nobody reads outside of a block.
     unsafe { (&raw const (*header).size_word).read_volatile() }
 }
 // ANCHOR_END: read
@@ -38,8 +38,9 @@ fn examine_chunk() {
     let request = 10 * size_of::<i32>();
     let payload = malloc(request);
     // SAFETY: a live block of glibc.
-    let (word, usable) = unsafe { (size_word(payload), libc::malloc_usable_size(payload.cast())) };
-    let size = word & !0b111;
+    let word = unsafe { size_word(payload) };
+    // SAFETY: a live block.
+    let usable = unsafe { libc::malloc_usable_size(payload.cast()) };
     free(payload);
 
     // Why is the chunk larger than the request? Look at the blocks for 0 to 2000 bytes.
@@ -47,12 +48,16 @@ fn examine_chunk() {
     for (request, block) in blocks.iter_mut().enumerate() {
         *block = malloc(request);
     }
-    let address_bits = blocks.iter().fold(0, |bits, block| bits | block.addr());
     // SAFETY: live blocks of glibc.
-    let smallest = blocks.iter().map(|&block| unsafe { size_word(block) } & !0b111).min().unwrap_or(0);
+    let sizes = blocks.map(|block| unsafe { size_word(block) } & !0b111);
+    let smallest = sizes.into_iter().min().unwrap_or(0);
+    // A bit that is 0 in every address is 0 in the OR of them all.
+    let address_bits = blocks.iter().fold(0, |bits, block| bits | block.addr());
     blocks.into_iter().for_each(free);
+    // ANCHOR_END: examine
 
     // Print at the end: println! allocates too.
+    let size = word & !0b111;
     println!("request               {request:>2} bytes");
     println!("header                {:>2} bytes before the payload", offset_of!(Header, fd));
     println!("size word           {word:#x}");
@@ -61,14 +66,14 @@ fn examine_chunk() {
     println!();
     println!("Why is the chunk larger than the request?");
     println!("1. a chunk costs      {:>2} bytes", size - usable);
-    println!("2. payloads stand at  {:>2}, and every multiple of it", 1 << address_bits.trailing_zeros());
+    println!("2. payloads stand at  {:>2}, or a multiple of it", 1 << address_bits.trailing_zeros());
     println!("3. smallest chunk     {smallest:>2} bytes");
     println!();
-    println!("The header has {} bytes:", size_of::<Header>());
-    println!("prev_size +{}, size_word +{},", offset_of!(Header, prev_size), offset_of!(Header, size_word));
-    println!("fd +{}, bk +{}", offset_of!(Header, fd), offset_of!(Header, bk));
+    let [prev_size, size_word] = [offset_of!(Header, prev_size), offset_of!(Header, size_word)];
+    let [fd, bk] = [offset_of!(Header, fd), offset_of!(Header, bk)];
+    println!("The words of a header: prev_size +{prev_size}, size_word +{size_word}, fd +{fd}, bk +{bk};");
+    println!("together {} bytes", size_of::<Header>());
 }
-// ANCHOR_END: examine
 
 /// `request` bytes of the C library's heap.
 fn malloc(request: usize) -> *mut u8 {

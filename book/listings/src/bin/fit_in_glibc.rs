@@ -21,7 +21,10 @@ fn chosen(factor: usize) -> Option<usize> {
         unsafe { free(block) }
     }
     let new = malloc(60 * factor);
-    let at = LIST.iter().zip(blocks).find(|(size, block)| (block.addr()..block.addr() + **size * factor).contains(&new.addr()));
+    let at = LIST
+        .iter()
+        .zip(blocks)
+        .find(|(size, block)| (block.addr()..block.addr() + **size * factor).contains(&new.addr()));
     at.map(|(size, _)| size * factor)
 }
 

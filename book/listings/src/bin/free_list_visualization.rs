@@ -17,12 +17,21 @@ fn looks_in_use(block: *mut u8) -> bool {
     unsafe { size_word(block.wrapping_byte_add(chunk_size(block))) & 1 == 1 }
 }
 
+/// What the story has shown, to be printed when it is over: println! allocates too.
+struct Seen {
+    blocks: [*mut u8; 4],
+    after_c: usize,
+    after_b: usize,
+    headers_say: [bool; 4],
+    e: *mut u8,
+    f: *mut u8,
+}
+
 // ANCHOR: story
-#[unsafe(no_mangle)]
-extern "C" fn main() -> i32 {
+fn story() -> Seen {
     // Step 1: four blocks of 64 bytes.
     let blocks = [64; 4].map(malloc);
-    let [a, b, c, d] = blocks;
+    let [_a, b, c, _d] = blocks;
 
     // Step 2: B and C are freed.
     // SAFETY: each is a live block, freed once.
@@ -39,7 +48,14 @@ extern "C" fn main() -> i32 {
     // Step 4: 32 bytes.
     let f = malloc(32);
 
-    // Print at the end: println! allocates too.
+    Seen { blocks, after_c, after_b, headers_say, e, f }
+}
+// ANCHOR_END: story
+
+#[unsafe(no_mangle)]
+extern "C" fn main() -> i32 {
+    let Seen { blocks, after_c, after_b, headers_say, e, f } = story();
+    let [a, b, c, d] = blocks;
     let name = |address: usize| match "ABCD".chars().zip(blocks).find(|(_, block)| block.addr() == address) {
         Some((letter, _)) => letter.to_string(),
         None if address == 0 => "the end".into(),
@@ -56,8 +72,7 @@ extern "C" fn main() -> i32 {
     println!("Step 3: 64 bytes again");
     println!("  E {}: the place of {}", place(e), name(e.addr()));
     println!("Step 4: 32 bytes");
-    let in_b = (b.addr()..b.addr() + 80).contains(&f.addr());
+    let in_b = (b.addr()..c.addr()).contains(&f.addr());
     println!("  F {}, {} bytes behind D; cut out of B: {}", place(f), offset(f, d), if in_b { "yes" } else { "no" });
     0
 }
-// ANCHOR_END: story

@@ -45,7 +45,12 @@ fn report(request: usize) -> impl FnOnce() {
     move || {
         println!("malloc({request}), twice; X is freed, then Y");
         let lead = |word: usize, block: *mut u8| {
-            let names = [("X's header", x.addr() - 16), ("Y's header", y.addr() - 16), ("X's payload", x.addr()), ("nothing", 0)];
+            let names = [
+                ("X's header", x.addr() - 16),
+                ("Y's header", y.addr() - 16),
+                ("X's payload", x.addr()),
+                ("nothing", 0),
+            ];
             let find = |word| names.iter().find(|(_, address)| *address == word).map(|(name, _)| *name);
             match (find(word), find(word ^ (block.addr() >> 12))) {
                 (Some(name), _) => format!("leads to {name}"),

@@ -19,7 +19,8 @@ extern "C" fn main() -> i32 {
     for (request, chunk, usable) in [0, 1, 8, 9, 24, 25, 40, 41, 56, 57, 64, 100].map(|request| rows[request]) {
         println!("{request:>7}   {chunk:>5}   {usable:>6}   {:>9}", usable - request);
     }
-    let most = |rows: &[(usize, usize, usize)]| rows.iter().map(|(request, _, usable)| usable - request).max().unwrap_or(0);
+    let most =
+        |rows: &[(usize, usize, usize)]| rows.iter().map(|(request, _, usable)| usable - request).max().unwrap_or(0);
     println!("left over at most: {} bytes; {} from 9 bytes on", most(&rows), most(&rows[9..]));
     let bits = rows.iter().fold(0, |bits, (_, chunk, _)| bits | chunk);
     println!("the lowest bit that any of the 2001 sizes uses: bit {}", bits.trailing_zeros());

@@ -5,20 +5,23 @@
 
 use listings::block::{malloc, usable_size, word};
 
+// ANCHOR: write
+/// Fills a block of 40 bytes; `prev_size` of the block behind it before that, and after.
+fn fill_to_the_end() -> (usize, usize) {
+    let [a, b] = [40; 2].map(malloc);
+    // SAFETY: all the usable bytes of a live block, and the header of the block behind it.
+    unsafe {
+        let before = word(b, -16);
+        a.write_bytes(0x5a, usable_size(a));
+        (before, word(b, -16))
+    }
+}
+// ANCHOR_END: write
+
 #[unsafe(no_mangle)]
 extern "C" fn main() -> i32 {
-    // ANCHOR: write
-    let [a, b] = [40; 2].map(malloc);
-    // SAFETY: `usable` bytes of a live block, and the header of the block behind it.
-    let (usable, before, after) = unsafe {
-        let usable = usable_size(a);
-        let before = word(b, -16);
-        a.write_bytes(0x5a, usable);
-        (usable, before, word(b, -16))
-    };
-    println!("a has {usable} usable bytes; b's header stands {} bytes after a's payload", b.addr() - 16 - a.addr());
+    let (before, after) = fill_to_the_end();
     println!("b's prev_size before   {before:#x}");
     println!("b's prev_size after    {after:#x}");
-    // ANCHOR_END: write
     0
 }

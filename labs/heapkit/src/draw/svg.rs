@@ -17,13 +17,15 @@ struct Moment {
     names: Vec<(usize, String)>,
 }
 
-const CHUNK: usize = 108;
 const BOX: usize = 54;
-/// Above the chunks: the title, and room for the arrows.
-const HEAD: usize = 84;
+/// The title of a moment.
+const TITLE: usize = 26;
+/// Above the chunks, room for the arrows.
+const ARROWS: usize = 58;
 /// Below them: the offsets.
-const FOOT: usize = 30;
-const LEFT: usize = 56;
+const FOOT: usize = 34;
+/// Left of them: the head of the list.
+const LEFT: usize = 60;
 
 impl Strip {
     /// Adds a strip below the others: what happened, the heap after it, and names for some of its chunks.
@@ -35,13 +37,15 @@ impl Strip {
 
     /// The picture.
     pub fn svg(&self) -> String {
-        let most = self.moments.iter().map(|moment| moment.image.blocks.len()).max().unwrap_or(0);
-        let (width, height) = (LEFT + most * CHUNK + 8, self.moments.len() * (HEAD + BOX + FOOT));
+        let width = self.moments.iter().map(Moment::width).max().unwrap_or(0);
+        let height: usize = self.moments.iter().map(Moment::height).sum();
         let mut svg = format!(
             "<svg class=\"heap\" xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width} {height}\" width=\"{width}\" height=\"{height}\" role=\"img\">"
         );
-        for (i, moment) in self.moments.iter().enumerate() {
-            moment.draw(&mut svg, i * (HEAD + BOX + FOOT));
+        let mut top = 0;
+        for moment in &self.moments {
+            moment.draw(&mut svg, top);
+            top += moment.height();
         }
         svg.push_str("</svg>\n");
         svg
@@ -49,27 +53,64 @@ impl Strip {
 }
 
 impl Moment {
+    /// Where the chunks are in the picture: left edge and width of each, in the order of the blocks. A larger chunk is wider,
+    /// but less than its size says: the top chunk would fill the page.
+    fn places(&self) -> Vec<(usize, usize)> {
+        let mut x = LEFT;
+        let blocks = self.image.blocks.iter();
+        blocks
+            .map(|block| {
+                let place = (
+                    x,
+                    (62 + 5 * block.size.saturating_sub(32).isqrt()).max(self.name(block.at).len() * 9 + 16).min(116),
+                );
+                x += place.1;
+                place
+            })
+            .collect()
+    }
+
+    fn width(&self) -> usize {
+        self.places().last().map_or(LEFT, |(x, width)| x + width) + 8
+    }
+
+    /// The chunks' top edge, from the top of the moment.
+    fn chunks_at(&self) -> usize {
+        let title = if self.title.is_empty() { 4 } else { TITLE };
+        let has_list = self.image.list.as_ref().is_some_and(|list| !list.chunks.is_empty());
+        title + if has_list { ARROWS } else { 0 }
+    }
+
+    fn height(&self) -> usize {
+        self.chunks_at() + BOX + FOOT
+    }
+
+    fn name(&self, at: usize) -> &str {
+        self.names.iter().find(|(named, _)| *named == at).map_or("", |(_, name)| name)
+    }
+
     fn draw(&self, svg: &mut String, top: usize) {
-        let y = top + HEAD;
-        let _ = write!(svg, "<text class=\"label\" x=\"4\" y=\"{}\">{}</text>", top + 20, escape(&self.title));
-        for (i, block) in self.image.blocks.iter().enumerate() {
-            let x = LEFT + i * CHUNK;
+        let y = top + self.chunks_at();
+        let places = self.places();
+        let _ = write!(svg, "<text class=\"label\" x=\"4\" y=\"{}\">{}</text>", top + 15, escape(&self.title));
+        for (block, (x, width)) in self.image.blocks.iter().zip(&places) {
             let (class, state) = match block.state {
                 State::Used => ("used", "in use"),
                 State::Free => ("free", "free"),
                 State::Top => ("top", "top"),
             };
-            let name = self.names.iter().find(|(at, _)| *at == block.at).map_or("", |(_, name)| name);
-            let title = if name.is_empty() { state.to_owned() } else { format!("{name} · {state}") };
+            let name = self.name(block.at);
+            let (name, state) = if name.is_empty() { (state, "") } else { (name, state) };
+            let state = if state.is_empty() { String::new() } else { format!("{state} · ") };
             let _ = write!(
                 svg,
-                "<rect class=\"{class}\" x=\"{x}\" y=\"{y}\" width=\"{CHUNK}\" height=\"{BOX}\"/>\
-                 <text class=\"label\" text-anchor=\"middle\" x=\"{middle}\" y=\"{title_y}\">{title}</text>\
-                 <text class=\"small\" text-anchor=\"middle\" x=\"{middle}\" y=\"{size_y}\">{size} · {flags}</text>\
+                "<rect class=\"{class}\" x=\"{x}\" y=\"{y}\" width=\"{width}\" height=\"{BOX}\"/>\
+                 <text class=\"label\" text-anchor=\"middle\" x=\"{middle}\" y=\"{name_y}\">{name}</text>\
+                 <text class=\"small\" text-anchor=\"middle\" x=\"{middle}\" y=\"{size_y}\">{state}{size} {flags}</text>\
                  <text class=\"addr\" x=\"{x}\" y=\"{addr_y}\">{at}</text>",
-                middle = x + CHUNK / 2,
-                title_y = y + 24,
-                title = escape(&title),
+                middle = x + width / 2,
+                name_y = y + 23,
+                name = escape(name),
                 size_y = y + 42,
                 size = block.size,
                 flags = flag_letters(block.flags),
@@ -77,41 +118,37 @@ impl Moment {
                 at = Offset(block.at),
             );
         }
-        self.draw_list(svg, y);
+        self.draw_list(svg, y, &places);
     }
 
     /// Arrows from the head to the first chunk and from each chunk to the next one.
-    fn draw_list(&self, svg: &mut String, y: usize) {
-        let Some(list) = &self.image.list else { return };
+    fn draw_list(&self, svg: &mut String, y: usize, places: &[(usize, usize)]) {
+        let Some(list) = self.image.list.as_ref().filter(|list| !list.chunks.is_empty()) else { return };
         let middle = |at: usize| {
             let i = self.image.blocks.iter().position(|block| block.at == at).unwrap_or(0);
-            LEFT + i * CHUNK + CHUNK / 2
+            places[i].0 + places[i].1 / 2
         };
-        let mut from = (24, y - 22);
-        let _ = write!(svg, "<text class=\"small\" text-anchor=\"middle\" x=\"24\" y=\"{}\">head</text>", y - 8);
+        let mut from = (24, y);
+        let _ = write!(svg, "<text class=\"label\" text-anchor=\"middle\" x=\"24\" y=\"{}\">head</text>", y + 16);
         for &at in &list.chunks {
-            let to = middle(at);
-            let bend = y - 60;
+            // An arrow ends left of the middle and starts right of it, so that two do not lie on each other.
+            let to = middle(at) - 10;
+            let (bend, end) = (y.saturating_sub(54), y - 9);
             let _ = write!(
                 svg,
-                "<path class=\"link\" d=\"M {} {} C {} {bend}, {to} {bend}, {to} {}\"/>\
-                 <path class=\"arrow\" d=\"M {to} {y} l -5 -9 h 10 z\"/>",
-                from.0,
-                from.1,
-                from.0,
-                y - 9,
+                "<path class=\"link\" d=\"M {} {} C {} {bend}, {to} {bend}, {to} {end}\"/>\
+                 <path class=\"arrow\" d=\"M {to} {y} l -5 -10 h 10 z\"/>",
+                from.0, from.1, from.0,
             );
-            // The next arrow starts a little to the right, so that the two do not lie on each other.
-            from = (to + 14, y);
+            from = (to + 20, y);
         }
         if list.last == Link::End {
             let (x, from_y) = from;
             let _ = write!(
                 svg,
-                "<path class=\"link\" d=\"M {x} {from_y} V {}\"/><text class=\"small\" x=\"{}\" y=\"{}\">end</text>",
-                y - 18,
-                x + 5,
-                y - 12
+                "<path class=\"link\" d=\"M {x} {from_y} V {}\"/><text class=\"small\" text-anchor=\"middle\" x=\"{x}\" y=\"{}\">end</text>",
+                y - 14,
+                y - 18
             );
         }
     }

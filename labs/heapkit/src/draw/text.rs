@@ -5,7 +5,7 @@ use crate::format::{FLAGS, PREV_INUSE};
 use crate::image::{Block, Image, Link, List, Offset, State, UNSET};
 use std::fmt::Write;
 
-/// Draws the heap, one line a chunk, with its marks; the image's own defects are marks too.
+/// Draws the heap, one line a chunk, with its marks; the image's own defects are marks too. The same mark stands there once.
 ///
 /// ```text
 /// +0x0000   used    80   P
@@ -14,6 +14,11 @@ use std::fmt::Write;
 pub fn heap(image: &Image, marks: &[Mark]) -> String {
     let defects = image.defects.iter().map(|defect| Mark { at: defect.at, note: defect.what.clone() });
     let mut marks: Vec<Mark> = marks.iter().cloned().chain(defects).collect();
+    for i in (1..marks.len()).rev() {
+        if marks[..i].contains(&marks[i]) {
+            marks.remove(i);
+        }
+    }
     let mut text = String::new();
     for block in &image.blocks {
         let mut line = line(block, image.list.as_ref());
@@ -49,7 +54,9 @@ pub fn list(list: &List) -> String {
             write!(text, " → {} again: a circle", Offset(at))
         }
         Link::To(at) => write!(text, " → {}, where no chunk starts", Offset(at)),
+        Link::Wild(UNSET) => write!(text, " → nowhere: fd was never written"),
         Link::Wild(word) => write!(text, " → {word:#x}, outside the heap"),
+        Link::Payload => write!(text, ", which is in use"),
     };
     text
 }
@@ -64,6 +71,25 @@ pub fn size_word_in_words(word: usize) -> String {
     format!("{word:#06x}: size {:#x}, {p}", word & !FLAGS)
 }
 
+/// A word in hexadecimal; fresh memory is said to be just that.
+pub fn word(value: usize) -> String {
+    if value == UNSET { "unset: nobody wrote this word".into() } else { format!("{value:#06x}") }
+}
+
+/// A number of bytes, as a story says it: the limits of Rust's types by name, huge numbers in GiB.
+pub fn bytes(count: usize) -> String {
+    const GIB: usize = 1 << 30;
+    const ISIZE_MAX: usize = isize::MAX as usize;
+    match count {
+        usize::MAX => "usize::MAX".into(),
+        ISIZE_MAX => "isize::MAX".into(),
+        _ if count >= usize::MAX - 4096 => format!("usize::MAX - {}", usize::MAX - count),
+        _ if count > ISIZE_MAX && count - ISIZE_MAX < 4096 => format!("isize::MAX + {}", count - ISIZE_MAX),
+        _ if count >= GIB && count.is_multiple_of(GIB) => format!("{} GiB", count / GIB),
+        _ => count.to_string(),
+    }
+}
+
 fn line(block: &Block, list: Option<&List>) -> String {
     let state = match block.state {
         State::Used => "used",
@@ -71,8 +97,9 @@ fn line(block: &Block, list: Option<&List>) -> String {
         State::Top => "top ",
     };
     let mut line = format!("{}   {state} {:>6}   {:<2}", Offset(block.at), block.size, flag_letters(block.flags));
-    if let (State::Free, Some(_)) = (block.state, list) {
-        let _ = write!(line, "  fd → {:<9} bk → {:<7}", link(block.fd, "end"), link(block.bk, "head"));
+    if let (State::Free, Some(list)) = (block.state, list) {
+        let no_bk = if list.chunks.first() == Some(&block.at) { "head" } else { "null" };
+        let _ = write!(line, "  fd → {:<9} bk → {:<7}", link(block.fd, "end"), link(block.bk, no_bk));
     }
     line.truncate(line.trim_end().len());
     line
@@ -85,6 +112,7 @@ fn link(link: Link, null_means: &str) -> String {
         Link::To(at) => Offset(at).to_string(),
         Link::Wild(UNSET) => "unset".into(),
         Link::Wild(word) => format!("{word:#x}?"),
+        Link::Payload => "payload".into(),
     }
 }
 

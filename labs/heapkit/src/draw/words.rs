@@ -54,7 +54,7 @@ fn row(raw: &Raw<'_>, block: &crate::image::Block, before: State, at: usize) -> 
     let link = |link: Link, null: &str| match link {
         Link::End => null.to_owned(),
         Link::To(to) => Offset(to).to_string(),
-        Link::Wild(_) => "outside the heap".to_owned(),
+        Link::Wild(_) | Link::Payload => "outside the heap".to_owned(),
     };
     let (role, meaning) = match (at - block.at, block.state) {
         (0, _) if before == State::Free => {
@@ -62,7 +62,12 @@ fn row(raw: &Raw<'_>, block: &crate::image::Block, before: State, at: usize) -> 
         }
         (0, _) if block.at == 0 => (Role::Unused, "prev_size: nothing stands before".to_owned()),
         (0, _) => (Role::Payload, "payload of the chunk before".to_owned()),
-        (SIZE_WORD, _) => (Role::Header, format!("size | flags   {}", size_word_in_words(value))),
+        (SIZE_WORD, _) => {
+            let words = size_word_in_words(value);
+            // The value stands beside the meaning.
+            let words = words.split_once(": ").map_or(words.as_str(), |(_, words)| words);
+            (Role::Header, format!("size | flags: {words}"))
+        }
         (16, State::Free) => (Role::Header, format!("fd → {}", link(block.fd, "end"))),
         (24, State::Free) => (Role::Header, format!("bk → {}", link(block.bk, "head"))),
         (_, State::Free) => (Role::Unused, "unused".to_owned()),
@@ -92,40 +97,50 @@ pub fn rows_text(rows: &[Row]) -> String {
     text
 }
 
-/// The rows as a picture.
+/// More words in a row than this, all alike, are drawn as one line.
+const ALIKE: usize = 4;
+
+/// The rows as a picture. A gap separates the chunks; words that say nothing new are drawn as one.
 pub fn rows_svg(rows: &[Row]) -> String {
     const ROW: usize = 26;
+    const GAP: usize = 8;
     const LEFT: usize = 74;
     const WIDTH: usize = 720;
-    let height = rows.len() * ROW + 8;
-    let mut svg = format!(
-        "<svg class=\"heap\" xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {height}\" width=\"{WIDTH}\" height=\"{height}\" role=\"img\">"
-    );
-    for (i, row) in rows.iter().enumerate() {
-        let y = 4 + i * ROW;
-        let class = match row.role {
-            Role::Payload => "used",
-            Role::Header => "word",
-            Role::Unused => "free",
-        };
-        let _ = write!(
-            svg,
-            "<text class=\"addr\" x=\"4\" y=\"{text_y}\">{at}</text>\
-             <rect class=\"{class}\" x=\"{LEFT}\" y=\"{y}\" width=\"{width}\" height=\"{ROW}\"/>\
-             <text class=\"small\" x=\"{value_x}\" y=\"{text_y}\">{value}</text>\
-             <text class=\"label\" x=\"{meaning_x}\" y=\"{text_y}\">{meaning}</text>",
-            at = Offset(row.at),
-            text_y = y + 18,
-            width = WIDTH - LEFT - 4,
-            value_x = LEFT + 10,
-            value = value(row),
-            meaning_x = LEFT + 84,
-            meaning = escape(&row.meaning),
-        );
-        if row.starts_chunk {
-            let _ = write!(svg, "<line class=\"mark\" x1=\"{LEFT}\" x2=\"{}\" y1=\"{y}\" y2=\"{y}\"/>", WIDTH - 4);
+    let mut body = String::new();
+    let mut y = 4;
+    let alike =
+        |a: &Row, b: &Row| a.role == b.role && a.meaning == b.meaning && !b.starts_chunk && a.role != Role::Header;
+    for (i, run) in rows.chunk_by(alike).enumerate() {
+        let lines = if run.len() > ALIKE { 1 } else { run.len() };
+        for (line, row) in run[..lines].iter().enumerate() {
+            if row.starts_chunk && (i, line) != (0, 0) {
+                y += GAP;
+            }
+            let class = match row.role {
+                Role::Payload => "used",
+                Role::Header => "word",
+                Role::Unused => "free",
+            };
+            let count = if lines < run.len() { format!(", {} words", run.len()) } else { String::new() };
+            let _ = write!(
+                body,
+                "<text class=\"addr\" x=\"4\" y=\"{text_y}\">{at}</text>\
+                 <rect class=\"{class}\" x=\"{LEFT}\" y=\"{y}\" width=\"{width}\" height=\"{ROW}\"/>\
+                 <text class=\"addr\" x=\"{value_x}\" y=\"{text_y}\">{value}</text>\
+                 <text class=\"small\" x=\"{meaning_x}\" y=\"{text_y}\">{meaning}{count}</text>",
+                at = Offset(row.at),
+                text_y = y + 18,
+                width = WIDTH - LEFT - 4,
+                value_x = LEFT + 10,
+                value = value(row),
+                meaning_x = LEFT + 84,
+                meaning = escape(&row.meaning),
+            );
+            y += ROW;
         }
     }
-    svg.push_str("</svg>\n");
-    svg
+    let height = y + 4;
+    format!(
+        "<svg class=\"heap\" xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {height}\" width=\"{WIDTH}\" height=\"{height}\" role=\"img\">{body}</svg>\n"
+    )
 }

@@ -1,0 +1,156 @@
+//! The numbers that stand in the pages' sentences.
+
+use crate::block;
+use heapkit::format::{IS_MMAPPED, NON_MAIN_ARENA};
+use lab02::{CHUNK_COST, Header, MIN_CHUNK_SIZE, SizeWord, request_to_chunk_size};
+use std::ffi::CStr;
+
+/// A name, a value, and what the value depends on.
+pub struct Fact {
+    name: &'static str,
+    value: Value,
+    source: Source,
+}
+
+enum Value {
+    Number(usize),
+    Text(String),
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Source {
+    /// The code of the course.
+    Course,
+    /// The C library's malloc.
+    Glibc,
+    /// The machine on which the captures were taken.
+    Machine,
+}
+
+impl Fact {
+    fn line(&self) -> String {
+        match &self.value {
+            Value::Number(number) => format!("{} = {number}", self.name),
+            Value::Text(text) => format!("{} = \"{text}\"", self.name),
+        }
+    }
+}
+
+/// The file.
+pub fn toml(facts: &[Fact]) -> String {
+    let lines: String = facts.iter().map(|fact| fact.line() + "\n").collect();
+    format!("# Written by `cargo run -p listings --features reference --bin capture`.\n{lines}")
+}
+
+/// Whether the committed file has these facts and no others, leaving out what can't be the same here.
+pub fn agree(facts: &[Fact], committed: &str, glibc_comparable: bool) -> bool {
+    let committed: Vec<&str> = committed.lines().filter(|line| !line.starts_with('#')).collect();
+    committed.len() == facts.len()
+        && committed.iter().zip(facts).all(|(line, fact)| match fact.source {
+            Source::Course => *line == fact.line(),
+            Source::Glibc if glibc_comparable => *line == fact.line(),
+            Source::Glibc | Source::Machine => line.starts_with(&format!("{} = ", fact.name)),
+        })
+}
+
+/// The C library of this machine, with its version.
+pub fn c_library() -> String {
+    match glibc_version() {
+        Some(version) => format!("glibc {version}"),
+        None => "a C library that isn't glibc".into(),
+    }
+}
+
+/// Whether the C library's malloc behaves as the one the captures were taken on: links are masked from 2.32 on, and 2.42
+/// changed the caches. Its mappings are whole pages of 4096 bytes.
+pub fn glibc_is_comparable() -> bool {
+    let minor = glibc_version().and_then(|version| version.strip_prefix("2.")?.parse::<u32>().ok());
+    // SAFETY: sysconf only asks.
+    let page = unsafe { libc::sysconf(libc::_SC_PAGESIZE) };
+    minor.is_some_and(|minor| (32..42).contains(&minor)) && page == 4096 && cfg!(target_pointer_width = "64")
+}
+
+#[cfg(target_env = "gnu")]
+fn glibc_version() -> Option<String> {
+    // SAFETY: the function returns a string that lives as long as the program.
+    Some(unsafe { CStr::from_ptr(libc::gnu_get_libc_version()) }.to_string_lossy().into_owned())
+}
+
+#[cfg(not(target_env = "gnu"))]
+fn glibc_version() -> Option<String> {
+    None
+}
+
+/// All facts.
+pub fn compute() -> Result<Vec<Fact>, String> {
+    let chunk = |request| request_to_chunk_size(request).unwrap_or_default();
+    let mut facts = vec![Fact {
+        name: "glibc_version",
+        value: Value::Text(glibc_version().unwrap_or_else(|| "none".into())),
+        source: Source::Machine,
+    }];
+    let mut course = |name, number| facts.push(Fact { name, value: Value::Number(number), source: Source::Course });
+    course("header_bytes", size_of::<Header>());
+    course("chunk_cost", CHUNK_COST);
+    course("min_chunk", MIN_CHUNK_SIZE);
+    course("chunk_of_24", chunk(24));
+    course("chunk_of_25", chunk(25));
+    course("chunk_of_40", chunk(40));
+    course("chunk_of_41", chunk(41));
+    course("chunk_of_50", chunk(50));
+    course("chunk_of_60", chunk(60));
+    course("chunk_of_64", chunk(64));
+    course("chunk_of_80", chunk(80));
+    course("chunk_of_100", chunk(100));
+    course("chunk_of_200", chunk(200));
+    course("chunk_of_40_if_the_header_cost_16", (40 + 2 * CHUNK_COST).next_multiple_of(16));
+    course("usable_of_64", chunk(64) - CHUNK_COST);
+    course("left_over_of_0", chunk(0) - CHUNK_COST);
+    course("chunk_of_150", chunk(150));
+    course("rest_of_200_after_60", chunk(200) - chunk(60));
+    course("unused_in_f", chunk(64) - CHUNK_COST - 32);
+    let example = SizeWord::new(chunk(64), SizeWord::PREV_INUSE);
+    let mut hex = |name, word: usize| {
+        facts.push(Fact { name, value: Value::Text(format!("{word:#x}")), source: Source::Course });
+    };
+    hex("chunk_of_64_hex", example.size());
+    hex("size_word_of_64", chunk(64) | SizeWord::PREV_INUSE);
+
+    for (name, chunk) in super::figures::choices()? {
+        let value = chunk.map_or(Value::Text("–".into()), Value::Number);
+        facts.push(Fact { name, value, source: Source::Course });
+    }
+
+    // Live blocks of the C library. None is freed: the facts are about these, not about what a later malloc reuses.
+    // SAFETY: these words are read where the C library is glibc; elsewhere they are never shown.
+    let live = |request| unsafe { block::size_word(block::malloc(request)) };
+    let mut glibc = |name, value| facts.push(Fact { name, value, source: Source::Glibc });
+    let hex = |word: usize| Value::Text(format!("{word:#x}"));
+    let mapped = live(1 << 20);
+    let in_a_thread = std::thread::spawn(move || live(100)).join().map_err(|_| "the second thread ended early")?;
+    if mapped & IS_MMAPPED == 0 || in_a_thread & NON_MAIN_ARENA == 0 {
+        return Err(format!("the flags of live blocks are not those of glibc: {mapped:#x}, {in_a_thread:#x}"));
+    }
+    glibc("live_100", hex(live(100)));
+    glibc("live_2000", hex(live(2000)));
+    glibc("live_2000_size", hex(live(2000) & !7));
+    glibc("live_thread", hex(in_a_thread));
+    glibc("live_mapped", hex(mapped));
+    let cached = std::thread::spawn(frees_in_the_cache).join().map_err(|_| "the second thread ended early")?;
+    glibc("tcache_slots", Value::Number(cached));
+    Ok(facts)
+}
+
+/// How many freed blocks of one size come back last in, first out. To be called in a fresh thread: its cache is empty.
+fn frees_in_the_cache() -> usize {
+    const REQUEST: usize = 968;
+    const BLOCKS: usize = 40;
+    let blocks = [(); BLOCKS].map(|()| block::malloc(REQUEST));
+    for block in blocks {
+        // SAFETY: a live block, freed once.
+        unsafe { block::free(block) };
+    }
+    let again = [(); BLOCKS].map(|()| block::malloc(REQUEST));
+    // The cache keeps the first few, so these come back first, in reverse.
+    blocks.iter().position(|old| *old == again[0]).map_or(0, |last| last + 1)
+}

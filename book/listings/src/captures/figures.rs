@@ -1,0 +1,262 @@
+//! The heaps of the figures, each made by the reference labs' own code, and drawn.
+
+use super::{Capture, Content};
+use heapkit::draw::{self, Strip};
+use heapkit::image::{Image, Raw};
+use heapkit::memory::{Heap, PAGE};
+use lab02::request_to_chunk_size;
+use lab03::{Fit, ListHeap};
+use std::ptr::NonNull;
+
+/// A heap under the allocator of lab 3, and the blocks that were asked for.
+struct Stage {
+    heap: Heap,
+    allocator: ListHeap,
+    blocks: Vec<NonNull<u8>>,
+}
+
+impl Stage {
+    fn new(fit: Fit) -> Result<Self, String> {
+        let heap = Heap::reserve(PAGE).map_err(|e| format!("no memory for a figure: {e}"))?;
+        // SAFETY: a page that nobody else uses.
+        let allocator = unsafe { ListHeap::new(heap.region(), fit) };
+        Ok(Stage { heap, allocator, blocks: Vec::new() })
+    }
+
+    /// The same, after a `malloc` of each size.
+    fn with(fit: Fit, sizes: &[usize]) -> Result<Self, String> {
+        let mut stage = Self::new(fit)?;
+        for &size in sizes {
+            stage.malloc(size).ok_or_else(|| format!("a figure's heap has no room for {size} bytes"))?;
+        }
+        Ok(stage)
+    }
+
+    /// The offset of the new block's chunk.
+    fn malloc(&mut self, size: usize) -> Option<usize> {
+        let block = self.allocator.malloc(size)?;
+        self.blocks.push(block);
+        Some(self.chunk(self.blocks.len() - 1))
+    }
+
+    fn free(&mut self, block: usize) {
+        // SAFETY: each figure frees a live block once.
+        unsafe { self.allocator.free(self.blocks[block]) }
+    }
+
+    /// Where the chunk of a block starts.
+    fn chunk(&self, block: usize) -> usize {
+        self.heap.offset_of(self.blocks[block].as_ptr()).cast_unsigned() - heapkit::format::PAYLOAD
+    }
+
+    fn look<T>(&self, see: impl FnOnce(&Raw<'_>, Image) -> T) -> T {
+        let bytes = self.heap.bytes();
+        let raw = Raw { base: self.heap.start().addr().get(), bytes: &bytes };
+        let image = Image::decode(&raw, Some(self.allocator.free_list().head().addr()));
+        see(&raw, image)
+    }
+
+    fn image(&self) -> Image {
+        self.look(|_, image| image)
+    }
+
+    /// The words of the chunks from one block's chunk up to another's.
+    fn words(&self, from: usize, to: usize) -> String {
+        let range = self.chunk(from)..self.chunk(to);
+        self.look(|raw, image| draw::rows_svg(&draw::rows(raw, &image, range)))
+    }
+
+    /// The picture as text, as it stands under a failing case.
+    fn text(&self) -> String {
+        self.look(|_, image| {
+            let list = image.list.as_ref().map(draw::list).unwrap_or_default();
+            format!("{}list: {list}\n", draw::heap(&image, &[]))
+        })
+    }
+}
+
+pub fn draw_all() -> Result<Vec<Capture>, String> {
+    let mut captures = Vec::new();
+    let mut svg = |name: &str, text| captures.push(Capture::new(format!("figures/{name}.svg"), Content::Fixed(text)));
+    svg("side_by_side", side_by_side()?);
+    let (in_use, free) = one_chunk()?;
+    svg("chunk_in_use", in_use);
+    svg("chunk_free", free);
+    svg("size_word", draw::size_word(chunk_size(64) | heapkit::format::PREV_INUSE));
+    svg("cut_from_top", cut_from_top()?);
+    svg("unlink_the_middle", unlink_the_middle()?);
+    svg("fits", fits()?);
+    svg("counter_example", counter_example()?);
+    let story = story()?;
+    svg("before_and_after", story.before_and_after);
+    svg("links", story.links);
+    svg("reuse", story.reuse);
+    let mut text = |name: &str, text| captures.push(Capture::new(format!("{name}.txt"), Content::Fixed(text)));
+    text("four_in_use", story.four_in_use);
+    text("b_and_c_free", story.b_and_c_free);
+    text("broken_heap", broken_heap()?);
+    for (fit, name, _) in FITS {
+        text(&name.replace(' ', "_"), chosen_block(fit)?);
+    }
+    Ok(captures)
+}
+
+fn chunk_size(request: usize) -> usize {
+    request_to_chunk_size(request).unwrap_or_default()
+}
+
+/// Three blocks and the top chunk.
+fn side_by_side() -> Result<String, String> {
+    let stage = Stage::with(Fit::First, &[40, 64, 100])?;
+    let names = [(stage.chunk(0), "malloc(40)"), (stage.chunk(1), "malloc(64)"), (stage.chunk(2), "malloc(100)")];
+    Ok(Strip::default().moment("", stage.image(), &names).svg())
+}
+
+/// The words of one chunk of 40 bytes, in use and free.
+fn one_chunk() -> Result<(String, String), String> {
+    let mut stage = Stage::with(Fit::First, &[24, 40, 24])?;
+    let in_use = stage.words(1, 2);
+    stage.free(1);
+    Ok((in_use, stage.words(1, 2)))
+}
+
+struct Story {
+    before_and_after: String,
+    four_in_use: String,
+    b_and_c_free: String,
+    links: String,
+    reuse: String,
+}
+
+/// The chapter's A B C D.
+fn story() -> Result<Story, String> {
+    let mut stage = Stage::with(Fit::First, &[64; 4])?;
+    let names: Vec<(usize, &str)> =
+        ["A", "B", "C", "D"].iter().enumerate().map(|(i, name)| (stage.chunk(i), *name)).collect();
+    let before = Strip::default().moment("four blocks of 64 bytes", stage.image(), &names);
+    let four_in_use = stage.text();
+    stage.free(1);
+    stage.free(2);
+    let b_and_c_free = stage.text();
+    let before_and_after = before.moment("after free(B) and free(C)", stage.image(), &names).svg();
+    let links = stage.words(1, 3);
+    let mut named = |new: &'static str, request: usize| {
+        let at = stage.malloc(request).ok_or("the story has room for every request")?;
+        let names: Vec<(usize, &str)> =
+            names.iter().map(|&(old, name)| (old, if old == at { new } else { name })).collect();
+        Ok::<_, String>((stage.image(), names))
+    };
+    let (after_e, e_names) = named("E", 64)?;
+    let (after_f, f_names) = named("F", 32)?;
+    let f_names: Vec<(usize, &str)> =
+        f_names.into_iter().zip(e_names.clone()).map(|((at, f), (_, e))| (at, if f == "F" { f } else { e })).collect();
+    let reuse =
+        Strip::default().moment("E = malloc(64)", after_e, &e_names).moment("F = malloc(32)", after_f, &f_names).svg();
+    Ok(Story { before_and_after, four_in_use, b_and_c_free, links, reuse })
+}
+
+/// A fresh heap, and the first chunk cut from it.
+fn cut_from_top() -> Result<String, String> {
+    let mut stage = Stage::new(Fit::First)?;
+    let fresh = stage.image();
+    stage.malloc(64);
+    Ok(Strip::default().moment("a fresh heap", fresh, &[]).moment("A = malloc(64)", stage.image(), &[(0, "A")]).svg())
+}
+
+/// Best fit takes the chunk in the middle of the list.
+fn unlink_the_middle() -> Result<String, String> {
+    let mut stage = Stage::with(Fit::Best, &[100, 24, 50, 24, 200, 24])?;
+    for block in [0, 2, 4] {
+        stage.free(block);
+    }
+    let names = [(stage.chunk(0), "X"), (stage.chunk(2), "Y"), (stage.chunk(4), "Z")];
+    let before = Strip::default().moment("the list: Z, Y, X", stage.image(), &names);
+    stage.malloc(50);
+    Ok(before.moment("Y is unlinked", stage.image(), &names).svg())
+}
+
+/// The chapter's list.
+const LIST: [usize; 4] = [100, 50, 200, 80];
+
+/// A heap whose list holds the chunks of `LIST`, in that order, with a chunk in use behind each.
+fn chapters_list(fit: Fit) -> Result<Stage, String> {
+    let requests: Vec<usize> = LIST.iter().flat_map(|&size| [size, 8]).collect();
+    let mut stage = Stage::with(fit, &requests)?;
+    for block in [6, 4, 2, 0] {
+        stage.free(block);
+    }
+    Ok(stage)
+}
+
+/// Names for the chunks of `LIST`, and for those that were given out again.
+fn list_names(stage: &Stage, again: &[(usize, &'static str)]) -> Vec<(usize, &'static str)> {
+    let names = ["100", "50", "200", "80"].iter().enumerate().map(|(i, name)| (stage.chunk(2 * i), *name));
+    names.map(|(at, name)| (at, again.iter().find(|(new, _)| *new == at).map_or(name, |(_, new)| *new))).collect()
+}
+
+/// A strategy, its name, and the names of two facts: the chunk it takes for 60 bytes, and then for 150.
+const FITS: [(Fit, &str, [&str; 2]); 3] = [
+    (Fit::First, "first fit", ["first_fit_for_60", "first_fit_for_150"]),
+    (Fit::Best, "best fit", ["best_fit_for_60", "best_fit_for_150"]),
+    (Fit::Worst, "worst fit", ["worst_fit_for_60", "worst_fit_for_150"]),
+];
+
+fn fits() -> Result<String, String> {
+    let stage = chapters_list(Fit::First)?;
+    let mut strip = Strip::default().moment("the list: 100, 50, 200, 80", stage.image(), &list_names(&stage, &[]));
+    for (fit, name, _) in FITS {
+        let mut stage = chapters_list(fit)?;
+        let at = stage.malloc(60).ok_or("the list serves 60 bytes")?;
+        strip = strip.moment(&format!("malloc(60), {name}"), stage.image(), &list_names(&stage, &[(at, "60")]));
+    }
+    Ok(strip.svg())
+}
+
+/// What each strategy takes from the chapter's list for 60 bytes, in the chapter's notation.
+fn chosen_block(fit: Fit) -> Result<String, String> {
+    let mut stage = chapters_list(fit)?;
+    let at = stage.malloc(60).ok_or("the list serves 60 bytes")?;
+    let block = LIST.iter().enumerate().find(|(i, _)| stage.chunk(2 * i) == at);
+    Ok(block.map_or("none".into(), |(_, size)| format!("[{size}B]\n")))
+}
+
+/// 60 bytes, then 150, from the chapter's list and a top chunk that is used up: the heap, and the two chunks.
+fn sixty_then_150(fit: Fit) -> Result<(Stage, [Option<usize>; 2]), String> {
+    let mut stage = chapters_list(fit)?;
+    let top = stage.image().top().map_or(0, |top| top.size);
+    stage.malloc(top - heapkit::format::MIN_CHUNK - heapkit::format::COST).ok_or("the top chunk can be used up")?;
+    let chunks = [60, 150].map(|request| stage.malloc(request));
+    Ok((stage, chunks))
+}
+
+/// The sizes of the chunks that each strategy takes for 60 bytes and then for 150, by the names of the facts.
+pub fn choices() -> Result<Vec<(&'static str, Option<usize>)>, String> {
+    let mut choices = Vec::new();
+    for (fit, _, names) in FITS {
+        let (stage, chunks) = sixty_then_150(fit)?;
+        let image = stage.image();
+        choices.extend(names.into_iter().zip(chunks.map(|at| Some(image.block(at?)?.size))));
+    }
+    Ok(choices)
+}
+
+fn counter_example() -> Result<String, String> {
+    let mut strip = Strip::default();
+    for (fit, name, _) in FITS {
+        let (stage, chunks) = sixty_then_150(fit)?;
+        let named: Vec<(usize, &str)> =
+            chunks.into_iter().zip(["60", "150"]).filter_map(|(at, name)| Some((at?, name))).collect();
+        strip = strip.moment(name, stage.image(), &list_names(&stage, &named));
+    }
+    Ok(strip.svg())
+}
+
+/// A string that was written past the end of its block.
+fn broken_heap() -> Result<String, String> {
+    let stage = Stage::with(Fit::First, &[40, 64, 48])?;
+    let second = stage.chunk(1);
+    for at in (second + 16..second + 16 + 80).step_by(8) {
+        stage.heap.set_word(at, 0x4141_4141_4141_4141);
+    }
+    Ok(stage.look(|_, image| draw::heap(&image, &[])))
+}

@@ -1,0 +1,99 @@
+//! Everything in `captured/`: what the listings print, the figures, and the facts.
+
+mod facts;
+mod figures;
+mod programs;
+
+use std::fmt::Write;
+use std::path::Path;
+
+/// One file of `captured/`.
+pub struct Capture {
+    /// Its path in that folder.
+    pub path: String,
+    /// What the code gives now.
+    pub content: Content,
+}
+
+/// What stands in a file, and how far it depends on the machine.
+pub enum Content {
+    /// The same wherever the course builds.
+    Fixed(String),
+    /// What a program saw of the C library's own malloc.
+    Glibc(String),
+    /// Lines of both kinds.
+    Facts(Vec<facts::Fact>),
+}
+
+impl Capture {
+    fn new(path: impl Into<String>, content: Content) -> Self {
+        Capture { path: path.into(), content }
+    }
+
+    /// The text of the file.
+    pub fn text(&self) -> String {
+        match &self.content {
+            Content::Fixed(text) | Content::Glibc(text) => text.clone(),
+            Content::Facts(facts) => facts::toml(facts),
+        }
+    }
+
+    /// Whether `committed`, the file as it is, agrees with what the code gives now.
+    fn agrees(&self, committed: &str, glibc_comparable: bool) -> bool {
+        match &self.content {
+            Content::Fixed(text) => text == committed,
+            Content::Glibc(text) => !glibc_comparable || text == committed,
+            Content::Facts(facts) => facts::agree(facts, committed, glibc_comparable),
+        }
+    }
+}
+
+/// Runs every listing, draws every figure, computes every fact.
+///
+/// # Errors
+/// One line: what could not be run.
+pub fn all() -> Result<Vec<Capture>, String> {
+    let mut captures = programs::run_all()?;
+    captures.extend(figures::draw_all()?);
+    captures.push(Capture::new("facts.toml", Content::Facts(facts::compute()?)));
+    Ok(captures)
+}
+
+/// Writes the captures into the folder `captured`.
+///
+/// # Errors
+/// One line that names the file.
+pub fn write(captures: &[Capture], captured: &Path) -> Result<(), String> {
+    for capture in captures {
+        let path = captured.join(&capture.path);
+        let folder = path.parent().unwrap_or(captured);
+        std::fs::create_dir_all(folder)
+            .and_then(|()| std::fs::write(&path, capture.text()))
+            .map_err(|e| format!("{}: {e}", path.display()))?;
+    }
+    Ok(())
+}
+
+/// Compares the captures with the files in the folder `captured`: a line for each that is no longer what the code gives.
+pub fn differences(captures: &[Capture], captured: &Path) -> String {
+    let glibc_comparable = facts::glibc_is_comparable();
+    let mut lines = String::new();
+    for capture in captures {
+        let agrees = std::fs::read_to_string(captured.join(&capture.path))
+            .is_ok_and(|committed| capture.agrees(&committed, glibc_comparable));
+        if !agrees {
+            let _ = writeln!(lines, "book/listings/captured/{} is not what the code gives now", capture.path);
+        }
+    }
+    lines
+}
+
+/// Why what the C library's malloc shows here can't be compared, if it can't.
+pub fn glibc_notice() -> Option<String> {
+    (!facts::glibc_is_comparable()).then(|| {
+        format!(
+            "skipped: the captures of the C library's own malloc were taken on glibc 2.36, and {} works differently",
+            facts::c_library()
+        )
+    })
+}
