@@ -126,10 +126,12 @@ impl CoalescingHeap {
         let mut seen = Fragmentation::default();
         // SAFETY: every operation leaves a well-formed heap.
         for chunk in unsafe { walk(self.region) } {
-            // SAFETY: of all chunks of the heap, only the top chunk has no next one.
             if chunk.header() == self.top.header() {
                 seen.top = chunk.size();
-            } else if unsafe { chunk.is_in_use() } {
+                break;
+            }
+            // SAFETY: of all chunks of the heap, only the top chunk has no next one.
+            if unsafe { chunk.is_in_use() } {
                 seen.in_use += chunk.size();
             } else {
                 seen.holes += 1;
