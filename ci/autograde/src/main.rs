@@ -59,7 +59,7 @@ fn run() -> Result<(), Failure> {
     let submission = Submission::read(&arguments.path, &lab).map_err(Failure::Usage)?;
     let out = arguments.out.unwrap_or_else(|| course.grading_dir().join("results").join(&lab.name));
 
-    println!("{} {} · {} · {}", lab.name, lab.title, submission.name, submission.file.display());
+    println!("{} {} · {}", lab.name, lab.title, arguments.path.display());
     grade(&course, &lab, &submission, &out).map_err(Failure::Grading)
 }
 

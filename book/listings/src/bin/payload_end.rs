@@ -6,10 +6,10 @@
 use listings::block::{malloc, usable_size, word};
 
 // ANCHOR: write
-/// Fills a block of 40 bytes; `prev_size` of the block behind it before that, and after.
+/// Fills a block of 40 bytes: the next block's `prev_size` before, and after.
 fn fill_to_the_end() -> (usize, usize) {
     let [a, b] = [40; 2].map(malloc);
-    // SAFETY: all the usable bytes of a live block, and the header of the block behind it.
+    // SAFETY: the usable bytes of a live block, and the header behind it.
     unsafe {
         let before = word(b, -16);
         a.write_bytes(0x5a, usable_size(a));

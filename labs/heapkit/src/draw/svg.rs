@@ -25,7 +25,7 @@ const ARROWS: usize = 58;
 /// Below them: the offsets.
 const FOOT: usize = 34;
 /// Left of them: the head of the list.
-const LEFT: usize = 60;
+const LEFT: usize = 52;
 
 impl Strip {
     /// Adds a strip below the others: what happened, the heap after it, and names for some of its chunks.
@@ -62,7 +62,7 @@ impl Moment {
             .map(|block| {
                 let place = (
                     x,
-                    (62 + 5 * block.size.saturating_sub(32).isqrt()).max(self.name(block.at).len() * 9 + 16).min(116),
+                    (62 + 5 * block.size.saturating_sub(32).isqrt()).max(self.name(block.at).len() * 9 + 16).min(108),
                 );
                 x += place.1;
                 place

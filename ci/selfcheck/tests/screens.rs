@@ -1,0 +1,106 @@
+//! What a learner is shown when it goes wrong teaches: the screens of some wrong implementations, kept word for word.
+//!
+//! When a change of proctor or heapkit changes a screen on purpose, read it as a learner would, then accept it:
+//! `INSTA_UPDATE=always cargo test -p selfcheck --test screens`.
+
+use proctor::report::{CaseResult, Verdict};
+use selfcheck::course::{labs, read, reference_file};
+use selfcheck::grading::{Job, grade_all};
+use selfcheck::zoo;
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::LazyLock;
+
+const WORK_DIR: &str = concat!(env!("CARGO_TARGET_TMPDIR"), "/grading");
+
+/// A screen of an ordinary terminal.
+const WIDTH: usize = 100;
+const LINES: usize = 45;
+
+const CHECKER: &str = "the_checker_names_each_defect_and_its_place";
+const FREED: &str = "a_freed_chunk_is_free_in_the_next_ones_header";
+const STORY: &str = "the_chapters_a_b_c_d";
+const TAIL: &str = "unlinking_the_tail_ends_the_list_one_chunk_earlier";
+const REFUSED: &str = "a_request_that_nothing_can_serve_is_refused";
+const ABSURD: &str = "an_absurd_request_is_refused";
+
+/// The name of the screen; the lab, the wrong implementation and the case that fails with it.
+const SCREENS: [(&str, &str, &str, &str); 13] = [
+    ("a_boundary_tag_that_was_not_written", "lab02", "footer_not_written", FREED),
+    ("a_cycle_in_the_list", "lab03", "pushed_twice", STORY),
+    ("a_forgotten_flag", "lab03", "reused_chunk_still_marked_free", STORY),
+    ("a_null_pointer_plus_an_offset", "lab03", "tail_taken_for_a_middle", TAIL),
+    ("a_read_past_the_end_of_the_heap", "lab03", "top_gets_a_boundary_tag", STORY),
+    ("a_recursion_without_end", "lab03", "asks_itself_again", REFUSED),
+    ("a_request_for_64_gib", "lab03", "asks_the_system_for_memory", ABSURD),
+    ("a_walk_in_a_circle", "lab03", "head_written_too_early", "worst_fit_takes_the_largest"),
+    ("a_write_past_the_end_of_a_chunk", "lab03", "wipes_the_next_header", STORY),
+    ("a_wrong_link", "lab03", "old_head_keeps_its_bk", "links_lead_both_ways"),
+    ("an_early_exit", "lab03", "ends_the_process", REFUSED),
+    ("an_endless_loop", "lab02", "check_steps_by_zero", CHECKER),
+    ("an_overlap", "lab03", "remembers_the_last_one_freed", STORY),
+];
+
+/// The text of each screen, by its name.
+static TEXTS: LazyLock<BTreeMap<&str, String>> = LazyLock::new(|| {
+    let labs = labs();
+    let sources = SCREENS.map(|(_, lab, member, _)| {
+        let lab = labs.iter().find(|known| known.name == lab).unwrap_or_else(|| panic!("there is no {lab}"));
+        let zoo = zoo::members(lab).unwrap_or_else(|line| panic!("{line}"));
+        let wrong = zoo.iter().find(|known| known.name == member).unwrap_or_else(|| panic!("there is no {member}"));
+        (lab, wrong.apply(&read(&reference_file(lab))).unwrap_or_else(|line| panic!("{member}: {line}")))
+    });
+    let jobs: Vec<Job> = sources.iter().map(|(lab, text)| Job { lab, text }).collect();
+    let grades = grade_all(&jobs, Path::new(WORK_DIR)).unwrap_or_else(|line| panic!("{line}"));
+    let mut texts = BTreeMap::new();
+    for ((name, .., case), grade) in SCREENS.into_iter().zip(grades) {
+        let mut cases = grade.report.cases();
+        let result = cases.find(|result| result.name == case).unwrap_or_else(|| panic!("there is no case {case}"));
+        texts.insert(name, without_chance(result));
+    }
+    texts
+});
+
+/// A loop without end is interrupted somewhere in it: where that was differs from run to run.
+fn without_chance(result: &CaseResult) -> String {
+    let mut text = String::new();
+    let mut lines = result.screen.lines();
+    while let Some(line) = lines.next() {
+        let is_place = line.starts_with("  at  ") || line.starts_with("  from  ");
+        if result.verdict == Verdict::Hung && is_place {
+            // And the line of source that stands there.
+            lines.next();
+        } else {
+            text.extend([line, "\n"]);
+        }
+    }
+    text
+}
+
+#[test]
+fn a_screen_is_a_screen() {
+    for (name, text) in &*TEXTS {
+        let lines = text.lines().count();
+        assert!((1..=LINES).contains(&lines), "{name} has {lines} lines");
+        for line in text.lines() {
+            assert!(line.chars().count() <= WIDTH, "{name} is wider than {WIDTH} columns: {line}");
+        }
+    }
+}
+
+#[test]
+fn every_screen_is_the_one_that_was_read_and_accepted() {
+    let mut changed = Vec::new();
+    for (name, lab, member, case) in SCREENS {
+        let mut settings = insta::Settings::clone_current();
+        settings.set_prepend_module_to_snapshot(false);
+        settings.set_omit_expression(true);
+        settings.set_description(format!("labs/{lab}/zoo/wrong/{member}.patch, {case}"));
+        let compare = || settings.bind(|| insta::assert_snapshot!(name, TEXTS[name]));
+        // insta has shown the difference; the other screens are compared too.
+        if std::panic::catch_unwind(std::panic::AssertUnwindSafe(compare)).is_err() {
+            changed.push(name);
+        }
+    }
+    assert!(changed.is_empty(), "changed: {}", changed.join(", "));
+}
