@@ -24,9 +24,13 @@ const TAIL: &str = "unlinking_the_tail_ends_the_list_one_chunk_earlier";
 const REFUSED: &str = "a_request_that_nothing_can_serve_is_refused";
 const ABSURD: &str = "an_absurd_request_is_refused";
 
+/// The one that the README and the book's welcome page show.
+const SHOWN: &str = "a_chunk_at_the_wrong_end_of_the_list";
+
 /// The name of the screen; the lab, the wrong implementation and the case that fails with it.
-const SCREENS: [(&str, &str, &str, &str); 13] = [
+const SCREENS: [(&str, &str, &str, &str); 14] = [
     ("a_boundary_tag_that_was_not_written", "lab02", "footer_not_written", FREED),
+    (SHOWN, "lab03", "push_at_the_tail", STORY),
     ("a_cycle_in_the_list", "lab03", "pushed_twice", STORY),
     ("a_forgotten_flag", "lab03", "reused_chunk_still_marked_free", STORY),
     ("a_null_pointer_plus_an_offset", "lab03", "tail_taken_for_a_middle", TAIL),
@@ -103,4 +107,24 @@ fn every_screen_is_the_one_that_was_read_and_accepted() {
         }
     }
     assert!(changed.is_empty(), "changed: {}", changed.join(", "));
+}
+
+#[test]
+fn the_readme_and_the_book_show_a_screen_as_it_is_now() {
+    const FENCE: &str = "```text\n";
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let screen = &TEXTS[SHOWN];
+    let in_the_book = root.join("book/listings/captured/failing_case.txt");
+    let readme = root.join("README.md");
+    let text = read(&readme);
+    let (head, rest) = text.split_once(FENCE).expect("the README has a fence for a screen");
+    let (_, tail) = rest.split_once("```").expect("the fence has an end");
+    let renewed = format!("{head}{FENCE}{screen}```{tail}");
+    if std::env::var("INSTA_UPDATE").as_deref() == Ok("always") {
+        std::fs::write(&in_the_book, screen).expect("the book can be written");
+        std::fs::write(&readme, &renewed).expect("the README can be written");
+    }
+    let how = "to renew it: INSTA_UPDATE=always cargo test -p selfcheck --test screens";
+    assert!(read(&in_the_book) == *screen, "{} is out of date; {how}", in_the_book.display());
+    assert!(read(&readme) == renewed, "the screen in README.md is out of date; {how}");
 }

@@ -227,8 +227,11 @@ impl Image {
         for (at, size) in free {
             let footer = raw.word(at + size).unwrap_or_default();
             if footer != size {
-                let what =
-                    format!("prev_size is {footer:#x}, but the free chunk before, {}, has size {size:#x}", Offset(at));
+                let before = format!("the free chunk before, {}, has size {size:#x}", Offset(at));
+                let what = match footer {
+                    UNSET => format!("nobody has written this prev_size, but {before}"),
+                    _ => format!("prev_size is {footer:#x}, but {before}"),
+                };
                 self.defect(at + size, what);
             }
         }

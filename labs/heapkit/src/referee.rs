@@ -197,7 +197,7 @@ impl<'a> Referee<'a> {
             let other = name(*other);
             return Err(Violation::new(format!("malloc returns bytes that still belong to {other}."))
                 .expected(
-                    expected.map_or("null: nothing is large enough".into(), |at| Offset(at).to_string()),
+                    expected.map_or("null: nothing is large enough".into(), |at| self.why(before, chosen, at, need)),
                     format!("{}, inside or around {other}'s {} bytes at {}", Offset(at), live.request, Offset(live.at)),
                 )
                 .mark(live.at, format!("{other} is still in use"))
@@ -333,8 +333,10 @@ impl<'a> Referee<'a> {
         };
         if block.state != State::Used {
             let what = if block.state == State::Top { "is part of the top chunk" } else { "is marked free" };
-            return Err(Violation::new(format!("{name} is in use, but its chunk {what}."))
-                .mark(block.end().min(self.heap.len() - 1), format!("this chunk's P speaks about {name}")));
+            return Err(Violation::new(format!("{name} is in use, but its chunk {what}.")).mark(
+                block.end().min(self.heap.len() - 1),
+                format!("P is 0 here: it says that {name}'s chunk is free"),
+            ));
         }
         if Some(block.size) < chunk_size(live.request) {
             return Err(Violation::new(format!("{name}'s chunk is too small for its {} bytes.", live.request))

@@ -105,12 +105,11 @@ impl<'a> Bench<'a> {
 
     fn find(&self, fit: Fit, size: usize) -> Option<usize> {
         self.note_head();
-        let found = self.desk.step(
+        self.desk.step(
             format!("find({fit:?}, {size})"),
             || self.list.find(fit, size).map(|chunk| self.place(&chunk)),
             Self::show,
-        );
-        found
+        )
     }
 
     /// The head, as the picture needs it.
@@ -237,7 +236,8 @@ fn unlinking_the_tail_ends_the_list_one_chunk_earlier() {
 /// Overwrites one link of a list c → b → a, asks for `b` to be unlinked, and expects a refusal that changes nothing.
 fn refuses(desk: &Desk, word: impl Fn(&Bench<'_>) -> usize, wrong: impl Fn(&Bench<'_>) -> usize, unlink: usize) {
     let mut bench = Bench::new(desk, &[80, 80, 80, 80]);
-    for at in bench.chunks[..3].to_vec() {
+    for index in 0..3 {
+        let at = bench.chunks[index];
         bench.push(at);
     }
     let (word, wrong) = (word(&bench), wrong(&bench));
@@ -455,6 +455,12 @@ fn every_fit_survives_long_workloads() {
             for seed in 0..3 {
                 play(desk, fit, &workload::random(seed, 120, 0..=200, 16));
             }
+            // A long list in which only the last chunk is large enough, and a request of 0 bytes.
+            let size = |id| if id == 0 { 200 } else { 24 };
+            let mut long_list: Vec<Op> = (0..25).map(|id| Op::Malloc { id, size: size(id) }).collect();
+            long_list.extend((0..25).map(|id| Op::Free { id }));
+            long_list.extend([Op::Malloc { id: 25, size: 150 }, Op::Malloc { id: 26, size: 0 }]);
+            play(desk, fit, &long_list);
             play_on(desk, 4 * PAGE, fit, &workload::random(99, 400, 1..=300, 60));
         }
     });

@@ -94,7 +94,9 @@ impl Desk {
     ) {
         if expected != seen && !self.is_waiting() {
             let finding = Finding::new(what.to_string()).expected(show(expected), show(seen));
-            self.fail(finding.mark(at, format!("the word at {}", Offset(at))));
+            // The picture marks its own defects.
+            let marked = self.image(None).defects.iter().any(|defect| defect.at == at);
+            self.fail(if marked { finding } else { finding.mark(at, format!("the word at {}", Offset(at))) });
         }
     }
 
@@ -132,7 +134,9 @@ impl Desk {
         };
         let heap = self.heap(len);
         self.recorder.set_workload(&format!("{index} {}", workload::format(ops)));
+        self.journal.begin("the allocator takes the fresh heap");
         let mut allocator = start(heap);
+        self.journal.clear();
         let mut referee = Referee::new(heap, &mut allocator, promise.into(), &self.journal);
         let mut payloads = vec![None; blocks(ops)];
         for &op in ops {

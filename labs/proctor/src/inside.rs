@@ -253,6 +253,8 @@ fn catch_crashes() {
 const PLACE_TIMEOUT: u32 = 5;
 
 extern "C" fn note_crash(signal: libc::c_int, info: *mut libc::siginfo_t, context: *mut libc::c_void) {
+    // It has crashed: that the search for the place takes longer than the case may, makes it no hang.
+    limit_cpu_time(0);
     if let Some(recorder) = RECORDER.get() {
         // SAFETY: the kernel hands a handler with SA_SIGINFO these two structures.
         let (address, (access, stack)) =

@@ -252,8 +252,11 @@ fn help(screen: &mut String, lab: &Lab, rule: &Rule) {
     paragraph_with_label(screen, &format!("  hint 1 of {of}  "), hint);
     let _ = writeln!(screen, "  more hints   cargo lab hint {} {}", lab.name, rule.id);
     let (page, anchor) = rule.page.split_once('#').unwrap_or((&rule.page, ""));
-    let section = if anchor.is_empty() { String::new() } else { format!(" › {}", anchor.replace('-', " ")) };
-    let _ = writeln!(screen, "  read         {}{section}   (cargo book, {page})", lab.title);
+    let mut section = anchor.replace('-', " ");
+    if let Some(first) = section.get_mut(..1) {
+        first.make_ascii_uppercase();
+    }
+    let _ = writeln!(screen, "  read         {} › {section}   (cargo book, {page})", lab.title);
 }
 
 /// Adds `text`, wrapped, with `indent` before each line.

@@ -111,7 +111,7 @@ fn link(link: Link, null_means: &str) -> String {
         Link::End => null_means.into(),
         Link::To(at) => Offset(at).to_string(),
         Link::Wild(UNSET) => "unset".into(),
-        Link::Wild(word) => format!("{word:#x}?"),
+        Link::Wild(_) => "elsewhere".into(),
         Link::Payload => "payload".into(),
     }
 }
