@@ -2,78 +2,12 @@
 
 use super::{Capture, Content};
 use heapkit::draw::{self, Strip};
-use heapkit::image::{Image, Raw};
-use heapkit::memory::{Heap, PAGE};
+use heapkit::memory::PAGE;
 use lab02::request_to_chunk_size;
 use lab03::{Fit, ListHeap};
-use std::ptr::NonNull;
 
-/// A heap under the allocator of lab 3, and the blocks that were asked for.
-struct Stage {
-    heap: Heap,
-    allocator: ListHeap,
-    blocks: Vec<NonNull<u8>>,
-}
-
-impl Stage {
-    fn new(fit: Fit) -> Result<Self, String> {
-        let heap = Heap::reserve(PAGE).map_err(|e| format!("no memory for a figure: {e}"))?;
-        // SAFETY: a page that nobody else uses.
-        let allocator = unsafe { ListHeap::new(heap.region(), fit) };
-        Ok(Stage { heap, allocator, blocks: Vec::new() })
-    }
-
-    /// The same, after a `malloc` of each size.
-    fn with(fit: Fit, sizes: &[usize]) -> Result<Self, String> {
-        let mut stage = Self::new(fit)?;
-        for &size in sizes {
-            stage.malloc(size).ok_or_else(|| format!("a figure's heap has no room for {size} bytes"))?;
-        }
-        Ok(stage)
-    }
-
-    /// The offset of the new block's chunk.
-    fn malloc(&mut self, size: usize) -> Option<usize> {
-        let block = self.allocator.malloc(size)?;
-        self.blocks.push(block);
-        Some(self.chunk(self.blocks.len() - 1))
-    }
-
-    fn free(&mut self, block: usize) {
-        // SAFETY: each figure frees a live block once.
-        unsafe { self.allocator.free(self.blocks[block]) }
-    }
-
-    /// Where the chunk of a block starts.
-    fn chunk(&self, block: usize) -> usize {
-        self.heap.offset_of(self.blocks[block].as_ptr()).cast_unsigned() - heapkit::format::PAYLOAD
-    }
-
-    fn look<T>(&self, see: impl FnOnce(&Raw<'_>, Image) -> T) -> T {
-        let bytes = self.heap.bytes();
-        let raw = Raw { base: self.heap.start().addr().get(), bytes: &bytes };
-        let image = Image::decode(&raw, Some(self.allocator.free_list().head().addr()));
-        see(&raw, image)
-    }
-
-    fn image(&self) -> Image {
-        self.look(|_, image| image)
-    }
-
-    /// The words of the chunks from one block's chunk up to another's.
-    fn words(&self, from: usize, to: usize) -> String {
-        let range = self.chunk(from)..self.chunk(to);
-        self.look(|raw, image| draw::rows_svg(&draw::rows(raw, &image, range)))
-    }
-
-    /// The picture as text, as it stands under a failing case.
-    fn text(&self) -> String {
-        self.look(|_, image| {
-            let list = image.list.as_ref().map(draw::list).unwrap_or_default();
-            format!("{}list: {list}\n", draw::heap(&image, &[]))
-        })
-    }
-}
+/// A page under the allocator of lab 3.
+type Stage = super::stage::Stage<ListHeap>;
 
 pub fn draw_all() -> Result<Vec<Capture>, String> {
     let mut captures = Vec::new();
@@ -107,14 +41,14 @@ fn chunk_size(request: usize) -> usize {
 
 /// Three blocks and the top chunk.
 fn side_by_side() -> Result<String, String> {
-    let stage = Stage::with(Fit::First, &[40, 64, 100])?;
+    let stage = Stage::with(PAGE, Fit::First, &[40, 64, 100])?;
     let names = [(stage.chunk(0), "malloc(40)"), (stage.chunk(1), "malloc(64)"), (stage.chunk(2), "malloc(100)")];
     Ok(Strip::default().moment("", stage.image(), &names).svg())
 }
 
 /// The words of one chunk of 40 bytes, in use and free.
 fn one_chunk() -> Result<(String, String), String> {
-    let mut stage = Stage::with(Fit::First, &[24, 40, 24])?;
+    let mut stage = Stage::with(PAGE, Fit::First, &[24, 40, 24])?;
     let in_use = stage.words(1, 2);
     stage.free(1);
     Ok((in_use, stage.words(1, 2)))
@@ -130,7 +64,7 @@ struct Story {
 
 /// The chapter's A B C D.
 fn story() -> Result<Story, String> {
-    let mut stage = Stage::with(Fit::First, &[64; 4])?;
+    let mut stage = Stage::with(PAGE, Fit::First, &[64; 4])?;
     let names: Vec<(usize, &str)> =
         ["A", "B", "C", "D"].iter().enumerate().map(|(i, name)| (stage.chunk(i), *name)).collect();
     let before = Strip::default().moment("four blocks of 64 bytes", stage.image(), &names);
@@ -157,7 +91,7 @@ fn story() -> Result<Story, String> {
 
 /// A fresh heap, and the first chunk cut from it.
 fn cut_from_top() -> Result<String, String> {
-    let mut stage = Stage::new(Fit::First)?;
+    let mut stage = Stage::new(PAGE, Fit::First)?;
     let fresh = stage.image();
     stage.malloc(64);
     Ok(Strip::default().moment("a fresh heap", fresh, &[]).moment("A = malloc(64)", stage.image(), &[(0, "A")]).svg())
@@ -165,7 +99,7 @@ fn cut_from_top() -> Result<String, String> {
 
 /// Best fit takes the chunk in the middle of the list.
 fn unlink_the_middle() -> Result<String, String> {
-    let mut stage = Stage::with(Fit::Best, &[100, 24, 50, 24, 200, 24])?;
+    let mut stage = Stage::with(PAGE, Fit::Best, &[100, 24, 50, 24, 200, 24])?;
     for block in [0, 2, 4] {
         stage.free(block);
     }
@@ -181,7 +115,7 @@ const LIST: [usize; 4] = [100, 50, 200, 80];
 /// A heap whose list holds the chunks of `LIST`, in that order, with a chunk in use behind each.
 fn chapters_list(fit: Fit) -> Result<Stage, String> {
     let requests: Vec<usize> = LIST.iter().flat_map(|&size| [size, 8]).collect();
-    let mut stage = Stage::with(fit, &requests)?;
+    let mut stage = Stage::with(PAGE, fit, &requests)?;
     for block in [6, 4, 2, 0] {
         stage.free(block);
     }
@@ -253,7 +187,7 @@ fn counter_example() -> Result<String, String> {
 
 /// A string that was written past the end of its block.
 fn broken_heap() -> Result<String, String> {
-    let stage = Stage::with(Fit::First, &[40, 64, 48])?;
+    let stage = Stage::with(PAGE, Fit::First, &[40, 64, 48])?;
     let second = stage.chunk(1);
     for at in (second + 16..second + 16 + 80).step_by(8) {
         stage.heap.set_word(at, 0x4141_4141_4141_4141);

@@ -2,7 +2,10 @@
 
 mod facts;
 mod figures;
+mod fragmentation;
+mod plot;
 mod programs;
+mod stage;
 
 use std::fmt::Write;
 use std::path::Path;
@@ -55,6 +58,7 @@ impl Capture {
 pub fn all() -> Result<Vec<Capture>, String> {
     let mut captures = programs::run_all()?;
     captures.extend(figures::draw_all()?);
+    captures.extend(fragmentation::draw_all()?);
     captures.push(Capture::new("facts.toml", Content::Facts(facts::compute()?)));
     Ok(captures)
 }

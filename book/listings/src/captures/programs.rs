@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::{Command, ExitStatus};
 
 /// The listings, the arguments they are run with, and settings of glibc's malloc.
-const RUNS: [(&str, &[Run]); 12] = [
+const RUNS: [(&str, &[Run]); 14] = [
     ("chunk_structure", &[Run::PLAIN]),
     ("payload_end", &[Run::PLAIN]),
     ("padding", &[Run::PLAIN]),
@@ -19,6 +19,8 @@ const RUNS: [(&str, &[Run]); 12] = [
         "fit_in_glibc_without_caches",
         &[Run { argument: "1", tunables: NO_CACHES }, Run { argument: "10", tunables: NO_CACHES }],
     ),
+    ("fragmentation_demo", &[Run::PLAIN]),
+    ("fragmentation_demo_without_caches", &[Run { tunables: NO_CACHES, ..Run::PLAIN }]),
     ("double_free", &[Run::PLAIN]),
     ("corrupted_link", &[Run::PLAIN]),
 ];
