@@ -248,9 +248,11 @@ impl<'a> Referee<'a> {
         let Some(index) = before.blocks.iter().position(|block| block.at == freed) else {
             return (Some(freed), Vec::new());
         };
-        let previous = index.checked_sub(1).map(|index| &before.blocks[index]).filter(|block| block.state == State::Free);
+        let previous =
+            index.checked_sub(1).map(|index| &before.blocks[index]).filter(|block| block.state == State::Free);
         let next = before.blocks.get(index + 1);
-        let gone = previous.into_iter().chain(next.filter(|block| block.state == State::Free)).map(|block| block.at).collect();
+        let gone =
+            previous.into_iter().chain(next.filter(|block| block.state == State::Free)).map(|block| block.at).collect();
         let borders_top = next.is_some_and(|block| block.state == State::Top);
         let start = previous.map_or(freed, |block| block.at);
         ((!borders_top).then_some(start), gone)
