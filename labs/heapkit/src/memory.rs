@@ -28,19 +28,7 @@ impl Heap {
     /// # Errors
     /// What the system says, if it has no memory.
     pub fn reserve(len: usize) -> io::Result<Self> {
-        Self::between_guards(len, |at| {
-            // SAFETY: `at` starts `len` bytes of the reservation below, which nobody uses yet.
-            unsafe {
-                libc::mmap(
-                    at,
-                    len,
-                    libc::PROT_READ | libc::PROT_WRITE,
-                    libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_FIXED,
-                    -1,
-                    0,
-                )
-            }
-        })
+        Self::between_guards(len, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS, -1, 0)
     }
 
     /// Maps `len` bytes of the file `fd`, from `offset` on; both are multiples of [`PAGE`].
@@ -49,23 +37,11 @@ impl Heap {
     /// # Errors
     /// What the system says, if the file can't be mapped.
     pub fn shared(fd: BorrowedFd<'_>, offset: usize, len: usize) -> io::Result<Self> {
-        let offset = i64::try_from(offset).map_err(io::Error::other)?;
-        Self::between_guards(len, |at| {
-            // SAFETY: `at` starts `len` bytes of the reservation below, which nobody uses yet.
-            unsafe {
-                libc::mmap(
-                    at,
-                    len,
-                    libc::PROT_READ | libc::PROT_WRITE,
-                    libc::MAP_SHARED | libc::MAP_FIXED,
-                    fd.as_raw_fd(),
-                    offset,
-                )
-            }
-        })
+        Self::between_guards(len, libc::MAP_SHARED, fd.as_raw_fd(), offset)
     }
 
-    fn between_guards(len: usize, map: impl FnOnce(*mut libc::c_void) -> *mut libc::c_void) -> io::Result<Self> {
+    fn between_guards(len: usize, flags: i32, fd: i32, offset: usize) -> io::Result<Self> {
+        let offset = i64::try_from(offset).map_err(io::Error::other)?;
         assert!(len > 0 && len.is_multiple_of(PAGE), "a heap is whole pages, and {len} bytes are not");
         // SAFETY: a fresh reservation at an address of the kernel's choice touches no memory in use.
         let reserved = unsafe {
@@ -81,8 +57,11 @@ impl Heap {
         if reserved == libc::MAP_FAILED {
             return Err(io::Error::last_os_error());
         }
-        // SAFETY: GUARD bytes into a reservation of more than that.
-        let start = map(unsafe { reserved.byte_add(GUARD) });
+        // SAFETY: the `len` bytes behind the first guard are inside the reservation, which nobody uses yet.
+        let start = unsafe {
+            let at = reserved.byte_add(GUARD);
+            libc::mmap(at, len, libc::PROT_READ | libc::PROT_WRITE, flags | libc::MAP_FIXED, fd, offset)
+        };
         if start == libc::MAP_FAILED {
             return Err(io::Error::last_os_error());
         }
