@@ -1,7 +1,7 @@
 //! The numbers that stand in the pages' sentences.
 
+use super::{Capture, Content};
 use crate::block;
-use heapkit::format::{IS_MMAPPED, NON_MAIN_ARENA};
 use lab02::{CHUNK_COST, Header, MIN_CHUNK_SIZE, SizeWord, request_to_chunk_size};
 use std::ffi::CStr;
 
@@ -81,8 +81,22 @@ fn glibc_version() -> Option<String> {
     None
 }
 
-/// All facts.
-pub fn compute() -> Result<Vec<Fact>, String> {
+/// What the program printed whose output is kept as `path`.
+fn printed<'a>(programs: &'a [Capture], path: &str) -> Result<&'a str, String> {
+    let program = programs.iter().find(|capture| capture.path == path);
+    match program.map(|capture| &capture.content) {
+        Some(Content::Glibc(text) | Content::Fixed(text)) => Ok(text),
+        _ => Err(format!("no program printed {path}")),
+    }
+}
+
+/// The hexadecimal number behind `place` in `text`.
+fn first_word_after<'a>(text: &'a str, place: &str) -> Option<&'a str> {
+    text.split_once(place)?.1.split_whitespace().next().filter(|word| word.starts_with("0x"))
+}
+
+/// All facts; `programs` are the captures of the listings.
+pub fn compute(programs: &[Capture]) -> Result<Vec<Fact>, String> {
     let chunk = |request| request_to_chunk_size(request).unwrap_or_default();
     let mut facts = vec![Fact {
         name: "glibc_version",
@@ -121,24 +135,25 @@ pub fn compute() -> Result<Vec<Fact>, String> {
         facts.push(Fact { name, value, source: Source::Course });
     }
 
-    // Live blocks of the C library. None is freed: the facts are about these, not about what a later malloc reuses.
-    // SAFETY: these words are read where the C library is glibc; elsewhere they are never shown.
-    let live = |request| unsafe { block::size_word(block::malloc(request)) };
+    // Words of live blocks, as the listings saw them: in processes of their own, where nothing else has used the heap.
+    let flags = printed(programs, "flags.txt")?;
+    let freed = printed(programs, "freed_words.txt")?;
     let mut glibc = |name, value| facts.push(Fact { name, value, source: Source::Glibc });
-    let hex = |word: usize| Value::Text(format!("{word:#x}"));
-    let mapped = live(1 << 20);
-    let in_a_thread = std::thread::spawn(move || live(100)).join().map_err(|_| "the second thread ended early")?;
-    if glibc_is_comparable() && (mapped & IS_MMAPPED == 0 || in_a_thread & NON_MAIN_ARENA == 0) {
-        return Err(format!("the flags of live blocks are not those of glibc: {mapped:#x}, {in_a_thread:#x}"));
-    }
-    glibc("live_100", hex(live(100)));
-    glibc("live_2000", hex(live(2000)));
-    glibc("live_2000_size", hex(live(2000) & !7));
-    glibc("live_thread", hex(in_a_thread));
-    glibc("live_mapped", hex(mapped));
+    let mut word = |name, text: &str, place: &str| {
+        let word =
+            first_word_after(text, place).ok_or_else(|| format!("no word stands behind `{place}` for {name}"))?;
+        glibc(name, Value::Text(word.to_owned()));
+        Ok::<_, String>(())
+    };
+    word("live_100", flags, "malloc(100) ")?;
+    let (_, of_2000) = freed.split_once("malloc(2000)").ok_or("freed_words says nothing of 2000 bytes")?;
+    let (_, behind) = of_2000.split_once("the next size word").ok_or("freed_words says nothing of the next chunk")?;
+    word("live_2000", of_2000, "its own size word")?;
+    word("live_2000_size", behind, "→")?;
+    word("live_thread", flags, "malloc(100) in a second thread")?;
+    word("live_mapped", flags, "malloc(1 MiB)")?;
     let cached = std::thread::spawn(frees_in_the_cache).join().map_err(|_| "the second thread ended early")?;
     glibc("tcache_slots", Value::Number(cached));
-    // Last: these use large blocks of the C library themselves, and that changes which requests it maps.
     for (name, number) in super::fragmentation::facts()? {
         facts.push(Fact { name, value: Value::Number(number), source: Source::Course });
     }

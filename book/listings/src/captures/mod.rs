@@ -57,9 +57,10 @@ impl Capture {
 /// One line: what could not be run.
 pub fn all() -> Result<Vec<Capture>, String> {
     let mut captures = programs::run_all()?;
+    let facts = facts::compute(&captures)?;
     captures.extend(figures::draw_all()?);
     captures.extend(fragmentation::draw_all()?);
-    captures.push(Capture::new("facts.toml", Content::Facts(facts::compute()?)));
+    captures.push(Capture::new("facts.toml", Content::Facts(facts)));
     Ok(captures)
 }
 
