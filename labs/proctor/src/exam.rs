@@ -1,7 +1,7 @@
 //! A lab's exam: the entry to every case, in both processes.
 
 use crate::desk::Desk;
-use crate::session::Session;
+use crate::sitting::Sitting;
 use crate::{inside, outside, types};
 use std::path::Path;
 
@@ -37,8 +37,8 @@ impl Exam {
         if inside::is_case() {
             inside::run(*self, body);
         }
-        let session = Session::get(*self);
-        session.settle(rule, case_name::<F>(), outside::examine);
+        let sitting = Sitting::get(*self);
+        sitting.settle(rule, case_name::<F>(), outside::examine);
     }
 
     /// A case whose rule the types carry: the programs in `tests/compile_fail` must not compile. They would not
@@ -50,8 +50,8 @@ impl Exam {
         if inside::is_case() {
             inside::run(*self, body);
         }
-        let session = Session::get(*self);
-        session.settle(rule, case_name::<F>(), |name| {
+        let sitting = Sitting::get(*self);
+        sitting.settle(rule, case_name::<F>(), |name| {
             let outcome = outside::examine(name);
             if outcome.verdict.is_pass() { types::examine(Path::new(self.dir), name, outcome) } else { outcome }
         });

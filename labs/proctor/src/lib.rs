@@ -7,7 +7,7 @@
 //! [`Desk`], what the body of a case works with.
 //!
 //! Data flows one way: a case's body writes into the [`recorder`]'s shared memory from its own process; `judge`
-//! reads what is left of it and says how it ended; `screen` explains it; `session` keeps the results.
+//! reads what is left of it and says how it ended; `screen` explains it; `sitting` keeps the results.
 
 pub mod lab;
 pub mod report;
@@ -29,7 +29,7 @@ mod recorder;
 #[cfg(feature = "exam")]
 mod screen;
 #[cfg(feature = "exam")]
-mod session;
+mod sitting;
 #[cfg(feature = "exam")]
 mod types;
 

@@ -11,24 +11,24 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 /// The results so far.
-pub struct Session {
+pub struct Sitting {
     exam: Exam,
     lab: Lab,
     results: Mutex<BTreeMap<String, CaseResult>>,
 }
 
-static SESSION: OnceLock<Result<Session, String>> = OnceLock::new();
+static SITTING: OnceLock<Result<Sitting, String>> = OnceLock::new();
 
-impl Session {
-    /// The session of this process.
-    pub fn get(exam: Exam) -> &'static Session {
-        let session = SESSION.get_or_init(|| {
+impl Sitting {
+    /// The sitting of this process.
+    pub fn get(exam: Exam) -> &'static Sitting {
+        let sitting = SITTING.get_or_init(|| {
             let lab = Lab::load(Path::new(exam.dir))?;
             // SAFETY: the function is `extern "C"` and takes nothing.
             unsafe { libc::atexit(at_exit) };
-            Ok(Session { exam, lab, results: Mutex::new(BTreeMap::new()) })
+            Ok(Sitting { exam, lab, results: Mutex::new(BTreeMap::new()) })
         });
-        session.as_ref().unwrap_or_else(|e| panic!("{e}"))
+        sitting.as_ref().unwrap_or_else(|e| panic!("{e}"))
     }
 
     /// Has a case examined, keeps the result, and fails the test if it did not pass.
@@ -109,8 +109,8 @@ impl Session {
 }
 
 extern "C" fn at_exit() {
-    if let Some(Ok(session)) = SESSION.get() {
-        session.close();
+    if let Some(Ok(sitting)) = SITTING.get() {
+        sitting.close();
     }
 }
 
