@@ -151,6 +151,8 @@ impl<'a> Referee<'a> {
         let result = match op {
             Op::Malloc { id, size } => self.malloc(&before, id, size),
             Op::Free { id } => self.free(&before, id),
+            // A workload for an allocator that does more.
+            other => Err(Violation::new(format!("This allocator has no operation `{other}`."))),
         };
         // The head that belongs to the heap that will be shown.
         let shown_before = result.as_ref().is_err_and(|violation| violation.look_before);

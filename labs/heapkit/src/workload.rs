@@ -1,10 +1,10 @@
-//! Sequences of `malloc` and `free`.
+//! Sequences of `malloc`, `free` and their relatives.
 
 use std::fmt;
 use std::ops::RangeInclusive;
 use std::str::FromStr;
 
-/// One operation. `id` names a block, from its `malloc` to its `free`.
+/// One operation. `id` names a block, from the operation that makes it to its `free`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Op {
     /// Ask for `size` bytes and call the block `id`.
@@ -14,18 +14,68 @@ pub enum Op {
         /// The request, in bytes.
         size: usize,
     },
+    /// The same for bytes that are zero.
+    Calloc {
+        /// The block.
+        id: usize,
+        /// The request, in bytes.
+        size: usize,
+    },
+    /// The same for an address that is a multiple of `align`, a power of two.
+    Aligned {
+        /// The block.
+        id: usize,
+        /// What the address is a multiple of.
+        align: usize,
+        /// The request, in bytes.
+        size: usize,
+    },
+    /// Make the block `id` hold `size` bytes, wherever it then stands. If there is no such block, this makes one.
+    Realloc {
+        /// The block.
+        id: usize,
+        /// The new request, in bytes.
+        size: usize,
+    },
     /// Give the block `id` back. Nothing, if there is no such block.
     Free {
         /// The block.
         id: usize,
     },
+    /// Some other code of the process moves the break up by `bytes`.
+    Foreign {
+        /// How far.
+        bytes: usize,
+    },
 }
 
 impl Op {
-    /// The block it is about.
-    pub fn id(self) -> usize {
+    /// The block it is about, if it is about one.
+    pub fn id(self) -> Option<usize> {
         match self {
-            Op::Malloc { id, .. } | Op::Free { id } => id,
+            Op::Malloc { id, .. }
+            | Op::Calloc { id, .. }
+            | Op::Aligned { id, .. }
+            | Op::Realloc { id, .. }
+            | Op::Free { id } => Some(id),
+            Op::Foreign { .. } => None,
+        }
+    }
+
+    /// The block that it makes, if it makes one.
+    fn makes(self) -> Option<usize> {
+        self.id().filter(|_| matches!(self, Op::Malloc { .. } | Op::Calloc { .. } | Op::Aligned { .. }))
+    }
+
+    /// The same operation on the block `id`.
+    fn with_id(self, id: usize) -> Self {
+        match self {
+            Op::Malloc { size, .. } => Op::Malloc { id, size },
+            Op::Calloc { size, .. } => Op::Calloc { id, size },
+            Op::Aligned { align, size, .. } => Op::Aligned { id, align, size },
+            Op::Realloc { size, .. } => Op::Realloc { id, size },
+            Op::Free { .. } => Op::Free { id },
+            Op::Foreign { bytes } => Op::Foreign { bytes },
         }
     }
 }
@@ -39,12 +89,16 @@ pub fn name(id: usize) -> String {
     }
 }
 
-/// `m0:64` or `f0`.
+/// `m0:64`, `c0:64`, `a0:256:64` (alignment, size), `r0:128`, `f0`, `b:4096`.
 impl fmt::Display for Op {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Op::Malloc { id, size } => write!(f, "m{id}:{size}"),
+            Op::Calloc { id, size } => write!(f, "c{id}:{size}"),
+            Op::Aligned { id, align, size } => write!(f, "a{id}:{align}:{size}"),
+            Op::Realloc { id, size } => write!(f, "r{id}:{size}"),
             Op::Free { id } => write!(f, "f{id}"),
+            Op::Foreign { bytes } => write!(f, "b:{bytes}"),
         }
     }
 }
@@ -53,13 +107,20 @@ impl FromStr for Op {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let parse = || match text.split_at_checked(1)? {
-            ("m", rest) => {
-                let (id, size) = rest.split_once(':')?;
-                Some(Op::Malloc { id: id.parse().ok()?, size: size.parse().ok()? })
-            }
-            ("f", id) => Some(Op::Free { id: id.parse().ok()? }),
-            _ => None,
+        let parse = || {
+            let (kind, rest) = text.split_at_checked(1)?;
+            let mut numbers = rest.split(':');
+            let mut number = || numbers.next()?.parse().ok();
+            let op = match kind {
+                "m" => Op::Malloc { id: number()?, size: number()? },
+                "c" => Op::Calloc { id: number()?, size: number()? },
+                "a" => Op::Aligned { id: number()?, align: number()?, size: number()? },
+                "r" => Op::Realloc { id: number()?, size: number()? },
+                "f" => Op::Free { id: number()? },
+                "b" => Op::Foreign { bytes: rest.strip_prefix(':')?.parse().ok()? },
+                _ => return None,
+            };
+            (op.to_string() == text).then_some(op)
         };
         parse().ok_or_else(|| format!("`{text}` is no operation: `m0:64` and `f0` are"))
     }
@@ -127,6 +188,32 @@ pub fn random(seed: u64, steps: usize, sizes: RangeInclusive<usize>, live: usize
         .collect()
 }
 
+/// `steps` operations of every kind, with requests in `sizes` and at most `live` blocks alive at once.
+pub fn random_of_all_kinds(seed: u64, steps: usize, sizes: RangeInclusive<usize>, live: usize) -> Vec<Op> {
+    let mut rng = Rng::new(seed);
+    let mut alive: Vec<usize> = Vec::new();
+    let mut next_id = 0;
+    (0..steps)
+        .map(|_| {
+            let dice = rng.below(20);
+            if alive.is_empty() || (alive.len() < live && dice < 11) {
+                let (id, size) = (next_id, rng.within(&sizes));
+                alive.push(id);
+                next_id += 1;
+                match dice {
+                    0 | 1 => Op::Calloc { id, size },
+                    2 => Op::Aligned { id, align: 16 << rng.below(6), size },
+                    _ => Op::Malloc { id, size },
+                }
+            } else if dice < 15 && alive.len() < live {
+                Op::Realloc { id: alive[rng.below(alive.len())], size: rng.within(&sizes) }
+            } else {
+                Op::Free { id: alive.swap_remove(rng.below(alive.len())) }
+            }
+        })
+        .collect()
+}
+
 /// The shortest part of `ops` found that `still_fails`: blocks are left out one by one, with their frees, then single
 /// frees, until nothing more can go. Blocks are then named anew, in order.
 ///
@@ -152,7 +239,7 @@ pub fn shrink(ops: &[Op], tries: usize, mut still_fails: impl FnMut(&[Op]) -> bo
         while at < best.len() {
             let mut candidate = best.clone();
             let gone: Vec<Op> = candidate.drain(at..(at + stretch).min(best.len())).collect();
-            candidate.retain(|op| !gone.iter().any(|g| matches!(g, Op::Malloc { id, .. } if *id == op.id())));
+            candidate.retain(|op| !gone.iter().any(|gone| gone.makes().is_some_and(|made| op.id() == Some(made))));
             if !try_without(&mut best, candidate) {
                 at += stretch;
             }
@@ -171,12 +258,7 @@ fn renamed(ops: &[Op]) -> Vec<Op> {
             ids.len() - 1
         })
     };
-    ops.iter()
-        .map(|&op| match op {
-            Op::Malloc { id, size } => Op::Malloc { id: rename(id), size },
-            Op::Free { id } => Op::Free { id: rename(id) },
-        })
-        .collect()
+    ops.iter().map(|&op| op.id().map_or(op, |id| op.with_id(rename(id)))).collect()
 }
 
 #[cfg(test)]
@@ -196,6 +278,7 @@ mod tests {
             match op {
                 Op::Malloc { id, .. } => assert!(alive.insert(id)),
                 Op::Free { id } => assert!(alive.remove(&id)),
+                other => panic!("{other}"),
             }
             assert!(alive.len() <= 8);
         }
@@ -205,6 +288,9 @@ mod tests {
     fn operations_survive_being_written_and_read() {
         let ops = random(3, 100, 1..=100, 8);
         assert_eq!(parse(&format(&ops)), Ok(ops));
+        let ops = random_of_all_kinds(3, 100, 1..=100, 8);
+        assert_eq!(parse(&format(&ops)), Ok(ops));
+        assert_eq!(parse("b:4096"), Ok(vec![Op::Foreign { bytes: 4096 }]));
         assert!(parse("m0:64 x1").unwrap_err().contains("`x1`"));
     }
 

@@ -185,7 +185,7 @@ impl Desk {
 
 /// How many blocks the operations name.
 fn blocks(ops: &[Op]) -> usize {
-    ops.iter().map(|op| op.id() + 1).max().unwrap_or(0)
+    ops.iter().filter_map(|op| op.id()).map(|id| id + 1).max().unwrap_or(0)
 }
 
 /// `seen`, with an arrow behind each line that isn't the same in `expected`.

@@ -163,6 +163,7 @@ fn measure(fit: Fit, mut what: impl FnMut(&CoalescingHeap) -> usize) -> Result<V
                 next += 1;
             }
             Op::Free { id } => stage.free(block_of.remove(&id).ok_or("a workload frees what is alive")?),
+            other => return Err(format!("lab 4's allocator has no operation `{other}`")),
         }
         values.push(what(&stage.allocator));
     }
