@@ -5,6 +5,7 @@
 use crate::format::{ALIGNMENT, FLAGS, MIN_CHUNK, PAYLOAD, PREV_INUSE, SIZE_WORD};
 use crate::memory::FRESH;
 use std::fmt;
+use std::ops::Range;
 
 /// An offset from the start of the heap. Pictures never show raw addresses: these change from run to run.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -31,6 +32,10 @@ pub enum State {
     Free,
     /// The last chunk, from which new ones are cut.
     Top,
+    /// The end of a stretch of memory behind which other code has put its own: headers that are never free.
+    Fence,
+    /// No chunk at all: memory of other code.
+    Foreign,
 }
 
 /// One chunk.
@@ -93,9 +98,16 @@ pub struct Raw<'a> {
     pub base: usize,
     /// The bytes.
     pub bytes: &'a [u8],
+    /// Which of them belong to other code, in order.
+    pub foreign: &'a [Range<usize>],
 }
 
-impl Raw<'_> {
+impl<'a> Raw<'a> {
+    /// Bytes that are all the allocator's.
+    pub fn new(base: usize, bytes: &'a [u8]) -> Self {
+        Raw { base, bytes, foreign: &[] }
+    }
+
     /// The word at `at`, if all of it is inside the heap.
     pub fn word(&self, at: usize) -> Option<usize> {
         let bytes = self.bytes.get(at..at.checked_add(size_of::<usize>())?)?;
@@ -133,9 +145,14 @@ pub struct List {
 }
 
 impl Image {
+    /// No heap yet.
+    pub fn empty() -> Self {
+        Image { blocks: Vec::new(), defects: Vec::new(), list: None }
+    }
+
     /// Decodes a heap whose free list starts with the word `head` (`None`: no list is known).
     pub fn decode(raw: &Raw<'_>, head: Option<usize>) -> Self {
-        let mut image = Image { blocks: Vec::new(), defects: Vec::new(), list: None };
+        let mut image = Image::empty();
         image.walk(raw);
         image.check_neighbours(raw);
         if let Some(head) = head {
@@ -174,10 +191,33 @@ impl Image {
         self.defects.push(Defect { at, what });
     }
 
+    /// Walks from stretch to stretch: other code may have taken memory in between.
     fn walk(&mut self, raw: &Raw<'_>) {
-        let end = raw.bytes.len();
-        let mut at = 0;
-        while at < end {
+        let mut start = 0;
+        for foreign in raw.foreign {
+            self.walk_stretch(raw, start..foreign.start, true);
+            self.blocks.push(Block {
+                at: foreign.start,
+                size: foreign.len(),
+                flags: 0,
+                state: State::Foreign,
+                fd: Link::Payload,
+                bk: Link::Payload,
+            });
+            start = foreign.end.next_multiple_of(ALIGNMENT);
+        }
+        self.walk_stretch(raw, start..raw.bytes.len(), false);
+        if let Some(last) = self.blocks.last_mut().filter(|last| last.end() > start) {
+            last.state = State::Top;
+        }
+    }
+
+    /// Walks one stretch; a `fenced` one ends with headers that may be smaller than a chunk.
+    fn walk_stretch(&mut self, raw: &Raw<'_>, stretch: Range<usize>, fenced: bool) {
+        let (first, end) = (self.blocks.len(), stretch.end);
+        let mut at = stretch.start;
+        // A break that other code has moved may stand anywhere: the last few bytes are then nobody's.
+        while at < end && (end.is_multiple_of(ALIGNMENT) || end - at >= ALIGNMENT) {
             let word_at = at + SIZE_WORD;
             let Some(word) = raw.word(word_at) else {
                 return self.defect(at, format!("the last {} bytes are no chunk", end - at));
@@ -187,7 +227,8 @@ impl Image {
                 return self
                     .defect(word_at, "nobody has written this size word: the memory here is still fresh".into());
             }
-            if size < MIN_CHUNK || !size.is_multiple_of(ALIGNMENT) {
+            let is_fence = fenced && size == ALIGNMENT && end - at < 2 * MIN_CHUNK;
+            if (size < MIN_CHUNK && !is_fence) || !size.is_multiple_of(ALIGNMENT) {
                 let needs = if size < MIN_CHUNK { "at least 32" } else { "a multiple of 16" };
                 return self.defect(word_at, format!("the word is {word:#06x}: size {size:#x}, but a size is {needs}"));
             }
@@ -198,29 +239,30 @@ impl Image {
                 );
             }
             let link = |at| raw.word(at).map_or(Link::End, |word| raw.link(word));
-            self.blocks.push(Block {
-                at,
-                size,
-                flags,
-                state: State::Used,
-                fd: link(at + PAYLOAD),
-                bk: link(at + PAYLOAD + 8),
-            });
+            let state = if is_fence { State::Fence } else { State::Used };
+            self.blocks.push(Block { at, size, flags, state, fd: link(at + PAYLOAD), bk: link(at + PAYLOAD + 8) });
             at += size;
         }
-        let next_says_free: Vec<bool> = self.blocks.iter().skip(1).map(|next| next.flags & PREV_INUSE == 0).collect();
-        for (block, free) in self.blocks.iter_mut().zip(next_says_free) {
+        let blocks = &mut self.blocks[first..];
+        let next_says_free: Vec<bool> = blocks.iter().skip(1).map(|next| next.flags & PREV_INUSE == 0).collect();
+        for (block, free) in blocks.iter_mut().zip(next_says_free) {
             if free {
                 block.state = State::Free;
             }
         }
-        if let Some(last) = self.blocks.last_mut() {
-            last.state = State::Top;
+        if fenced {
+            // Nobody can say whether the last one is in use: behind it stands somebody else's memory. The header before it
+            // says that it is, and has swallowed what was too small for a chunk.
+            let mut from_the_end = blocks.iter_mut().rev();
+            from_the_end.next().into_iter().for_each(|last| last.state = State::Fence);
+            let swallowed =
+                from_the_end.next().filter(|block| block.state == State::Used && block.size < 2 * MIN_CHUNK);
+            swallowed.into_iter().for_each(|block| block.state = State::Fence);
         }
     }
 
     fn check_neighbours(&mut self, raw: &Raw<'_>) {
-        if self.blocks.first().is_some_and(|first| first.flags & PREV_INUSE == 0) {
+        if self.blocks.first().is_some_and(|first| first.state != State::Foreign && first.flags & PREV_INUSE == 0) {
             self.defect(SIZE_WORD, "P is 0, \"the chunk before is free\", but no chunk stands before the first".into());
         }
         let free: Vec<(usize, usize)> = self.free().map(|block| (block.at, block.size)).collect();
@@ -344,7 +386,7 @@ mod tests {
     /// A heap of words, at an address no real heap has.
     fn decode(words: &[usize], head: Option<usize>) -> Image {
         let bytes: Vec<u8> = words.iter().flat_map(|word| word.to_ne_bytes()).collect();
-        Image::decode(&Raw { base: 0x1000, bytes: &bytes }, head)
+        Image::decode(&Raw::new(0x1000, &bytes), head)
     }
 
     #[test]
@@ -373,6 +415,18 @@ mod tests {
     fn a_footer_that_lies_is_a_defect() {
         let image = decode(&[0, 0x21, 0, 0, 0x30, 0x20, 0, 0], None);
         assert_eq!(image.defects[0].at, 0x20);
+    }
+
+    #[test]
+    fn memory_of_other_code_stands_between_two_stretches() {
+        let words = [0, 0x21, 0, 0, 0x20, 0x10, 0, 0x11, 7, 7, 7, 7, 0, 0x21, 0, 0];
+        let bytes: Vec<u8> = words.iter().flat_map(|word: &usize| word.to_ne_bytes()).collect();
+        let foreign = 0x40..0x5c;
+        let raw = Raw { base: 0x1000, bytes: &bytes, foreign: std::slice::from_ref(&foreign) };
+        let image = Image::decode(&raw, Some(0x1000));
+        let states: Vec<State> = image.blocks.iter().map(|block| block.state).collect();
+        assert_eq!(states, [State::Free, State::Fence, State::Fence, State::Foreign, State::Top]);
+        assert_eq!(image.defects, []);
     }
 
     #[test]

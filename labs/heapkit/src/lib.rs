@@ -1,6 +1,7 @@
 //! The workbench of the heap lab book.
 //!
 //! * [`memory`]: the bytes a lab's code may touch, with guard pages on both sides.
+//! * [`os`]: what an allocator asks the operating system for; a simulated system, and Linux.
 //! * [`image`]: decodes raw heap bytes into blocks, on its own, never through a learner's code.
 //! * [`draw`]: the heap picture, as text and as SVG.
 //! * [`journal`]: the steps of a story, kept where another process can read them.
@@ -11,6 +12,7 @@ pub mod draw;
 pub mod image;
 pub mod journal;
 pub mod memory;
+pub mod os;
 pub mod referee;
 pub mod workload;
 

@@ -1,6 +1,7 @@
 //! The bytes a lab's code may touch.
 
 use std::io;
+use std::ops::Range;
 use std::os::fd::{AsRawFd, BorrowedFd};
 use std::ptr::NonNull;
 
@@ -28,11 +29,21 @@ impl Heap {
     /// # Errors
     /// What the system says, if it has no memory.
     pub fn reserve(len: usize) -> io::Result<Self> {
+        let heap = Self::zeroed(len)?;
+        heap.refresh();
+        Ok(heap)
+    }
+
+    /// The same, but every byte is zero, as the system gives it.
+    ///
+    /// # Errors
+    /// What the system says, if it has no memory.
+    pub fn zeroed(len: usize) -> io::Result<Self> {
         Self::between_guards(len, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS, -1, 0)
     }
 
     /// Maps `len` bytes of the file `fd`, from `offset` on; both are multiples of [`PAGE`].
-    /// Whoever else maps the file sees the heap too.
+    /// Whoever else maps the file sees the heap too. Its bytes are those of the file.
     ///
     /// # Errors
     /// What the system says, if the file can't be mapped.
@@ -66,15 +77,43 @@ impl Heap {
             return Err(io::Error::last_os_error());
         }
         let start = NonNull::new(start.cast::<u8>()).ok_or(io::ErrorKind::OutOfMemory)?;
-        let heap = Heap { start, len };
-        heap.refresh();
-        Ok(heap)
+        Ok(Heap { start, len })
     }
 
     /// Makes the whole heap fresh again: every byte is [`FRESH`].
     pub fn refresh(&self) {
-        // SAFETY: the heap's bytes are mapped and writable, and only raw pointers to them exist.
-        unsafe { self.start.write_bytes(FRESH, self.len) };
+        self.fill(0..self.len, FRESH);
+    }
+
+    /// Writes `byte` over a part of the heap.
+    pub fn fill(&self, range: Range<usize>, byte: u8) {
+        assert!(range.end <= self.len, "{range:?} is outside a heap of {} bytes", self.len);
+        // SAFETY: inside the heap, whose bytes are mapped; only raw pointers to them exist.
+        unsafe { self.start.add(range.start).write_bytes(byte, range.len()) };
+    }
+
+    /// Makes whole pages accessible.
+    pub fn open(&self, pages: Range<usize>) {
+        self.protect(pages, libc::PROT_READ | libc::PROT_WRITE);
+    }
+
+    /// Makes whole pages inaccessible: who touches them dies at that instruction.
+    pub fn close(&self, pages: Range<usize>) {
+        self.protect(pages, libc::PROT_NONE);
+    }
+
+    fn protect(&self, pages: Range<usize>, access: i32) {
+        let whole = pages.start.is_multiple_of(PAGE) && pages.end.is_multiple_of(PAGE);
+        assert!(whole && pages.end <= self.len, "{pages:?} are no pages of a heap of {} bytes", self.len);
+        // SAFETY: the pages are the heap's own, and only raw pointers to them exist.
+        let result = unsafe { libc::mprotect(self.start.add(pages.start).as_ptr().cast(), pages.len(), access) };
+        assert_eq!(result, 0, "mprotect: {}", io::Error::last_os_error());
+    }
+
+    /// The first `len` bytes as a heap of their own.
+    pub fn first(&self, len: usize) -> Self {
+        assert!(0 < len && len <= self.len, "a heap of {} bytes has no {len}", self.len);
+        Heap { len, ..*self }
     }
 
     /// The first byte.
@@ -133,6 +172,16 @@ impl Heap {
         unsafe { self.start.as_ptr().copy_to_nonoverlapping(copy.as_mut_ptr(), self.len) };
         copy
     }
+}
+
+/// Makes memory inaccessible for good, and its address unusable for anything else.
+///
+/// # Safety
+/// Whole pages of a [`Heap`] that nobody uses any more.
+pub(crate) unsafe fn take_away(start: NonNull<u8>, len: usize) {
+    let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE | libc::MAP_FIXED;
+    // SAFETY: the caller promises that nobody uses these pages, so nothing is lost by mapping over them.
+    unsafe { libc::mmap(start.as_ptr().cast(), len, libc::PROT_NONE, flags, -1, 0) };
 }
 
 #[cfg(test)]

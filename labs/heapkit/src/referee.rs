@@ -131,7 +131,7 @@ impl<'a> Referee<'a> {
     /// The heap as it is now, with the allocator's list.
     pub fn image(&self) -> Image {
         let bytes = self.heap.bytes();
-        let raw = Raw { base: self.heap.start().addr().get(), bytes: &bytes };
+        let raw = Raw::new(self.heap.start().addr().get(), &bytes);
         Image::decode(&raw, Some(self.allocator.list_head()))
     }
 

@@ -1,10 +1,11 @@
 //! What the body of a case works with.
 
 use crate::finding::{Finding, Kind};
-use crate::recorder::Recorder;
+use crate::recorder::{Recorder, Word};
 use heapkit::image::{Image, Offset, Raw};
 use heapkit::journal::Journal;
 use heapkit::memory::Heap;
+use heapkit::os::SimOs;
 use heapkit::referee::{Allocator, Promise, Referee};
 use heapkit::workload::{self, Op};
 use std::cell::Cell;
@@ -16,6 +17,7 @@ pub struct Desk {
     pub(crate) recorder: &'static Recorder,
     pub(crate) journal: Journal,
     pub(crate) heap: Cell<Option<Heap>>,
+    pub(crate) os: Cell<Option<&'static SimOs>>,
     pub(crate) snapshots: PathBuf,
     /// The watcher's own workload, instead of the case's: it looks for the shortest that fails.
     pub(crate) instead: Option<(usize, Vec<Op>)>,
@@ -27,6 +29,7 @@ impl Desk {
     /// The heap before it is gone.
     pub fn heap(&self, len: usize) -> Heap {
         self.journal.clear();
+        self.os.set(None);
         let heap = match self.heap.get() {
             Some(heap) if heap.len() == len => {
                 heap.refresh();
@@ -38,9 +41,27 @@ impl Desk {
         heap
     }
 
+    /// A fresh simulated system: its break can move up to 4 MiB, and nothing has been asked for yet. `drawn` says whether
+    /// the heap that will stand below the break has chunks, so that it can be drawn.
+    pub fn os(&self, drawn: bool) -> &'static SimOs {
+        self.journal.clear();
+        self.heap.set(None);
+        let recorder = self.recorder;
+        recorder.set(Word::Bare, u64::from(!drawn));
+        let room = recorder.room().unwrap_or_else(|e| panic!("the recorder has no room for a heap: {e}"));
+        let os = Box::leak(Box::new(SimOs::new(room, |layout| recorder.set_layout(layout))));
+        self.os.set(Some(os));
+        os
+    }
+
+    /// The memory under test, if there is any yet.
+    fn memory(&self) -> Option<Heap> {
+        self.heap.get().or_else(|| self.os.get()?.heap())
+    }
+
     /// Takes a step and writes it down, with its result as `show` words it.
     pub fn step<R>(&self, action: impl Display, step: impl FnOnce() -> R, show: impl FnOnce(&R) -> String) -> R {
-        if let Some(heap) = self.heap.get() {
+        if let Some(heap) = self.memory() {
             self.recorder.keep_before(&heap);
         }
         self.journal.begin(&action.to_string());
@@ -66,9 +87,10 @@ impl Desk {
 
     /// The heap as it is now; `head` is the address of the free list's first chunk, 0 for an empty list.
     pub fn image(&self, head: Option<usize>) -> Image {
-        let heap = self.heap.get().expect("a case takes a heap before it looks at one");
+        let Some(heap) = self.memory() else { return Image::empty() };
         let bytes = heap.bytes();
-        Image::decode(&Raw { base: heap.start().addr().get(), bytes: &bytes }, head)
+        let foreign = self.os.get().map(|os| os.layout().foreign).unwrap_or_default();
+        Image::decode(&Raw { base: heap.start().addr().get(), bytes: &bytes, foreign: &foreign }, head)
     }
 
     /// Forgets the steps so far: what follows is a story of its own.
@@ -157,28 +179,37 @@ impl Desk {
 
     /// Compares the heap's picture, with the free list that starts at `head`, with the one kept under `name`.
     pub fn snapshot(&self, name: &str, head: Option<usize>) {
-        if self.is_waiting() {
-            return;
-        }
         let image = self.image(head);
         let mut picture = heapkit::draw::heap(&image, &[]);
         if let Some(list) = &image.list {
             picture.push_str(&format!("list: {}\n", heapkit::draw::list(list)));
+        }
+        self.compare(name, "The heap does not look as it should.", &picture, true);
+    }
+
+    /// Compares the calls that a simulated system has had with those kept under `name`.
+    pub fn snapshot_calls(&self, name: &str, os: &SimOs) {
+        let calls: String = os.calls().iter().map(|call| format!("{call}\n")).collect();
+        self.compare(name, "The system was asked for something else than the rule says.", &calls, false);
+    }
+
+    fn compare(&self, name: &str, what: &str, text: &str, shows_the_heap: bool) {
+        if self.is_waiting() {
+            return;
         }
         let mut settings = insta::Settings::clone_current();
         settings.set_snapshot_path(&self.snapshots);
         settings.set_prepend_module_to_snapshot(false);
         settings.set_omit_expression(true);
         let compared = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-            settings.bind(|| insta::assert_snapshot!(name, &picture));
+            settings.bind(|| insta::assert_snapshot!(name, text));
         }));
         if compared.is_err() {
             let kept = std::fs::read_to_string(self.snapshots.join(format!("{name}.snap"))).unwrap_or_default();
             // A snapshot file is a head between two lines of dashes, then the text.
             let expected = kept.splitn(3, "---\n").nth(2).unwrap_or("(no such snapshot)\n").trim_end().to_owned();
-            let seen = marked_where_different(&expected, &picture);
-            let finding = Finding::new("The heap does not look as it should.").expected(expected, seen);
-            self.fail(Finding { shows_the_heap: true, ..finding });
+            let seen = marked_where_different(&expected, text);
+            self.fail(Finding { shows_the_heap, ..Finding::new(what).expected(expected, seen) });
         }
     }
 }

@@ -89,6 +89,7 @@ pub fn run<F: FnOnce(&Desk)>(exam: Exam, body: F) -> ! {
         recorder,
         journal: recorder.journal(),
         heap: Cell::new(None),
+        os: Cell::new(None),
         snapshots: Path::new(exam.dir).join("tests/snapshots"),
         instead: ticket.instead,
         plays: Cell::new(0),

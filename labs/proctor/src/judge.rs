@@ -7,6 +7,7 @@ use crate::recorder::{Recorder, Word, access};
 use crate::report::Verdict;
 use heapkit::image::{Image, Offset, Raw};
 use heapkit::journal::Step;
+use heapkit::os::Mapping;
 use heapkit::workload::{self, Op};
 use std::time::Duration;
 
@@ -57,8 +58,11 @@ pub fn judge(recorder: &Recorder, remains: &Remains, token: u64) -> Outcome {
     let story = recorder.story();
     let before = recorder.before().filter(|_| finding.look_before);
     let heap_is_before = before.is_some();
-    let heap = before.or_else(|| recorder.heap_bytes()).map(|bytes| {
-        let raw = Raw { base: recorder.get(Word::HeapBase) as usize, bytes: &bytes };
+    let (layout, _) = recorder.layout();
+    let drawn = recorder.get(Word::Bare) == 0;
+    let heap = before.or_else(|| recorder.heap_bytes()).filter(|_| drawn).map(|bytes| {
+        let foreign: Vec<_> = layout.foreign.into_iter().filter(|foreign| foreign.end <= bytes.len()).collect();
+        let raw = Raw { base: recorder.get(Word::HeapBase) as usize, bytes: &bytes, foreign: &foreign };
         Image::decode(&raw, story.list_head)
     });
     let workload = recorder.workload().and_then(|line| {
@@ -120,6 +124,8 @@ fn crashed(recorder: &Recorder, signal: i32, finding: Option<Finding>, output: &
         )
     } else if address < NULL_PAGE {
         null_plus(did, address)
+    } else if let Some(place) = in_a_mapping(recorder, address as usize) {
+        format!("Your code {did} {place}.")
     } else if len > 0 && (past_the_end < NEAR || (FAR..FARTHEST).contains(&past_the_end)) {
         let distance = distance(past_the_end);
         format!(
@@ -134,6 +140,19 @@ fn crashed(recorder: &Recorder, signal: i32, finding: Option<Finding>, output: &
         format!("Your code {did} an address far from the heap, where there is no memory: a wild pointer.")
     };
     Finding::new(what)
+}
+
+/// What is at an address in a mapping or right behind it.
+fn in_a_mapping(recorder: &Recorder, address: usize) -> Option<String> {
+    let (layout, left_out) = recorder.layout();
+    let mut numbered = (left_out + 1..).zip(layout.mappings);
+    let near = |mapping: &Mapping| (mapping.start..mapping.start + mapping.len + NEAR as usize).contains(&address);
+    let (number, mapping) = numbered.find(|(_, mapping)| near(mapping))?;
+    let distance = address - mapping.start;
+    Some(match distance.checked_sub(mapping.len) {
+        None => format!("byte {distance} of the mapping M{number}, which was given back"),
+        Some(past) => format!("an address {past} bytes past the end of the mapping M{number}"),
+    })
 }
 
 /// A distance in bytes, or in GiB where it is long.

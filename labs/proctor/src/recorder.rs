@@ -5,12 +5,17 @@
 
 use heapkit::journal::{Journal, Story};
 use heapkit::memory::{Heap, PAGE};
+use heapkit::os::{Layout, Mapping};
+use std::fmt::Write;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// The largest heap a case can have, in bytes.
-pub const MAX_HEAP: usize = 256 * PAGE;
+pub const MAX_HEAP: usize = 1024 * PAGE;
+
+/// How many mappings it knows.
+const MAPPINGS: usize = 200;
 
 /// A stretch of the recorder, each in pages of its own.
 #[derive(Clone, Copy)]
@@ -24,7 +29,8 @@ const STORY: Section = Section { at: WORDS.at + WORDS.len, len: 16 * PAGE };
 const FINDING: Section = Section { at: STORY.at + STORY.len, len: 16 * PAGE };
 const PLACE: Section = Section { at: FINDING.at + FINDING.len, len: PAGE };
 const WORKLOAD: Section = Section { at: PLACE.at + PLACE.len, len: 16 * PAGE };
-const BEFORE: Section = Section { at: WORKLOAD.at + WORKLOAD.len, len: MAX_HEAP };
+const LAYOUT: Section = Section { at: WORKLOAD.at + WORKLOAD.len, len: 16 * PAGE };
+const BEFORE: Section = Section { at: LAYOUT.at + LAYOUT.len, len: MAX_HEAP };
 const HEAP: Section = Section { at: BEFORE.at + BEFORE.len, len: MAX_HEAP };
 const LEN: usize = HEAP.at + HEAP.len;
 
@@ -38,6 +44,10 @@ pub enum Word {
     HeapBase,
     /// Its length, 0 while there is none.
     HeapLen,
+    /// 1 for a heap without headers: it can't be drawn.
+    Bare,
+    /// The length of the heap before the last step.
+    LenBefore,
     /// Whether [`Recorder::before`] holds the heap as it was before the last step.
     HasBefore,
     /// The address that a crash was about.
@@ -157,16 +167,64 @@ impl Recorder {
     pub fn heap(&self, len: usize) -> io::Result<Heap> {
         assert!(len <= MAX_HEAP, "a case's heap has at most {MAX_HEAP} bytes, not {len}");
         let heap = Heap::shared(self.file.as_fd(), HEAP.at, len)?;
+        heap.refresh();
         self.set(Word::HeapBase, heap.start().addr().get() as u64);
         self.set(Word::HeapLen, len as u64);
+        self.set(Word::Bare, 0);
         self.set(Word::HasBefore, 0);
+        self.set_text(LAYOUT, "");
         Ok(heap)
+    }
+
+    /// Maps memory for a simulated system, all of it inaccessible: no heap yet.
+    ///
+    /// # Errors
+    /// What the system says, if it can't be mapped.
+    pub fn room(&self) -> io::Result<Heap> {
+        let room = Heap::shared(self.file.as_fd(), HEAP.at, MAX_HEAP)?;
+        self.set(Word::HeapBase, room.start().addr().get() as u64);
+        self.set(Word::HasBefore, 0);
+        self.set_layout(&Layout::default());
+        Ok(room)
+    }
+
+    /// Writes down who has which memory.
+    pub fn set_layout(&self, layout: &Layout) {
+        self.set(Word::HeapLen, layout.end as u64);
+        // A crash in a mapping is most likely in one of the latest.
+        let mappings = &layout.mappings[layout.mappings.len().saturating_sub(MAPPINGS)..];
+        let mut text = format!("{}", layout.mappings.len() - mappings.len());
+        for foreign in &layout.foreign {
+            let _ = write!(text, " f:{}:{}", foreign.start, foreign.end);
+        }
+        for mapping in mappings {
+            let _ = write!(text, " m:{}:{}:{}", mapping.start, mapping.len, u8::from(mapping.alive));
+        }
+        self.set_text(LAYOUT, &text);
+    }
+
+    /// Who has which memory, and how many mappings have been left out.
+    pub fn layout(&self) -> (Layout, usize) {
+        let mut layout = Layout { end: self.get(Word::HeapLen) as usize, ..Layout::default() };
+        let text = self.text(LAYOUT).unwrap_or_default();
+        let mut words = text.split(' ');
+        let left_out = words.next().and_then(|count| count.parse().ok()).unwrap_or(0);
+        for word in words {
+            let numbers: Vec<usize> = word.split(':').skip(1).filter_map(|number| number.parse().ok()).collect();
+            match (word.as_bytes()[0], numbers.as_slice()) {
+                (b'f', &[start, end]) => layout.foreign.push(start..end),
+                (_, &[start, len, alive]) => layout.mappings.push(Mapping { start, len, alive: alive == 1 }),
+                _ => {}
+            }
+        }
+        (layout, left_out)
     }
 
     /// Keeps a copy of the heap as it is now.
     pub fn keep_before(&self, heap: &Heap) {
         // SAFETY: both are at least `heap.len()` bytes long, and they don't overlap.
         unsafe { heap.start().as_ptr().copy_to_nonoverlapping(self.memory.add(BEFORE.at), heap.len()) };
+        self.set(Word::LenBefore, heap.len() as u64);
         self.set(Word::HasBefore, 1);
     }
 
@@ -207,16 +265,16 @@ impl Recorder {
 
     /// The heap as it is.
     pub fn heap_bytes(&self) -> Option<Vec<u8>> {
-        self.heap_copy(HEAP)
+        self.heap_copy(HEAP, Word::HeapLen)
     }
 
     /// The heap as it was before the last step.
     pub fn before(&self) -> Option<Vec<u8>> {
-        self.heap_copy(BEFORE).filter(|_| self.get(Word::HasBefore) == 1)
+        self.heap_copy(BEFORE, Word::LenBefore).filter(|_| self.get(Word::HasBefore) == 1)
     }
 
-    fn heap_copy(&self, section: Section) -> Option<Vec<u8>> {
-        let len = usize::try_from(self.get(Word::HeapLen)).ok().filter(|len| (1..=MAX_HEAP).contains(len))?;
+    fn heap_copy(&self, section: Section, len: Word) -> Option<Vec<u8>> {
+        let len = usize::try_from(self.get(len)).ok().filter(|len| (1..=MAX_HEAP).contains(len))?;
         Some(self.bytes(Section { len, ..section }))
     }
 

@@ -93,7 +93,7 @@ impl<A: Reference> Stage<A> {
 
     pub fn look<T>(&self, see: impl FnOnce(&Raw<'_>, Image) -> T) -> T {
         let bytes = self.heap.bytes();
-        let raw = Raw { base: self.heap.start().addr().get(), bytes: &bytes };
+        let raw = Raw::new(self.heap.start().addr().get(), &bytes);
         let image = Image::decode(&raw, Some(self.allocator.list_head()));
         see(&raw, image)
     }

@@ -98,6 +98,8 @@ impl Moment {
                 State::Used => ("used", "in use"),
                 State::Free => ("free", "free"),
                 State::Top => ("top", "top"),
+                State::Fence => ("used", "fence"),
+                State::Foreign => ("foreign", "other code"),
             };
             let name = self.name(block.at);
             let (name, state) = if name.is_empty() { (state, "") } else { (name, state) };

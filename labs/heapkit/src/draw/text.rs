@@ -94,9 +94,11 @@ fn line(block: &Block, list: Option<&List>) -> String {
     let state = match block.state {
         State::Used => "used",
         State::Free => "free",
-        State::Top => "top ",
+        State::Top => "top",
+        State::Fence => "fence",
+        State::Foreign => "other",
     };
-    let mut line = format!("{}   {state} {:>6}   {:<2}", Offset(block.at), block.size, flag_letters(block.flags));
+    let mut line = format!("{}   {state:<5}{:>6}   {:<2}", Offset(block.at), block.size, flag_letters(block.flags));
     if let (State::Free, Some(list)) = (block.state, list) {
         let no_bk = if list.chunks.first() == Some(&block.at) { "head" } else { "null" };
         let _ = write!(line, "  fd → {:<9} bk → {:<7}", link(block.fd, "end"), link(block.bk, no_bk));

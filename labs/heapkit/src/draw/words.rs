@@ -73,6 +73,8 @@ fn row(raw: &Raw<'_>, block: &crate::image::Block, before: State, at: usize) -> 
         (_, State::Free) => (Role::Unused, "unused".to_owned()),
         (_, State::Used) => (Role::Payload, "payload".to_owned()),
         (_, State::Top) => (Role::Unused, "top".to_owned()),
+        (_, State::Fence) => (Role::Unused, "fence".to_owned()),
+        (_, State::Foreign) => (Role::Unused, "other code".to_owned()),
     };
     Row { at, starts_chunk: at == block.at, role, value, meaning }
 }
