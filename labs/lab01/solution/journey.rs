@@ -1,0 +1,151 @@
+//! The journey of malloc: where memory comes from.
+
+use core::ptr::NonNull;
+use heapkit::os::{Os, PAGE};
+
+/// Every block starts at a multiple of this many bytes.
+pub const ALIGNMENT: usize = 16;
+
+/// What an allocator asks for beyond what it needs, so that it need not ask again soon. In glibc: `DEFAULT_TOP_PAD`.
+pub const TOP_PAD: usize = 128 * 1024;
+
+/// What was seen of one call of `malloc`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Journey {
+    /// What it returned.
+    pub payload: *mut u8,
+    /// By how many bytes the break stands higher than before. Negative if it stands lower.
+    pub moved: isize,
+    /// Whether the block starts in the heap: at the place where the break was when the [`Observer`] was made, or behind it,
+    /// and below the place where the break is now.
+    pub inside: bool,
+    /// What [`mapped_flag`] says. `false` if there is no block.
+    pub mapped: bool,
+}
+
+/// Where a block came from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// From nowhere: `malloc` returned null.
+    Refused,
+    /// From the heap, and the break had to move up for it.
+    Break,
+    /// From the heap as it was.
+    Heap,
+    /// From a mapping of its own: it is not in the heap, and its flag says so.
+    Mapping,
+    /// From somewhere else.
+    Elsewhere,
+}
+
+impl Journey {
+    /// Where the block came from.
+    pub fn source(&self) -> Source {
+        match self {
+            _ if self.payload.is_null() => Source::Refused,
+            _ if self.inside && self.moved > 0 => Source::Break,
+            _ if self.inside => Source::Heap,
+            _ if self.mapped => Source::Mapping,
+            _ => Source::Elsewhere,
+        }
+    }
+}
+
+/// Watches where blocks come from.
+#[derive(Debug)]
+pub struct Observer<O> {
+    os: O,
+    /// Where the heap starts.
+    start: NonNull<u8>,
+}
+
+impl<O: Os> Observer<O> {
+    /// An observer for a heap that starts where the break is now.
+    pub fn new(os: O) -> Self {
+        let start = os.program_break();
+        Self { os, start }
+    }
+
+    /// Calls `malloc` once, and says what happened.
+    ///
+    /// # Safety
+    /// `malloc` returns null or a block in front of which a size word stands, as glibc's does.
+    pub unsafe fn watch(&self, malloc: impl FnOnce() -> *mut u8) -> Journey {
+        let before = self.os.program_break().addr().get();
+        let payload = malloc();
+        let now = self.os.program_break().addr().get();
+        Journey {
+            payload,
+            moved: now.wrapping_sub(before).cast_signed(),
+            inside: (self.start.addr().get()..now).contains(&payload.addr()),
+            // SAFETY: the caller promises a size word in front of every block.
+            mapped: !payload.is_null() && unsafe { mapped_flag(payload) },
+        }
+    }
+}
+
+/// Whether glibc says that a block is a mapping of its own: bit 1 of the word that stands 8 bytes in front of it.
+///
+/// # Safety
+/// That word can be read.
+pub unsafe fn mapped_flag(payload: *const u8) -> bool {
+    const IS_MMAPPED: usize = 0b10;
+    // SAFETY: the caller promises it. A block starts at a multiple of 16, so the word is aligned.
+    unsafe { payload.byte_sub(size_of::<usize>()).cast::<usize>().read() & IS_MMAPPED != 0 }
+}
+
+/// The simplest allocator there is: it puts one block behind the other, and takes none back.
+#[derive(Debug)]
+pub struct Bump<O> {
+    os: O,
+    /// Where the next block starts: a multiple of [`ALIGNMENT`], if anything is left.
+    next: NonNull<u8>,
+    /// How many bytes are left from there on.
+    left: usize,
+}
+
+impl<O: Os> Bump<O> {
+    /// An allocator that has asked the system for nothing yet.
+    pub fn new(os: O) -> Self {
+        let next = os.program_break();
+        Self { os, next, left: 0 }
+    }
+
+    /// `request` bytes, aligned to [`ALIGNMENT`]. Each block takes its request rounded up to the next multiple of
+    /// [`ALIGNMENT`], at least one, and stands directly behind the block before it.
+    ///
+    /// If too little is left, the break moves first: by what is missing and [`TOP_PAD`], rounded up to whole pages. Where
+    /// other code has moved the break since, what is left is given up: the blocks go on behind the other code's memory.
+    ///
+    /// `None`, and nothing is lost, if the system refuses, or if no block can be that large.
+    pub fn alloc(&mut self, request: usize) -> Option<NonNull<u8>> {
+        let size = request.max(1).checked_next_multiple_of(ALIGNMENT)?;
+        if size > self.left {
+            self.grow(size)?;
+        }
+        let block = self.next;
+        // SAFETY: `size` bytes are left from here on.
+        self.next = unsafe { block.add(size) };
+        self.left -= size;
+        Some(block)
+    }
+
+    /// Moves the break so that at least `size` bytes are left.
+    fn grow(&mut self, size: usize) -> Option<()> {
+        // SAFETY: `left` bytes on is the end of what we got, or one past it.
+        let is_ours = self.os.program_break() == unsafe { self.next.add(self.left) };
+        let left = if is_ours { self.left } else { 0 };
+        let delta = (size - left).checked_add(TOP_PAD)?.checked_next_multiple_of(PAGE)?;
+        // SAFETY: the break moves up, so nothing is given back.
+        let start = unsafe { self.os.sbrk(delta.try_into().ok()?) }?;
+        if is_ours && left > 0 {
+            self.left += delta;
+        } else {
+            let skipped = start.align_offset(ALIGNMENT);
+            // SAFETY: fewer than ALIGNMENT bytes of the `delta` that start here.
+            self.next = unsafe { start.add(skipped) };
+            self.left = delta - skipped;
+        }
+        Some(())
+    }
+}
