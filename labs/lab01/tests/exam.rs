@@ -219,6 +219,9 @@ impl<'desk> Ours<'desk> {
             || self.bump.alloc(request),
             |block| block.map_or("None".into(), |block| format!("block at {}", place(block))),
         )?;
+        if let Some(misuse) = self.os.misuse() {
+            self.desk.fail(Finding::new(misuse));
+        }
         let (Offset(at), end) = (place(block), self.os.layout().end);
         if at > end || request > end - at {
             let seen = format!("{} to {}", Offset(at), Offset(at.wrapping_add(request)));
