@@ -6,6 +6,7 @@
 //! neighbours, and the top chunk swallows what borders on it. The referee looks at the raw heap through
 //! [`crate::image`], so that no mistake of the allocator can hide behind the allocator.
 
+pub mod payloads;
 mod script;
 pub mod whole;
 

@@ -227,9 +227,9 @@ impl Desk {
         self.compare(name, "The heap does not look as it should.", &picture, true);
     }
 
-    /// Compares the calls that a simulated system has had with those kept under `name`.
-    pub fn snapshot_calls(&self, name: &str, os: &SimOs) {
-        let calls: String = os.calls().iter().map(|call| format!("{call}\n")).collect();
+    /// Compares the calls that the simulated system has had with those kept under `name`.
+    pub fn snapshot_calls(&self, name: &str) {
+        let calls: String = self.os.get().iter().flat_map(|os| os.calls()).map(|call| format!("{call}\n")).collect();
         self.compare(name, "The system was asked for something else than the rule says.", &calls, false);
     }
 

@@ -51,7 +51,7 @@ pub struct Mapping {
 }
 
 /// Where an address lies.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Place {
     /// So many bytes behind the start of the heap.
     Heap(usize),
@@ -74,6 +74,12 @@ impl fmt::Display for Place {
             Place::Mapping { number, at } => write!(f, "M{number}{}", Offset(*at)),
             Place::Elsewhere => f.write_str("an address outside the heap and all mappings"),
         }
+    }
+}
+
+impl fmt::Debug for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
     }
 }
 
@@ -266,6 +272,16 @@ impl SimOs {
         }
         let offset = address.wrapping_sub(self.start().addr().get());
         if offset < self.layout().end { Place::Heap(offset) } else { Place::Elsewhere }
+    }
+
+    /// How many pages of the mapping `number` anybody has touched, as far as the kernel can tell.
+    pub fn touched_pages(&self, number: usize) -> usize {
+        let mapping = self.state.borrow().layout.mappings[number - 1];
+        let mut resident = vec![0_u8; mapping.len / PAGE];
+        let start = std::ptr::without_provenance_mut(mapping.start);
+        // SAFETY: mincore only asks; it writes one byte for each page.
+        unsafe { libc::mincore(start, mapping.len, resident.as_mut_ptr()) };
+        resident.iter().filter(|page| **page & 1 != 0).count()
     }
 
     /// The mappings that are there, with their numbers.

@@ -3,8 +3,9 @@
 //! What a step may do follows from the heap before it, as [`crate::image`] reads it, and from what the system grants:
 //! the referee keeps no heap of its own. Only the two thresholds have no place in memory, so it follows them itself.
 
+use super::Violation;
+use super::payloads::{check, fill, sampled};
 use super::script::{Expected, Script, Step, THRESHOLD, THRESHOLD_MAX, Wanted};
-use super::{Violation, pattern};
 use crate::draw::bytes as show_bytes;
 use crate::format::{IS_MMAPPED, MIN_CHUNK, PAYLOAD, SIZE_WORD, chunk_size};
 use crate::image::{Image, Raw, State};
@@ -40,9 +41,6 @@ pub trait WholeMalloc {
     /// The address of the free list's first chunk, 0 for an empty list.
     fn list_head(&self) -> usize;
 }
-
-/// Of a large block, this many bytes at both ends are used and looked at.
-const SAMPLE: usize = 2048;
 
 /// A block the program holds.
 #[derive(Clone, Copy)]
@@ -157,7 +155,8 @@ impl<'a> WholeReferee<'a> {
             }
         }
         self.live.insert(id, live);
-        fill(id, &live);
+        // SAFETY: the block was seen to have that many bytes, in memory that the system has granted.
+        unsafe { fill(id, live.payload, live.request) };
         Ok(())
     }
 
@@ -177,9 +176,11 @@ impl<'a> WholeReferee<'a> {
         script.done()?;
         let Some(live) = self.settle_but(Some(id), payload, place, request, &expected.to)? else { return Ok(()) };
         let common = sampled(old.request).filter(|i| *i < request);
-        check_bytes(id, &live, common, "realloc loses the bytes of")?;
+        // SAFETY: the new block has these bytes, as `settle` has made sure.
+        unsafe { check(id, live.payload, common, "realloc loses the bytes of")? };
         self.live.insert(id, live);
-        fill(id, &live);
+        // SAFETY: the block was seen to have that many bytes, in memory that the system has granted.
+        unsafe { fill(id, live.payload, live.request) };
         Ok(())
     }
 
@@ -359,7 +360,8 @@ impl<'a> WholeReferee<'a> {
             }
             Place::Elsewhere => {}
         }
-        check_bytes(id, live, sampled(live.request), "The program's bytes changed in")
+        // SAFETY: the block's bytes are in memory that the system has granted and not taken back: no misuse was noted.
+        unsafe { check(id, live.payload, sampled(live.request), "The program's bytes changed in") }
     }
 }
 
@@ -370,31 +372,4 @@ fn elements(size: usize) -> (usize, usize) {
 
 fn shown(place: Option<Place>) -> String {
     place.map_or("null".into(), |place| place.to_string())
-}
-
-/// The bytes at which a block is looked at.
-fn sampled(request: usize) -> impl Iterator<Item = usize> {
-    (0..request.min(SAMPLE)).chain(request.saturating_sub(SAMPLE).max(SAMPLE)..request)
-}
-
-/// Writes the block's pattern, as a program would use it.
-fn fill(id: usize, live: &Live) {
-    for i in sampled(live.request) {
-        // SAFETY: the block was seen to have that many bytes, in memory that the system has granted.
-        unsafe { live.payload.add(i).write(pattern(id, i)) };
-    }
-}
-
-fn check_bytes(id: usize, live: &Live, at: impl Iterator<Item = usize>, what: &str) -> Result<(), Violation> {
-    for i in at {
-        // SAFETY: as in `fill`.
-        let seen = unsafe { live.payload.add(i).read() };
-        if seen != pattern(id, i) {
-            return Err(Violation::new(format!("{what} {}.", name(id))).expected(
-                format!("{:#04x} at byte {i} of {}, as the program wrote it", pattern(id, i), live.request),
-                format!("{seen:#04x}"),
-            ));
-        }
-    }
-    Ok(())
 }
