@@ -40,7 +40,7 @@ pub struct Malloc<O> {
 impl<O: Os> Malloc<O> {
     /// A malloc that has asked the system for nothing yet.
     pub const fn new(os: O) -> Self {
-        todo!("Malloc::new")
+        Self { os, free: FreeList::new(), top: None, mmap_threshold: MMAP_THRESHOLD, trim_threshold: TRIM_THRESHOLD }
     }
 
     /// The free chunks.
@@ -61,7 +61,7 @@ impl<O: Os> Malloc<O> {
     ///    the heap goes on behind the other code's memory, at a multiple of [`ALIGNMENT`], and the old top chunk ends in
     ///    two fences of [`FENCE_SIZE`] bytes. What is left of it is freed, if it is a chunk; else it belongs to the first
     ///    fence;
-    /// 5. if the system did not move the break: a mapping after all.
+    /// 5. for a smaller chunk, if the system does not move the break: a mapping after all.
     ///
     /// `None`, and nothing is lost, if the system refuses all that, or if no block can be that large.
     pub fn malloc(&mut self, request: usize) -> Option<NonNull<u8>> {
@@ -75,9 +75,12 @@ impl<O: Os> Malloc<O> {
         todo!("Malloc::calloc")
     }
 
-    /// A block of `request` bytes that starts at a multiple of `align`. What is taken in front of it and behind it to find
-    /// such a place is freed again; a mapping stays whole, and the block's `prev_size` says how far behind its start the
-    /// header stands.
+    /// A block of `request` bytes that starts at a multiple of `align`.
+    ///
+    /// For an `align` of more than [`ALIGNMENT`] it takes, as [`Malloc::malloc`] would, a chunk that is `align` and
+    /// [`MIN_CHUNK_SIZE`] bytes larger. The block starts at the first multiple of `align` in that chunk's payload which leaves a
+    /// chunk in front of it, or nothing. What lies in front is freed; so is what is too much behind, if it is a chunk. A
+    /// mapping stays whole: the block's `prev_size` says how far its header stands behind the mapping's start.
     ///
     /// `None` if `align` is no power of two, and where [`Malloc::malloc`] says it.
     pub fn aligned(&mut self, align: usize, request: usize) -> Option<NonNull<u8>> {
