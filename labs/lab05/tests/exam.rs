@@ -69,7 +69,7 @@ fn mapping(number: usize, at: usize) -> Option<Place> {
 fn the_list_comes_before_the_top_chunk() {
     EXAM.case("dispatch", |desk| {
         // Holes of 336, 224 and 112 bytes.
-        let places = play(desk, "m0:320 m1:8 m2:208 m3:8 m4:100 m5:8 f0 f2 f4 m6:200 m7:100 m8:300");
+        let places = play(desk, "m0:320 m1:8 m2:208 m3:8 m4:100 m5:8 f2 f4 f0 m6:200 m7:100 m8:300");
         desk.expect("the best fit for 200 bytes is the hole of 224", places[2], places[6]);
         desk.expect("the best fit for 100 bytes is the hole of 112", places[4], places[7]);
         desk.expect("and the hole of 336 serves 300 bytes", places[0], places[8]);
@@ -291,6 +291,7 @@ fn a_block_moves_where_it_has_no_room() {
         let places = play(desk, "m0:100 m1:100 m2:100 m3:8 f1 r0:217 m4:100 r4:150000 r4:300");
         desk.expect("to the top chunk", heap(384), places[0]);
         play(desk, "m0:3000 m1:8 m2:2000 f0 r2:2500 r1:2900 m3:500");
+        play(desk, "m0:100 m1:100 r0:200 r1:200");
         let places = play(desk, "m0:1000 m1:8 r0:140000 r0:500000");
         desk.expect("a large one moves into a mapping", mapping(2, 16), places[0]);
         desk.snapshot_calls("moved_into_a_mapping");
@@ -426,6 +427,8 @@ fn a_request_that_is_refused_loses_nothing() {
                 "m0:100000 m1:100 f0 m2:150000 r1:140000 a3:4096:131000 m4:90000 r2:400000 f1 m5:20 f2 f3 f4 f5";
             refused(desk, Refusal::OneAfter(after), story);
         }
+        // The old top chunk is still the top chunk if the heap may not go on elsewhere.
+        refused(desk, Refusal::OneAfter(1), "m0:100 b:4096 m1:100000 m2:100000 m3:20 f1 f2 f3");
         // From the second request on, the system gives nothing any more.
         let os = desk.os(true);
         let mut ours = Malloc::new(os);
@@ -458,6 +461,7 @@ fn no_block_can_be_that_large() {
         }
         for align in [1_usize << 63, 1 << 62, 1 << 45] {
             play(desk, &format!("a0:{align}:100 m1:100 a2:{align}:100 f1"));
+            play(desk, &format!("a0:{align}:{} m1:100", isize::MAX - 100));
         }
     });
 }
