@@ -146,17 +146,25 @@ pub fn write(path: impl AsRef<Path>, ops: &[Op]) -> Result<Trace, Error> {
 
 /// Writes beside the file, then renames: whatever happens, a reader finds the old trace or the new one.
 fn replace(path: &Path, text: &[u8]) -> io::Result<()> {
-    let beside = path.with_added_extension("tmp");
-    let mut file = File::create(&beside)?;
-    if path.extension().is_some_and(|extension| extension == "gz") {
-        let mut packed = GzEncoder::new(file, Compression::best());
+    let bytes = if path.extension().is_some_and(|extension| extension == "gz") {
+        let mut packed = GzEncoder::new(Vec::new(), Compression::best());
         packed.write_all(text)?;
-        file = packed.finish()?;
+        packed.finish()?
     } else {
-        file.write_all(text)?;
+        text.to_owned()
+    };
+    // What is no file of its own, such as /dev/null or the link /dev/stdout, is written to and keeps its place.
+    if path.symlink_metadata().is_ok_and(|there| !there.is_file()) {
+        return fs::write(path, bytes);
     }
-    file.sync_all()?;
-    fs::rename(beside, path)
+    let beside = path.with_added_extension("tmp");
+    let write = || {
+        let mut file = File::create(&beside)?;
+        file.write_all(&bytes)?;
+        file.sync_all()?;
+        fs::rename(&beside, path)
+    };
+    write().inspect_err(|_| drop(fs::remove_file(&beside)))
 }
 
 /// Reads the text of a `.rep` file. An error comes with its line.
@@ -400,5 +408,23 @@ mod tests {
         assert_eq!(refused("m0:8 f0 f0"), "operation 3, f0: block 0 is freed twice");
         assert_eq!(refused(&format!("m{NULL}:8")), format!("operation 1, m{NULL}:8: there is no such id"));
         assert!(!path.exists());
+    }
+
+    #[test]
+    fn a_trace_does_not_take_the_place_of_a_device_a_link_or_a_folder() {
+        let ops = workload::parse("m0:8").unwrap();
+        assert_eq!(write("/dev/null", &ops).unwrap().ops, ops);
+        assert!(!Path::new("/dev/null").is_file());
+        let (link, target) = (file("link.rep"), file("target.rep"));
+        fs::write(&target, "").unwrap();
+        std::os::unix::fs::symlink(&target, &link).unwrap();
+        write(&link, &ops).unwrap();
+        assert!(link.is_symlink() && read(&target).unwrap().ops == ops);
+        fs::remove_file(link).and(fs::remove_file(target)).unwrap();
+        let folder = std::env::temp_dir();
+        assert_eq!(
+            write(&folder, &ops).unwrap_err().to_string(),
+            format!("{}: Is a directory (os error 21)", folder.display())
+        );
     }
 }
