@@ -6,6 +6,7 @@
 //! * [`draw`]: the heap picture, as text and as SVG.
 //! * [`journal`]: the steps of a story, kept where another process can read them.
 //! * [`workload`]: sequences of `malloc` and `free`, seeded, and shrunk to the shortest that still fails.
+//! * `trace`, a feature: the files in which `malloc` courses keep what real programs asked for.
 //! * [`referee`]: plays a workload on an allocator and checks it after every step.
 
 pub mod draw;
@@ -14,6 +15,8 @@ pub mod journal;
 pub mod memory;
 pub mod os;
 pub mod referee;
+#[cfg(feature = "trace")]
+pub mod trace;
 pub mod workload;
 
 /// The chunk format that every lab shares: glibc's, on a 64-bit machine.
