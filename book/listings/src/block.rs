@@ -77,7 +77,8 @@ pub unsafe fn size_behind(block: *mut u8) -> usize {
     unsafe { chunk_size(block.wrapping_add(chunk_size(block))) }
 }
 
-/// Asks for small blocks until less than a page of the top chunk is left. Nothing has been freed before.
+/// Asks for small blocks until less than a page of the top chunk is left. No free chunk may lie below it: small blocks would come
+/// from there.
 pub fn use_up_the_top() {
     // SAFETY: a live block of glibc, cut from the top chunk.
     while unsafe { size_behind(malloc(1000)) } >= 4096 {}

@@ -21,14 +21,15 @@ extern "C" fn main() -> i32 {
     let (size, top) = unsafe { (chunk_size(block), size_behind(block)) };
     // ANCHOR_END: first
 
-    let (mut growths, mut before) = (1, end);
-    let growths = CALLS.map(|calls| {
-        for _ in 1..calls {
+    let (mut done, mut moves, mut before) = (1, 1, end);
+    let moves = CALLS.map(|calls| {
+        while done < calls {
             malloc(100);
-            growths += usize::from(program_break() != before);
+            done += 1;
+            moves += usize::from(program_break() != before);
             before = program_break();
         }
-        growths
+        moves
     });
 
     if let Ok(setting) = std::env::var("GLIBC_TUNABLES") {
@@ -37,13 +38,14 @@ extern "C" fn main() -> i32 {
     }
     let header = block.wrapping_byte_sub(16);
     println!("malloc(100)");
-    println!("  the break moved       {:>+8} bytes, {} pages", offset(end, start), offset(end, start) / 4096);
+    let grown = offset(end, start);
+    println!("  the break moved       {grown:>+8} bytes: {} pages, {} KiB", grown / 4096, grown / 1024);
     println!("  in front of the chunk {:>8} bytes", offset(header, start));
     println!("  its chunk             {size:>8} bytes");
     println!("  the top chunk         {top:>8} bytes");
     println!("  and there the heap ends {:>6}", yes(header.wrapping_byte_add(size + top) == end));
-    for (calls, growths) in CALLS.iter().zip(growths) {
-        println!("in {calls:>6} times malloc(100), the break moved {growths:>2} times");
+    for (calls, moves) in CALLS.iter().zip(moves) {
+        println!("in {calls:>6} times malloc(100), the break moved {moves:>2} times");
     }
     0
 }

@@ -96,7 +96,7 @@ fn first_word_after<'a>(text: &'a str, place: &str) -> Option<&'a str> {
 }
 
 /// Numbers that a listing printed: the fact, the capture, and what stands before the number, each place behind the one before.
-const PRINTED: [(&str, &str, &[&str]); 20] = [
+const PRINTED: [(&str, &str, &[&str]); 21] = [
     ("first_growth", "first_malloc.txt", &["the break moved"]),
     ("in_front_of_the_first", "first_malloc.txt", &["in front of the chunk"]),
     ("top_after_the_first", "first_malloc.txt", &["the top chunk"]),
@@ -117,6 +117,7 @@ const PRINTED: [(&str, &str, &[&str]); 20] = [
     ("tcache_largest", "size_limits.txt", &["kept in a cache"]),
     ("fastbin_largest", "size_limits.txt", &["tcache_count=0", "kept in a cache"]),
     ("large_first", "size_limits.txt", &["is \"large\""]),
+    ("holes_used_again", "fragmentation_demo.txt", &["between the messages"]),
 ];
 
 /// The number that stands behind `places` in `text`.
@@ -182,6 +183,7 @@ pub fn compute(programs: &[Capture]) -> Result<Vec<Fact>, String> {
     word("live_2000_size", behind, "→")?;
     word("live_thread", flags, "malloc(100) in a second thread")?;
     word("live_mapped", flags, "malloc(1 MiB)")?;
+    word("live_10_mib", printed(programs, "malloc_journey.txt")?, "its size word")?;
     for (name, path, places) in PRINTED {
         let number = number_after(printed(programs, path)?, places);
         glibc(name, Value::Number(number.ok_or_else(|| format!("{path} has no number for {name}"))?));
