@@ -178,7 +178,7 @@ impl Image {
 
     /// The top chunk.
     pub fn top(&self) -> Option<&Block> {
-        self.blocks.last().filter(|block| block.state == State::Top)
+        self.blocks.iter().rfind(|block| block.state == State::Top)
     }
 
     /// The free list's chunks that hold at least `size` bytes, in list order.
@@ -191,24 +191,29 @@ impl Image {
         self.defects.push(Defect { at, what });
     }
 
-    /// Walks from stretch to stretch: other code may have taken memory in between.
+    /// Walks from stretch to stretch: other code may have taken memory in between. The newest one ends with the top chunk,
+    /// the others with fences.
     fn walk(&mut self, raw: &Raw<'_>) {
-        let mut start = 0;
-        for foreign in raw.foreign {
-            self.walk_stretch(raw, start..foreign.start, true);
-            self.blocks.push(Block {
-                at: foreign.start,
-                size: foreign.len(),
-                flags: 0,
-                state: State::Foreign,
-                fd: Link::Payload,
-                bk: Link::Payload,
-            });
-            start = foreign.end.next_multiple_of(ALIGNMENT);
-        }
-        self.walk_stretch(raw, start..raw.bytes.len(), false);
-        if let Some(last) = self.blocks.last_mut().filter(|last| last.end() > start) {
-            last.state = State::Top;
+        let starts = raw.foreign.iter().map(|foreign| foreign.end.next_multiple_of(ALIGNMENT));
+        let ends = raw.foreign.iter().map(|foreign| foreign.start).chain([raw.bytes.len()]);
+        let stretches: Vec<Range<usize>> = [0].into_iter().chain(starts).zip(ends).map(|(at, end)| at..end).collect();
+        let newest = stretches.iter().rposition(|stretch| !stretch.is_empty());
+        for (index, stretch) in stretches.into_iter().enumerate() {
+            if let Some(foreign) = index.checked_sub(1).map(|index| &raw.foreign[index]) {
+                self.blocks.push(Block {
+                    at: foreign.start,
+                    size: foreign.len(),
+                    flags: 0,
+                    state: State::Foreign,
+                    fd: Link::Payload,
+                    bk: Link::Payload,
+                });
+            }
+            let first = self.blocks.len();
+            self.walk_stretch(raw, stretch, newest != Some(index));
+            if let Some(last) = self.blocks[first..].last_mut().filter(|_| newest == Some(index)) {
+                last.state = State::Top;
+            }
         }
     }
 

@@ -6,6 +6,10 @@
 //! neighbours, and the top chunk swallows what borders on it. The referee looks at the raw heap through
 //! [`crate::image`], so that no mistake of the allocator can hide behind the allocator.
 
+pub mod payloads;
+mod script;
+pub mod whole;
+
 use crate::draw::{Mark, size_word_in_words};
 use crate::format::{MIN_CHUNK, PAYLOAD, SIZE_WORD, chunk_size};
 use crate::image::{Block, Defect, Image, Link, List, Offset, Raw, State};

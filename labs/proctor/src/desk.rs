@@ -5,7 +5,8 @@ use crate::recorder::{Recorder, Word};
 use heapkit::image::{Image, Offset, Raw};
 use heapkit::journal::Journal;
 use heapkit::memory::Heap;
-use heapkit::os::SimOs;
+use heapkit::os::{Place, Refusal, SimOs};
+use heapkit::referee::whole::{WholeMalloc, WholeReferee};
 use heapkit::referee::{Allocator, Promise, Referee};
 use heapkit::workload::{self, Op};
 use std::cell::Cell;
@@ -148,14 +149,8 @@ impl Desk {
         ops: &[Op],
         start: impl FnOnce(Heap) -> A,
     ) -> Vec<Option<usize>> {
-        let index = self.plays.replace(self.plays.get() + 1);
-        let ops = match &self.instead {
-            Some((instead, _)) if *instead != index => return vec![None; blocks(ops)],
-            Some((_, ops)) => ops.as_slice(),
-            None => ops,
-        };
+        let Some(ops) = self.next_workload(ops) else { return vec![None; blocks(ops)] };
         let heap = self.heap(len);
-        self.recorder.set_workload(&format!("{index} {}", workload::format(ops)));
         self.journal.begin("the allocator takes the fresh heap");
         let mut allocator = start(heap);
         self.journal.clear();
@@ -170,11 +165,56 @@ impl Desk {
                 payloads[id] = referee.payload(id).and_then(|p| usize::try_from(heap.offset_of(p.as_ptr())).ok());
             }
         }
+        self.played();
+        payloads
+    }
+
+    /// Plays `ops` on the whole malloc that `start` makes of a fresh simulated system, which refuses what `refusal` says.
+    /// Returns where each block was last, by its number, or `None` for a request that was refused.
+    pub fn play_whole<M: WholeMalloc>(
+        &self,
+        refusal: Refusal,
+        ops: &[Op],
+        start: impl FnOnce(&'static SimOs) -> M,
+    ) -> Vec<Option<Place>> {
+        let Some(ops) = self.next_workload(ops) else { return vec![None; blocks(ops)] };
+        let os = self.os(true);
+        os.refuse(refusal);
+        let mut malloc = start(os);
+        let mut referee = WholeReferee::new(os, &mut malloc, &self.journal);
+        let mut places = vec![None; blocks(ops)];
+        for &op in ops {
+            if let Some(heap) = self.memory() {
+                self.recorder.keep_before(&heap);
+            }
+            if let Err(violation) = referee.play(op) {
+                self.fail(violation.into());
+            }
+            if let Some(id) = op.id().filter(|_| !matches!(op, Op::Free { .. })) {
+                places[id] = referee.place(id);
+            }
+        }
+        self.played();
+        places
+    }
+
+    /// What to play next in the place of `ops`; `None` if the watcher asks for another play of this case.
+    fn next_workload<'a>(&'a self, ops: &'a [Op]) -> Option<&'a [Op]> {
+        let index = self.plays.replace(self.plays.get() + 1);
+        let ops = match &self.instead {
+            Some((instead, _)) if *instead != index => return None,
+            Some((_, ops)) => ops,
+            None => ops,
+        };
+        self.recorder.set_workload(&format!("{index} {}", workload::format(ops)));
+        Some(ops)
+    }
+
+    /// Ends the case if that was the watcher's workload: what the case asserts about its own says nothing about another one.
+    fn played(&self) {
         if self.instead.is_some() {
-            // What the case asserts about its own workload says nothing about another one.
             std::panic::resume_unwind(Box::new(crate::inside::Finished));
         }
-        payloads
     }
 
     /// Compares the heap's picture, with the free list that starts at `head`, with the one kept under `name`.
@@ -187,9 +227,9 @@ impl Desk {
         self.compare(name, "The heap does not look as it should.", &picture, true);
     }
 
-    /// Compares the calls that a simulated system has had with those kept under `name`.
-    pub fn snapshot_calls(&self, name: &str, os: &SimOs) {
-        let calls: String = os.calls().iter().map(|call| format!("{call}\n")).collect();
+    /// Compares the calls that the simulated system has had with those kept under `name`.
+    pub fn snapshot_calls(&self, name: &str) {
+        let calls: String = self.os.get().iter().flat_map(|os| os.calls()).map(|call| format!("{call}\n")).collect();
         self.compare(name, "The system was asked for something else than the rule says.", &calls, false);
     }
 

@@ -19,9 +19,11 @@ pub fn heap(image: &Image, marks: &[Mark]) -> String {
             marks.remove(i);
         }
     }
+    // Offsets above 0xffff are wider than others.
+    let width = image.blocks.last().map_or(0, |last| Offset(last.at).to_string().len());
     let mut text = String::new();
     for block in &image.blocks {
-        let mut line = line(block, image.list.as_ref());
+        let mut line = line(block, image.list.as_ref(), width);
         for mark in marks.extract_if(.., |mark| (block.at..block.end()).contains(&mark.at)) {
             annotate(&mut line, &mark.note);
         }
@@ -90,7 +92,7 @@ pub fn bytes(count: usize) -> String {
     }
 }
 
-fn line(block: &Block, list: Option<&List>) -> String {
+fn line(block: &Block, list: Option<&List>, width: usize) -> String {
     let state = match block.state {
         State::Used => "used",
         State::Free => "free",
@@ -98,10 +100,12 @@ fn line(block: &Block, list: Option<&List>) -> String {
         State::Fence => "fence",
         State::Foreign => "other",
     };
-    let mut line = format!("{}   {state:<5}{:>6}   {:<2}", Offset(block.at), block.size, flag_letters(block.flags));
+    let at = Offset(block.at).to_string();
+    let mut line = format!("{at:<width$}   {state:<5}{:>6}   {:<2}", block.size, flag_letters(block.flags));
     if let (State::Free, Some(list)) = (block.state, list) {
+        let links = width + 2;
         let no_bk = if list.chunks.first() == Some(&block.at) { "head" } else { "null" };
-        let _ = write!(line, "  fd → {:<9} bk → {:<7}", link(block.fd, "end"), link(block.bk, no_bk));
+        let _ = write!(line, "  fd → {:<links$} bk → {:<width$}", link(block.fd, "end"), link(block.bk, no_bk));
     }
     line.truncate(line.trim_end().len());
     line

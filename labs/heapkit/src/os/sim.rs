@@ -1,6 +1,7 @@
 //! An operating system in a box: deterministic, watchful, and it says no when told to.
 
 use super::{Os, PAGE};
+use crate::image::Offset;
 use crate::memory::{FRESH, Heap};
 use std::cell::RefCell;
 use std::fmt;
@@ -47,6 +48,39 @@ pub struct Mapping {
     pub len: usize,
     /// Whether it is still there.
     pub alive: bool,
+}
+
+/// Where an address lies.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Place {
+    /// So many bytes behind the start of the heap.
+    Heap(usize),
+    /// In a mapping.
+    Mapping {
+        /// Its number.
+        number: usize,
+        /// How far behind its start.
+        at: usize,
+    },
+    /// In no memory that the system has granted.
+    Elsewhere,
+}
+
+/// `+0x0010`, `M1+0x0010`
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Place::Heap(at) => Offset(*at).fmt(f),
+            Place::Mapping { number, at } => write!(f, "M{number}{}", Offset(*at)),
+            Place::Elsewhere => f.write_str("an address outside the heap and all mappings"),
+        }
+    }
+}
+
+impl fmt::Debug for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
 }
 
 /// A call that moved the break or changed a mapping. Mappings have numbers, from 1 on, in the order in which they were made.
@@ -228,6 +262,26 @@ impl SimOs {
         let inside =
             |mapping: &Mapping| mapping.alive && (mapping.start..mapping.start + mapping.len).contains(&address);
         numbered.find(|(_, mapping)| inside(mapping)).map(|(number, mapping)| (number, *mapping))
+    }
+
+    /// Where a block lies.
+    pub fn place(&self, payload: NonNull<u8>) -> Place {
+        let address = payload.addr().get();
+        if let Some((number, mapping)) = self.mapping_of(address) {
+            return Place::Mapping { number, at: address - mapping.start };
+        }
+        let offset = address.wrapping_sub(self.start().addr().get());
+        if offset < self.layout().end { Place::Heap(offset) } else { Place::Elsewhere }
+    }
+
+    /// How many pages of the mapping `number` anybody has touched, as far as the kernel can tell.
+    pub fn touched_pages(&self, number: usize) -> usize {
+        let mapping = self.state.borrow().layout.mappings[number - 1];
+        let mut resident = vec![0_u8; mapping.len / PAGE];
+        let start = std::ptr::without_provenance_mut(mapping.start);
+        // SAFETY: mincore only asks; it writes one byte for each page.
+        unsafe { libc::mincore(start, mapping.len, resident.as_mut_ptr()) };
+        resident.iter().filter(|page| **page & 1 != 0).count()
     }
 
     /// The mappings that are there, with their numbers.
