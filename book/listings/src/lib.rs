@@ -6,3 +6,9 @@
 pub mod block;
 #[cfg(feature = "reference")]
 pub mod captures;
+pub mod process;
+
+/// An answer to a question, in the words of the listings.
+pub fn yes(answer: bool) -> &'static str {
+    if answer { "yes" } else { "no" }
+}

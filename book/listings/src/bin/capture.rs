@@ -22,7 +22,7 @@ fn main() -> ExitCode {
             Err(e) => fail(&e),
         };
     }
-    if let Some(notice) = captures::glibc_notice() {
+    for notice in captures::notices(&all, &captured) {
         eprintln!("{notice}");
     }
     let differences = captures::differences(&all, &captured);

@@ -4,6 +4,7 @@
 #![no_main]
 
 use listings::block::{chunk_size, free, malloc, offset, word};
+use listings::process::program_break;
 
 const MESSAGES: usize = 1000;
 
@@ -14,12 +15,6 @@ fn next_size(state: &mut u64) -> usize {
     10 + (*state >> 33) as usize % 991
 }
 // ANCHOR_END: sizes
-
-/// Where the process's break is.
-fn program_break() -> *mut u8 {
-    // SAFETY: sbrk(0) only asks.
-    unsafe { libc::sbrk(0) }.cast()
-}
 
 struct Seen {
     requested: usize,

@@ -95,6 +95,37 @@ fn first_word_after<'a>(text: &'a str, place: &str) -> Option<&'a str> {
     text.split_once(place)?.1.split_whitespace().next().filter(|word| word.starts_with("0x"))
 }
 
+/// Numbers that a listing printed: the fact, the capture, and what stands before the number, each place behind the one before.
+const PRINTED: [(&str, &str, &[&str]); 21] = [
+    ("first_growth", "first_malloc.txt", &["the break moved"]),
+    ("in_front_of_the_first", "first_malloc.txt", &["in front of the chunk"]),
+    ("top_after_the_first", "first_malloc.txt", &["the top chunk"]),
+    ("growths_in_1000", "first_malloc.txt", &["in   1000 times", "the break moved"]),
+    ("growths_in_10000", "first_malloc.txt", &["in  10000 times", "the break moved"]),
+    ("growth_after_printf", "printf_first.txt", &["the heap grew by"]),
+    ("second_behind_first", "malloc_journey.txt", &["behind the first block"]),
+    ("mapping_of_10_mib", "malloc_journey.txt", &["the mapping's length"]),
+    ("block_in_its_page", "malloc_journey.txt", &["from its page's start"]),
+    ("chapters_distance_mib", "where_things_are.txt", &["in the chapter's output:"]),
+    ("thread_heap_so_far", "thread_arena.txt", &["can be used for"]),
+    ("first_mapped", "dynamic_threshold.txt", &["size that is mapped "]),
+    ("first_mapped_after", "dynamic_threshold.txt", &["is mapped now"]),
+    ("largest_that_raises", "dynamic_threshold.txt", &["raises it when freed"]),
+    ("ten_blocks_grown", "trim.txt", &["the break moved"]),
+    ("pages_pinned", "trim.txt", &["pages that are in memory"]),
+    ("pages_trimmed", "trim.txt", &["after malloc_trim(0)"]),
+    ("tcache_largest", "size_limits.txt", &["kept in a cache"]),
+    ("fastbin_largest", "size_limits.txt", &["tcache_count=0", "kept in a cache"]),
+    ("large_first", "size_limits.txt", &["is \"large\""]),
+    ("holes_used_again", "fragmentation_demo.txt", &["between the messages"]),
+];
+
+/// The number that stands behind `places` in `text`.
+fn number_after(text: &str, places: &[&str]) -> Option<usize> {
+    let rest = places.iter().try_fold(text, |text, place| Some(text.split_once(place)?.1))?;
+    rest.split_whitespace().next()?.trim_start_matches('+').parse().ok()
+}
+
 /// All facts; `programs` are the captures of the listings.
 pub fn compute(programs: &[Capture]) -> Result<Vec<Fact>, String> {
     let chunk = |request| request_to_chunk_size(request).unwrap_or_default();
@@ -152,6 +183,11 @@ pub fn compute(programs: &[Capture]) -> Result<Vec<Fact>, String> {
     word("live_2000_size", behind, "→")?;
     word("live_thread", flags, "malloc(100) in a second thread")?;
     word("live_mapped", flags, "malloc(1 MiB)")?;
+    word("live_10_mib", printed(programs, "malloc_journey.txt")?, "its size word")?;
+    for (name, path, places) in PRINTED {
+        let number = number_after(printed(programs, path)?, places);
+        glibc(name, Value::Number(number.ok_or_else(|| format!("{path} has no number for {name}"))?));
+    }
     let cached = std::thread::spawn(frees_in_the_cache).join().map_err(|_| "the second thread ended early")?;
     glibc("tcache_slots", Value::Number(cached));
     for (name, number) in super::fragmentation::facts()? {

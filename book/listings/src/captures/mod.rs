@@ -5,6 +5,7 @@ mod figures;
 mod fragmentation;
 mod plot;
 mod programs;
+mod rivals;
 mod stage;
 
 use std::fmt::Write;
@@ -26,6 +27,8 @@ pub enum Content {
     Glibc(String),
     /// Lines of both kinds.
     Facts(Vec<facts::Fact>),
+    /// What other allocators do, or why they can't be asked here.
+    Rivals(Result<String, String>),
 }
 
 impl Capture {
@@ -33,11 +36,12 @@ impl Capture {
         Capture { path: path.into(), content }
     }
 
-    /// The text of the file.
-    pub fn text(&self) -> String {
+    /// The text of the file; `None` if it can't be had here.
+    pub fn text(&self) -> Option<String> {
         match &self.content {
-            Content::Fixed(text) | Content::Glibc(text) => text.clone(),
-            Content::Facts(facts) => facts::toml(facts),
+            Content::Fixed(text) | Content::Glibc(text) => Some(text.clone()),
+            Content::Facts(facts) => Some(facts::toml(facts)),
+            Content::Rivals(text) => text.clone().ok(),
         }
     }
 
@@ -47,6 +51,9 @@ impl Capture {
             Content::Fixed(text) => text == committed,
             Content::Glibc(text) => !glibc_comparable || text == committed,
             Content::Facts(facts) => facts::agree(facts, committed, glibc_comparable),
+            Content::Rivals(text) => {
+                rivals::notice(text, committed).is_some() || text.as_ref().is_ok_and(|text| text == committed)
+            }
         }
     }
 }
@@ -61,6 +68,7 @@ pub fn all() -> Result<Vec<Capture>, String> {
     captures.extend(figures::draw_all()?);
     captures.extend(fragmentation::draw_all()?);
     captures.push(Capture::new("facts.toml", Content::Facts(facts)));
+    captures.push(Capture::new(rivals::FILE, Content::Rivals(rivals::ask())));
     Ok(captures)
 }
 
@@ -70,10 +78,14 @@ pub fn all() -> Result<Vec<Capture>, String> {
 /// One line that names the file.
 pub fn write(captures: &[Capture], captured: &Path) -> Result<(), String> {
     for capture in captures {
+        let Some(text) = capture.text() else {
+            eprintln!("left as it is: book/listings/captured/{}", capture.path);
+            continue;
+        };
         let path = captured.join(&capture.path);
         let folder = path.parent().unwrap_or(captured);
         std::fs::create_dir_all(folder)
-            .and_then(|()| std::fs::write(&path, capture.text()))
+            .and_then(|()| std::fs::write(&path, text))
             .map_err(|e| format!("{}: {e}", path.display()))?;
     }
     Ok(())
@@ -109,12 +121,20 @@ fn files(captured: &Path) -> impl Iterator<Item = String> {
     })
 }
 
-/// Why what the C library's malloc shows here can't be compared, if it can't.
-pub fn glibc_notice() -> Option<String> {
-    (!facts::glibc_is_comparable()).then(|| {
+/// What can't be compared here, and why: a line for each.
+pub fn notices(captures: &[Capture], captured: &Path) -> Vec<String> {
+    let glibc = (!facts::glibc_is_comparable()).then(|| {
         format!(
             "skipped: the captures of the C library's own malloc were taken on glibc 2.36, and {} works differently",
             facts::c_library()
         )
-    })
+    });
+    let rivals = captures.iter().filter_map(|capture| match &capture.content {
+        Content::Rivals(text) => {
+            let committed = std::fs::read_to_string(captured.join(&capture.path)).unwrap_or_default();
+            rivals::notice(text, &committed)
+        }
+        _ => None,
+    });
+    glibc.into_iter().chain(rivals).collect()
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::{Command, ExitStatus};
 
 /// The listings, the arguments they are run with, and settings of glibc's malloc.
-const RUNS: [(&str, &[Run]); 14] = [
+const RUNS: [(&str, &[Run]); 31] = [
     ("chunk_structure", &[Run::PLAIN]),
     ("payload_end", &[Run::PLAIN]),
     ("padding", &[Run::PLAIN]),
@@ -23,7 +23,41 @@ const RUNS: [(&str, &[Run]); 14] = [
     ("fragmentation_demo_without_caches", &[Run { tunables: NO_CACHES, ..Run::PLAIN }]),
     ("double_free", &[Run::PLAIN]),
     ("corrupted_link", &[Run::PLAIN]),
+    ("printf_first", &[Run::PLAIN]),
+    ("first_malloc", &[Run::PLAIN]),
+    (
+        "first_malloc_with_top_pad",
+        &[
+            Run { tunables: "glibc.malloc.top_pad=0", ..Run::PLAIN },
+            Run { tunables: "glibc.malloc.top_pad=131072", ..Run::PLAIN },
+            Run { tunables: "glibc.malloc.top_pad=1048576", ..Run::PLAIN },
+        ],
+    ),
+    ("malloc_journey", &[Run::PLAIN]),
+    ("where_things_are", &[Run::PLAIN]),
+    ("thread_arena", &[Run::PLAIN]),
+    ("mmap_threshold", &[Run::PLAIN]),
+    ("dynamic_threshold", &[Run::PLAIN]),
+    ("trim", &[Run::PLAIN]),
+    (
+        "size_limits",
+        &[
+            Run::PLAIN,
+            Run { tunables: "glibc.malloc.tcache_count=0", ..Run::PLAIN },
+            Run { tunables: NO_CACHES, ..Run::PLAIN },
+        ],
+    ),
+    ("size_based_strategy", &[Run::PLAIN]),
+    ("same_size", &[Run::PLAIN]),
+    ("resize", &[Run::PLAIN]),
+    ("zeroed", &[Run::PLAIN]),
+    ("leak", &[Run::PLAIN]),
+    ("use_after_free", &[Run::PLAIN]),
+    ("bad_free", &[Run::PLAIN]),
 ];
+
+/// A capture whose name ends in one of these is of a listing, run with other settings.
+const SETTINGS: [&str; 2] = ["_without_caches", "_with_top_pad"];
 
 const NO_CACHES: &str = "glibc.malloc.tcache_count=0:glibc.malloc.mxfast=0";
 
@@ -40,7 +74,8 @@ pub fn run_all() -> Result<Vec<Capture>, String> {
     let folder = build()?;
     RUNS.iter()
         .map(|(name, runs)| {
-            let program = folder.join(name.trim_end_matches("_without_caches"));
+            let listing = SETTINGS.iter().find_map(|setting| name.strip_suffix(setting)).unwrap_or(name);
+            let program = folder.join(listing);
             let outputs: Result<String, String> = runs.iter().map(|run| output(&program, run)).collect();
             Ok(Capture::new(format!("{name}.txt"), Content::Glibc(outputs?)))
         })
@@ -79,7 +114,7 @@ fn output(program: &Path, run: &Run) -> Result<String, String> {
     Ok(text)
 }
 
-fn ending(status: ExitStatus) -> String {
+pub fn ending(status: ExitStatus) -> String {
     use std::os::unix::process::ExitStatusExt;
     match status.signal() {
         Some(libc::SIGABRT) => "(the program ended itself: SIGABRT)\n".into(),
