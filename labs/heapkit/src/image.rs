@@ -209,9 +209,11 @@ impl Image {
                     bk: Link::Payload,
                 });
             }
-            let first = self.blocks.len();
+            let (first, end) = (self.blocks.len(), stretch.end);
             self.walk_stretch(raw, stretch, newest != Some(index));
-            if let Some(last) = self.blocks[first..].last_mut().filter(|_| newest == Some(index)) {
+            // Where the walk broke off, the last block that it reached isn't the top chunk.
+            let last = self.blocks[first..].last_mut().filter(|last| last.end() == end);
+            if let Some(last) = last.filter(|_| newest == Some(index)) {
                 last.state = State::Top;
             }
         }
