@@ -14,6 +14,10 @@ pub const PAGE: usize = 4096;
 /// As wide as the largest heap: a stray write lands in nothing, and the process dies at that instruction.
 const GUARD: usize = 1 << 20;
 
+/// Every heap starts so far behind a multiple of [`GUARD`]: what depends on the alignment of addresses is the same in each
+/// run, and nobody gets more than a page's alignment for nothing.
+const START: usize = 9 * PAGE;
+
 /// A heap of a fixed size between two stretches of inaccessible memory.
 ///
 /// A handle: copies name the same bytes. They stay mapped until the process ends.
@@ -58,7 +62,7 @@ impl Heap {
         let reserved = unsafe {
             libc::mmap(
                 std::ptr::null_mut(),
-                GUARD + len + GUARD,
+                2 * GUARD + START + len + GUARD,
                 libc::PROT_NONE,
                 libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE,
                 -1,
@@ -68,9 +72,12 @@ impl Heap {
         if reserved == libc::MAP_FAILED {
             return Err(io::Error::last_os_error());
         }
-        // SAFETY: the `len` bytes behind the first guard are inside the reservation, which nobody uses yet.
+        let at = reserved.addr() + GUARD;
+        let before = at.next_multiple_of(GUARD) + START - reserved.addr();
+        // SAFETY: `before` is less than two guards and `START`, so the `len` bytes behind it are inside the reservation,
+        // which nobody uses yet, with a guard behind them.
         let start = unsafe {
-            let at = reserved.byte_add(GUARD);
+            let at = reserved.byte_add(before);
             libc::mmap(at, len, libc::PROT_READ | libc::PROT_WRITE, flags | libc::MAP_FIXED, fd, offset)
         };
         if start == libc::MAP_FAILED {

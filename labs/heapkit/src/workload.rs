@@ -62,6 +62,22 @@ impl Op {
         }
     }
 
+    /// What a story says: `a = malloc(64)`.
+    pub fn in_words(self) -> String {
+        let bytes = crate::draw::bytes;
+        match self {
+            Op::Malloc { id, size } => format!("{} = malloc({})", name(id), bytes(size)),
+            Op::Calloc { id, size } => {
+                let (count, each) = elements(size);
+                format!("{} = calloc({}, {each})", name(id), bytes(count))
+            }
+            Op::Aligned { id, align, size } => format!("{} = aligned({align}, {})", name(id), bytes(size)),
+            Op::Realloc { id, size } => format!("{0} = realloc({0}, {1})", name(id), bytes(size)),
+            Op::Free { id } => format!("free({})", name(id)),
+            Op::Foreign { bytes } => format!("other code moves the break by {bytes}"),
+        }
+    }
+
     /// The block that it makes, if it makes one.
     fn makes(self) -> Option<usize> {
         self.id().filter(|_| matches!(self, Op::Malloc { .. } | Op::Calloc { .. } | Op::Aligned { .. }))
@@ -78,6 +94,11 @@ impl Op {
             Op::Foreign { bytes } => Op::Foreign { bytes },
         }
     }
+}
+
+/// The two arguments with which `calloc` is called for `size` bytes.
+pub fn elements(size: usize) -> (usize, usize) {
+    if size.is_multiple_of(8) { (size / 8, 8) } else { (size, 1) }
 }
 
 /// The name of a block in a story: a, b, … z, a1, b1, …

@@ -5,12 +5,14 @@
 //! place, the calls of the system, the heap.
 
 use heapkit::image::State;
-use heapkit::os::{LinuxOs, Os, PAGE, Place, Refusal};
+use heapkit::memory::Heap;
+use heapkit::os::{LinuxOs, Os, PAGE, Place, Refusal, SimOs};
 use heapkit::referee::payloads::Payloads;
 use heapkit::referee::whole::WholeMalloc;
 use heapkit::workload::{self, Op};
 use lab05::Malloc;
 use proctor::{Desk, Exam, Finding};
+use std::process::Command;
 use std::ptr::NonNull;
 
 const EXAM: Exam = Exam::new(env!("CARGO_MANIFEST_DIR"), cfg!(feature = "solution"));
@@ -503,12 +505,114 @@ fn the_same_code_runs_on_linux() {
             let mut program = Payloads::new();
             for op in workload::random_of_all_kinds(seed, 400, 1..=most, 40) {
                 let step = || program.play(&mut ours, op);
-                desk.step(op, step, |_| String::new()).unwrap_or_else(|violation| desk.fail(violation.into()));
+                desk.step(op.in_words(), step, |_| String::new())
+                    .unwrap_or_else(|violation| desk.fail(violation.into()));
             }
             let end = || program.free_all(&mut ours);
             desk.step("free all", end, |_| String::new()).unwrap_or_else(|violation| desk.fail(violation.into()));
         }
     });
+}
+
+// ---- real programs ----
+
+/// What a program took from the system, and what that cost.
+#[derive(Clone, Copy)]
+struct Bill {
+    /// The largest number of bytes below the break and in mappings.
+    memory: usize,
+    /// How many chunks the list held, on average, when it was searched.
+    looked_at: usize,
+    /// How often the system was called.
+    calls: usize,
+}
+
+/// Plays the trace of a real program.
+fn run(desk: &Desk, program: &str) {
+    let path = format!("{}/../traces/{program}.rep.gz", env!("CARGO_MANIFEST_DIR"));
+    let trace = heapkit::trace::read(&path).unwrap_or_else(|e| panic!("{e}"));
+    let mut ours = Malloc::new(LinuxOs);
+    // Here first: a body that isn't written yet ends this process, whose journal names it.
+    desk.step("malloc(1)", || ours.malloc(1), |_| String::new());
+    let os = SimOs::new(Heap::reserve(64 << 20).unwrap_or_else(|e| desk.skip(e)), |_| {});
+    let bill = serve(desk, &os, &trace.ops);
+    if cfg!(feature = "solution") {
+        let text = format!("{} {} {}", bill.memory, bill.looked_at, bill.calls);
+        desk.snapshot_text(program, "The reference's bill has changed.", &text);
+    }
+    let kept = desk.kept(program).unwrap_or_default();
+    let kept: Vec<usize> = kept.split(' ').filter_map(|number| number.parse().ok()).collect();
+    let &[memory, looked_at, calls] = kept.as_slice() else { panic!("the reference's bill for {program} is missing") };
+    // Equals in the list may be taken in another order, so a little more is right too.
+    if bill.memory > memory + memory / 20 {
+        let seen = format!("{} bytes", bill.memory);
+        desk.fail(
+            Finding::new(format!("{program} needs more memory than the rules make it need."))
+                .expected(format!("{memory} bytes, as the reference takes, or 5 % more"), seen),
+        );
+    }
+    let used = |memory: usize| trace.peak * 100 / memory.max(1);
+    let glibc = glibc_takes(&path).map_or("not here".into(), |memory| format!("{} %", used(memory)));
+    desk.measured(format!(
+        "{program:<7} {} % of the memory used (reference {} %, glibc {glibc}); chunks per search {} ({looked_at}); calls {} ({calls})",
+        used(bill.memory), used(memory), bill.looked_at, bill.calls
+    ));
+}
+
+fn serve(desk: &Desk, os: &SimOs, ops: &[Op]) -> Bill {
+    let mut ours = Ours(Malloc::new(os));
+    let mut program = Payloads::new();
+    let (mut memory, mut searches, mut looked_at) = (0, 0_usize, 0);
+    for &op in ops {
+        if matches!(op, Op::Malloc { .. } | Op::Calloc { .. } | Op::Aligned { .. }) {
+            searches += 1;
+            looked_at += ours.0.free_list().iter().count();
+        }
+        let step = || program.play(&mut ours, op);
+        desk.step(op.in_words(), step, |_| String::new()).unwrap_or_else(|violation| desk.fail(violation.into()));
+        let mapped: usize = os.mappings().iter().map(|(_, mapping)| mapping.len).sum();
+        memory = memory.max(os.layout().end + mapped);
+    }
+    if let Some(misuse) = os.misuse() {
+        desk.fail(Finding::new(misuse));
+    }
+    Bill { memory, looked_at: looked_at / searches.max(1), calls: os.call_count() }
+}
+
+/// How much memory the C library's malloc takes for the same, if it can tell.
+fn glibc_takes(trace: &str) -> Option<usize> {
+    let output = Command::new(env!("CARGO_BIN_EXE_lab05-probe")).env_clear().arg(trace).output().ok()?;
+    String::from_utf8(output.stdout).ok()?.trim().parse().ok()
+}
+
+#[test]
+fn a_c_compiler_runs() {
+    EXAM.case("traces", |desk| run(desk, "cc1"));
+}
+
+#[test]
+fn git_runs() {
+    EXAM.case("traces", |desk| run(desk, "git"));
+}
+
+#[test]
+fn jq_runs() {
+    EXAM.case("traces", |desk| run(desk, "jq"));
+}
+
+#[test]
+fn perl_runs() {
+    EXAM.case("traces", |desk| run(desk, "perl"));
+}
+
+#[test]
+fn python_runs() {
+    EXAM.case("traces", |desk| run(desk, "python"));
+}
+
+#[test]
+fn sqlite_runs() {
+    EXAM.case("traces", |desk| run(desk, "sqlite"));
 }
 
 // ---- what the types forbid ----

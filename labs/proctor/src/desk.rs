@@ -76,6 +76,11 @@ impl Desk {
         self.step(action, step, |()| String::new());
     }
 
+    /// A line that the learner sees when the case has passed.
+    pub fn measured(&self, line: impl Display) {
+        self.recorder.set_measured(&line.to_string());
+    }
+
     /// The free list starts at this address: the picture will show it.
     pub fn list_starts_at(&self, address: usize) {
         self.journal.list_starts_at(address);
@@ -233,6 +238,18 @@ impl Desk {
         self.compare(name, "The system was asked for something else than the rule says.", &calls, false);
     }
 
+    /// Compares a text with the one kept under `name`.
+    pub fn snapshot_text(&self, name: &str, what: &str, text: &str) {
+        self.compare(name, what, text, false);
+    }
+
+    /// The text kept under `name`.
+    pub fn kept(&self, name: &str) -> Option<String> {
+        let kept = std::fs::read_to_string(self.snapshots.join(format!("{name}.snap"))).ok()?;
+        // A snapshot file is a head between two lines of dashes, then the text.
+        Some(kept.splitn(3, "---\n").nth(2)?.trim_end().to_owned())
+    }
+
     fn compare(&self, name: &str, what: &str, text: &str, shows_the_heap: bool) {
         if self.is_waiting() {
             return;
@@ -245,9 +262,7 @@ impl Desk {
             settings.bind(|| insta::assert_snapshot!(name, text));
         }));
         if compared.is_err() {
-            let kept = std::fs::read_to_string(self.snapshots.join(format!("{name}.snap"))).unwrap_or_default();
-            // A snapshot file is a head between two lines of dashes, then the text.
-            let expected = kept.splitn(3, "---\n").nth(2).unwrap_or("(no such snapshot)\n").trim_end().to_owned();
+            let expected = self.kept(name).unwrap_or("(no such snapshot)".into());
             let seen = marked_where_different(&expected, text);
             self.fail(Finding { shows_the_heap, ..Finding::new(what).expected(expected, seen) });
         }

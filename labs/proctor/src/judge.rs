@@ -35,7 +35,7 @@ pub struct Outcome {
 pub fn judge(recorder: &Recorder, remains: &Remains, token: u64) -> Outcome {
     let finding = recorder.finding().and_then(|json| serde_json::from_str::<Finding>(&json).ok());
     let (verdict, mut finding) = if recorder.get(Word::Finished) == token {
-        (Verdict::Passed, Finding::default())
+        (Verdict::Passed, Finding::new(recorder.measured().unwrap_or_default()))
     } else if recorder.get(Word::TimeUp) == 1 || remains.status.is_none() || signal(remains) == Some(libc::SIGXCPU) {
         (Verdict::Hung, hung())
     } else if let Some(signal) = signal(remains) {

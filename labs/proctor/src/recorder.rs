@@ -28,7 +28,8 @@ const WORDS: Section = Section { at: 0, len: PAGE };
 const STORY: Section = Section { at: WORDS.at + WORDS.len, len: 16 * PAGE };
 const FINDING: Section = Section { at: STORY.at + STORY.len, len: 16 * PAGE };
 const PLACE: Section = Section { at: FINDING.at + FINDING.len, len: PAGE };
-const WORKLOAD: Section = Section { at: PLACE.at + PLACE.len, len: 16 * PAGE };
+const MEASURED: Section = Section { at: PLACE.at + PLACE.len, len: PAGE };
+const WORKLOAD: Section = Section { at: MEASURED.at + MEASURED.len, len: 16 * PAGE };
 const LAYOUT: Section = Section { at: WORKLOAD.at + WORKLOAD.len, len: 16 * PAGE };
 const BEFORE: Section = Section { at: LAYOUT.at + LAYOUT.len, len: MAX_HEAP };
 const HEAP: Section = Section { at: BEFORE.at + BEFORE.len, len: MAX_HEAP };
@@ -236,6 +237,16 @@ impl Recorder {
     /// Writes down a place in the learner's code.
     pub fn set_place(&self, place: &str) {
         self.set_text(PLACE, place);
+    }
+
+    /// Writes down what was measured.
+    pub fn set_measured(&self, line: &str) {
+        self.set_text(MEASURED, line);
+    }
+
+    /// What was measured, if anything was.
+    pub fn measured(&self) -> Option<String> {
+        self.text(MEASURED)
     }
 
     /// Writes down the workload that is being played.

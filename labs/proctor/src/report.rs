@@ -60,7 +60,7 @@ pub struct CaseResult {
     pub verdict: Verdict,
     /// Seconds it took on the wall clock.
     pub seconds: f64,
-    /// What the learner was shown, as plain text. Empty for a case that passed.
+    /// What the learner was shown, as plain text. For a case that passed, what it measured, if it did.
     pub screen: String,
 }
 

@@ -38,8 +38,7 @@ impl Sitting {
         let outcome = examine(name);
         let passed = outcome.verdict.is_pass();
         let screen = match outcome.verdict {
-            Verdict::Passed => String::new(),
-            Verdict::Skipped => outcome.finding.what.clone(),
+            Verdict::Passed | Verdict::Skipped => outcome.finding.what.clone(),
             _ => screen::failure(&self.lab, rule, name, &outcome),
         };
         if !passed {
@@ -86,6 +85,10 @@ impl Sitting {
         let first = failed.clone().next();
         if report.is_complete() && report.cases().all(|case| case.verdict == Verdict::NotWritten) {
             text.push_str("\nRed at the start is normal: nothing is written yet. This is the first thing to do:\n");
+        }
+        let measured = report.cases().filter(|case| case.verdict == Verdict::Passed && !case.screen.is_empty());
+        for case in measured {
+            text.push_str(&format!("  {}\n", case.screen));
         }
         let coloured = std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
         let paint = |text: &str| {

@@ -3,7 +3,7 @@
 use super::whole::WholeMalloc;
 use super::{Violation, pattern};
 use crate::format::ALIGNMENT;
-use crate::workload::{Op, name};
+use crate::workload::{Op, elements, name};
 use std::collections::BTreeMap;
 use std::ptr::NonNull;
 
@@ -78,7 +78,8 @@ impl Payloads {
             Op::Malloc { id, size } => self.enter(id, malloc.malloc(size), size, ALIGNMENT),
             Op::Aligned { id, align, size } => self.enter(id, malloc.aligned(align, size), size, align),
             Op::Calloc { id, size } => {
-                let payload = malloc.calloc(1, size);
+                let (count, each) = elements(size);
+                let payload = malloc.calloc(count, each);
                 if let Some(payload) = payload {
                     // SAFETY: a block of `size` bytes, if it is one at all.
                     let bytes = unsafe { std::slice::from_raw_parts(payload.as_ptr(), size) };

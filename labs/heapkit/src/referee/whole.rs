@@ -6,12 +6,11 @@
 use super::Violation;
 use super::payloads::{check, fill, sampled};
 use super::script::{Expected, Script, Step, THRESHOLD, THRESHOLD_MAX, Wanted};
-use crate::draw::bytes as show_bytes;
 use crate::format::{IS_MMAPPED, MIN_CHUNK, PAYLOAD, SIZE_WORD, chunk_size};
 use crate::image::{Image, Raw, State};
 use crate::journal::Journal;
 use crate::os::{Place, SimOs};
-use crate::workload::{Op, name};
+use crate::workload::{Op, elements, name};
 use std::collections::BTreeMap;
 use std::ptr::NonNull;
 
@@ -78,7 +77,7 @@ impl<'a> WholeReferee<'a> {
     /// The first promise that it broke.
     pub fn play(&mut self, op: Op) -> Result<(), Violation> {
         if let Op::Foreign { bytes } = op {
-            self.journal.begin(&format!("other code moves the break by {bytes}"));
+            self.journal.begin(&op.in_words());
             self.os.foreign_sbrk(bytes);
             self.journal.end("");
             return Ok(());
@@ -117,18 +116,11 @@ impl<'a> WholeReferee<'a> {
     }
 
     fn new_block(&mut self, step: Step, op: Op) -> Result<(), Violation> {
-        let (id, request, action) = match op {
-            Op::Calloc { id, size } => {
-                let (count, each) = elements(size);
-                (id, size, format!("{} = calloc({count}, {each})", name(id)))
-            }
-            Op::Aligned { id, align, size } => {
-                (id, size, format!("{} = aligned({align}, {})", name(id), show_bytes(size)))
-            }
-            Op::Malloc { id, size } => (id, size, format!("{} = malloc({})", name(id), show_bytes(size))),
+        let (id, request) = match op {
+            Op::Malloc { id, size } | Op::Calloc { id, size } | Op::Aligned { id, size, .. } => (id, size),
             Op::Realloc { .. } | Op::Free { .. } | Op::Foreign { .. } => return Ok(()),
         };
-        self.journal.begin(&action);
+        self.journal.begin(&op.in_words());
         let payload = match op {
             Op::Calloc { .. } => {
                 let (count, each) = elements(request);
@@ -161,7 +153,7 @@ impl<'a> WholeReferee<'a> {
     }
 
     fn realloc(&mut self, step: Step, id: usize, old: Live, request: usize) -> Result<(), Violation> {
-        self.journal.begin(&format!("{0} = realloc({0}, {1})", name(id), show_bytes(request)));
+        self.journal.begin(&Op::Realloc { id, size: request }.in_words());
         // SAFETY: `live` holds the block, so it has not been freed.
         let payload = unsafe { self.allocator.realloc(old.payload, request) };
         let place = payload.map(|payload| self.os.place(payload));
@@ -185,7 +177,7 @@ impl<'a> WholeReferee<'a> {
     }
 
     fn free(&mut self, step: &Step, id: usize, live: Live) -> Result<(), Violation> {
-        self.journal.begin(&format!("free({})", name(id)));
+        self.journal.begin(&Op::Free { id }.in_words());
         // SAFETY: `live` held the block, so it has not been freed, and nobody uses it.
         unsafe { self.allocator.free(live.payload) };
         self.journal.end("");
@@ -363,11 +355,6 @@ impl<'a> WholeReferee<'a> {
         // SAFETY: the block's bytes are in memory that the system has granted and not taken back: no misuse was noted.
         unsafe { check(id, live.payload, sampled(live.request), "The program's bytes changed in") }
     }
-}
-
-/// The arguments with which `calloc` is called for `size` bytes.
-fn elements(size: usize) -> (usize, usize) {
-    if size.is_multiple_of(8) { (size / 8, 8) } else { (size, 1) }
 }
 
 fn shown(place: Option<Place>) -> String {
