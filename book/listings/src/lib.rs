@@ -7,6 +7,8 @@ pub mod block;
 #[cfg(feature = "reference")]
 pub mod captures;
 pub mod process;
+#[cfg(feature = "reference")]
+pub mod story;
 
 /// An answer to a question, in the words of the listings.
 pub fn yes(answer: bool) -> &'static str {

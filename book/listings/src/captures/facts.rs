@@ -173,7 +173,7 @@ pub fn compute(programs: &[Capture]) -> Result<Vec<Fact>, String> {
     let mut word = |name, text: &str, place: &str| {
         let word =
             first_word_after(text, place).ok_or_else(|| format!("no word stands behind `{place}` for {name}"))?;
-        glibc(name, Value::Text(word.to_owned()));
+        glibc(name, Value::Text(word.trim_end_matches(':').to_owned()));
         Ok::<_, String>(())
     };
     word("live_100", flags, "malloc(100) ")?;

@@ -7,6 +7,7 @@ mod plot;
 mod programs;
 mod rivals;
 mod stage;
+mod whole;
 
 use std::fmt::Write;
 use std::path::Path;
@@ -29,6 +30,8 @@ pub enum Content {
     Facts(Vec<facts::Fact>),
     /// What other allocators do, or why they can't be asked here.
     Rivals(Result<String, String>),
+    /// What a tool saw that may be missing here, or why it can't be asked.
+    Traced(Result<String, String>),
 }
 
 impl Capture {
@@ -41,7 +44,7 @@ impl Capture {
         match &self.content {
             Content::Fixed(text) | Content::Glibc(text) => Some(text.clone()),
             Content::Facts(facts) => Some(facts::toml(facts)),
-            Content::Rivals(text) => text.clone().ok(),
+            Content::Rivals(text) | Content::Traced(text) => text.clone().ok(),
         }
     }
 
@@ -51,6 +54,7 @@ impl Capture {
             Content::Fixed(text) => text == committed,
             Content::Glibc(text) => !glibc_comparable || text == committed,
             Content::Facts(facts) => facts::agree(facts, committed, glibc_comparable),
+            Content::Traced(text) => text.as_ref().map_or(true, |text| text == committed),
             Content::Rivals(text) => {
                 rivals::notice(text, committed).is_some() || text.as_ref().is_ok_and(|text| text == committed)
             }
@@ -67,6 +71,7 @@ pub fn all() -> Result<Vec<Capture>, String> {
     let facts = facts::compute(&captures)?;
     captures.extend(figures::draw_all()?);
     captures.extend(fragmentation::draw_all()?);
+    captures.extend(whole::draw_all()?);
     captures.push(Capture::new("facts.toml", Content::Facts(facts)));
     captures.push(Capture::new(rivals::FILE, Content::Rivals(rivals::ask())));
     Ok(captures)
@@ -129,12 +134,13 @@ pub fn notices(captures: &[Capture], captured: &Path) -> Vec<String> {
             facts::c_library()
         )
     });
-    let rivals = captures.iter().filter_map(|capture| match &capture.content {
+    let tools = captures.iter().filter_map(|capture| match &capture.content {
         Content::Rivals(text) => {
             let committed = std::fs::read_to_string(captured.join(&capture.path)).unwrap_or_default();
             rivals::notice(text, &committed)
         }
+        Content::Traced(Err(why)) => Some(format!("skipped: {}: {why}", capture.path)),
         _ => None,
     });
-    glibc.into_iter().chain(rivals).collect()
+    glibc.into_iter().chain(tools).collect()
 }

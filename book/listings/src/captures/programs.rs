@@ -71,7 +71,7 @@ impl Run {
 }
 
 pub fn run_all() -> Result<Vec<Capture>, String> {
-    let folder = build()?;
+    let folder = build(&["--bins"])?;
     RUNS.iter()
         .map(|(name, runs)| {
             let listing = SETTINGS.iter().find_map(|setting| name.strip_suffix(setting)).unwrap_or(name);
@@ -82,11 +82,12 @@ pub fn run_all() -> Result<Vec<Capture>, String> {
         .collect()
 }
 
-/// Builds the listings, and says in which folder they are.
-fn build() -> Result<std::path::PathBuf, String> {
+/// Builds listings, and says in which folder they are.
+pub fn build(which: &[&str]) -> Result<std::path::PathBuf, String> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let status = Command::new(cargo)
-        .args(["build", "--quiet", "--package", "listings", "--bins"])
+        .args(["build", "--quiet", "--package", "listings"])
+        .args(which)
         .status()
         .map_err(|e| format!("cargo can't be started: {e}"))?;
     if !status.success() {

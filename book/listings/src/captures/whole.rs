@@ -1,0 +1,189 @@
+//! The reference of lab 5: its heaps, and what it asks of the system.
+
+use super::{Capture, Content, programs};
+use crate::story::{STORY, take};
+use heapkit::draw::{self, Strip};
+use heapkit::image::{Image, Raw};
+use heapkit::memory::{Heap, PAGE};
+use heapkit::os::{Call, SimOs};
+use heapkit::workload::{self, Op};
+use lab02::request_to_chunk_size;
+use lab05::Malloc;
+use std::fmt::Write;
+use std::process::Command;
+use std::ptr::NonNull;
+
+pub fn draw_all() -> Result<Vec<Capture>, String> {
+    let mut captures = Vec::new();
+    let mut svg = |name: &str, text| captures.push(Capture::new(format!("figures/{name}.svg"), Content::Fixed(text)));
+    svg("first_growth", first_growth()?);
+    svg("other_code", other_code()?);
+    svg("aligned_block", aligned_block()?);
+    let (os, log) = calls()?;
+    captures.push(Capture::new("calls.txt", Content::Fixed(log)));
+    captures.push(Capture::new("calls_on_linux.txt", Content::Traced(on_linux(&os))));
+    captures.push(Capture::new("mapping_lengths.txt", Content::Fixed(mapping_lengths()?)));
+    captures.push(Capture::new("two_fences.txt", Content::Fixed(two_fences()?)));
+    Ok(captures)
+}
+
+/// A malloc on a system of its own, and its blocks.
+struct Stage {
+    os: &'static SimOs,
+    malloc: Malloc<&'static SimOs>,
+    blocks: [Option<NonNull<u8>>; 16],
+}
+
+impl Stage {
+    fn new() -> Result<Self, String> {
+        let room = Heap::reserve(1024 * PAGE).map_err(|e| format!("no memory for a figure: {e}"))?;
+        let os: &SimOs = Box::leak(Box::new(SimOs::new(room, |_| {})));
+        Ok(Stage { os, malloc: Malloc::new(os), blocks: [None; 16] })
+    }
+
+    fn play(mut self, story: &str) -> Result<Self, String> {
+        for op in workload::parse(story)? {
+            self.take(op);
+        }
+        Ok(self)
+    }
+
+    fn take(&mut self, op: Op) {
+        match op {
+            Op::Foreign { bytes } => self.os.foreign_sbrk(bytes),
+            // SAFETY: the blocks are this malloc's, and nobody else has them.
+            _ => unsafe { take(&mut self.malloc, &mut self.blocks, op) },
+        }
+    }
+
+    fn image(&self) -> Image {
+        let Some(heap) = self.os.heap() else { return Image::empty() };
+        let (bytes, foreign) = (heap.bytes(), self.os.layout().foreign);
+        let raw = Raw { base: heap.start().addr().get(), bytes: &bytes, foreign: &foreign };
+        Image::decode(&raw, Some(self.malloc.free_list().head().addr()))
+    }
+
+    /// The chunks of the first blocks, with these names.
+    fn names<'a>(&self, names: &[&'a str]) -> Vec<(usize, &'a str)> {
+        let start = self.os.start().addr().get();
+        let chunk = |block: &Option<NonNull<u8>>| Some(block.as_ref()?.addr().get() - start - heapkit::format::PAYLOAD);
+        self.blocks.iter().zip(names).filter_map(|(block, name)| Some((chunk(block)?, *name))).collect()
+    }
+}
+
+/// The chapter's first two requests.
+fn first_growth() -> Result<String, String> {
+    let names = ["malloc(100)", "malloc(200)"];
+    let one = Stage::new()?.play("m0:100")?;
+    let two = Stage::new()?.play("m0:100 m1:200")?;
+    let strip =
+        Strip::default().moment("after malloc(100): the break has moved by 135168", one.image(), &one.names(&names));
+    Ok(strip.moment("after malloc(200): the break stays", two.image(), &two.names(&names)).svg())
+}
+
+/// The heap goes on behind other code's memory.
+fn other_code() -> Result<String, String> {
+    let names = ["A", "B", "C"];
+    let before = Stage::new()?.play("m0:100 m1:100000 b:4096")?;
+    let after = Stage::new()?.play("m0:100 m1:100000 b:4096 m2:100000")?;
+    let strip = Strip::default().moment("other code has moved the break", before.image(), &before.names(&names));
+    Ok(strip.moment("after C = malloc(100000)", after.image(), &after.names(&names)).svg())
+}
+
+fn two_fences() -> Result<String, String> {
+    let image = Stage::new()?.play("m0:100 m1:100000 b:4096 m2:100000")?.image();
+    let list = image.list.as_ref().map(draw::list).unwrap_or_default();
+    Ok(format!("{}list: {list}\n", draw::heap(&image, &[])))
+}
+
+/// How long the mappings of some blocks are, with what they hold.
+fn mapping_lengths() -> Result<String, String> {
+    let mut text = format!("{:>9} {:>11} {:>12} {:>13}\n", "request", "its chunk", "and a word", "the mapping");
+    for request in [131_049, 200_680, 200_681, 10 << 20] {
+        let stage = Stage::new()?.play(&format!("m0:{request}"))?;
+        let (chunk, mappings) = (request_to_chunk_size(request).unwrap_or_default(), stage.os.mappings());
+        let [(_, mapping)] = mappings.as_slice() else { return Err(format!("{request} bytes are no mapping")) };
+        let _ = writeln!(text, "{request:>9} {chunk:>11} {:>12} {:>13}", chunk + 8, mapping.len);
+    }
+    Ok(text)
+}
+
+/// What an aligned request leaves behind.
+fn aligned_block() -> Result<String, String> {
+    let names = ["A", "B"];
+    let stage = Stage::new()?.play("m0:8 a1:256:100")?;
+    Ok(Strip::default().moment("after A = malloc(8), B = aligned(256, 100)", stage.image(), &stage.names(&names)).svg())
+}
+
+/// The story, step by step, and the calls that each step makes.
+fn calls() -> Result<(Vec<Call>, String), String> {
+    let mut stage = Stage::new()?;
+    let mut log = String::new();
+    for op in workload::parse(STORY)? {
+        let before = stage.os.call_count();
+        stage.take(op);
+        let calls: Vec<String> = stage.os.calls()[before..].iter().map(Call::to_string).collect();
+        let line = format!("{:<26} {}", op.in_words(), calls.join(", "));
+        let _ = writeln!(log, "{}", line.trim_end());
+    }
+    Ok((stage.os.calls(), log))
+}
+
+/// The same story on Linux, as `strace` sees it, beside the simulated system's log.
+fn on_linux(simulated: &[Call]) -> Result<String, String> {
+    let program = programs::build(&["--features", "reference", "--bin", "whole_malloc"])?.join("whole_malloc");
+    let output = Command::new("strace")
+        .args(["-e", "trace=brk,mmap,munmap,mremap,getppid"])
+        .arg(program)
+        .output()
+        .map_err(|e| format!("strace can't be started: {e}"))?;
+    let trace = String::from_utf8_lossy(&output.stderr).into_owned();
+    let seen = relative(&trace)
+        .ok_or_else(|| format!("strace can't follow a program here: {}", trace.lines().next().unwrap_or("")))?;
+    let mut text = format!("{:<36} strace\n", "SimOs");
+    for index in 0..simulated.len().max(seen.len()) {
+        let call = simulated.get(index).map(Call::to_string).unwrap_or_default();
+        let _ = writeln!(text, "{call:<36} {}", seen.get(index).map_or("", String::as_str));
+    }
+    Ok(text)
+}
+
+/// The calls between the two marks, with distances for the break's addresses and numbers for those of mappings.
+fn relative(trace: &str) -> Option<Vec<String>> {
+    let mut calls = Vec::new();
+    let mut mappings: Vec<String> = Vec::new();
+    let (mut end, mut marks) = (0_i64, 0);
+    for line in trace.lines() {
+        let Some((call, result)) = line.rsplit_once(" = ") else { continue };
+        let (name, arguments) = call.trim_end().trim_end_matches(')').split_once('(')?;
+        let arguments: Vec<&str> = arguments.split(", ").collect();
+        let number = |address: &str| mappings.iter().rposition(|known| known == address).map_or(0, |index| index + 1);
+        let words = match name {
+            "getppid" => {
+                marks += 1;
+                continue;
+            }
+            "brk" => {
+                let at = i64::from_str_radix(result.trim_start_matches("0x"), 16).ok()?;
+                let delta = at - std::mem::replace(&mut end, at);
+                format!("brk({delta:+})")
+            }
+            _ if marks == 0 => continue,
+            "mmap" => {
+                mappings.push(result.to_owned());
+                format!("mmap({}) → M{}", arguments[1], mappings.len())
+            }
+            "munmap" => format!("munmap(M{}, {})", number(arguments[0]), arguments[1]),
+            "mremap" => {
+                let (from, len, new_len) = (number(arguments[0]), arguments[1], arguments[2]);
+                mappings.push(result.to_owned());
+                format!("mremap(M{from}, {len}, {new_len}) → M{}", mappings.len())
+            }
+            _ => continue,
+        };
+        if marks == 1 {
+            calls.push(words);
+        }
+    }
+    (marks == 2).then_some(calls)
+}

@@ -1,0 +1,34 @@
+//! The story of the whole malloc: played on the simulated system for the page, and on Linux under `strace`.
+
+use heapkit::os::Os;
+use heapkit::workload::{Op, elements};
+use lab05::Malloc;
+use std::ptr::NonNull;
+
+/// Every way in which the reference of lab 5 calls the system.
+pub const STORY: &str =
+    "m0:100 m1:200 m2:131000 m3:131000 f3 f2 m4:10485760 f4 m5:300000 m6:40000000 r6:50000000 f6 f5 f1 f0";
+
+/// Takes one step with the blocks so far.
+///
+/// # Safety
+/// The blocks are live blocks of this malloc, and nobody uses them.
+pub unsafe fn take<O: Os>(malloc: &mut Malloc<O>, blocks: &mut [Option<NonNull<u8>>], op: Op) {
+    match op {
+        Op::Malloc { id, size } => blocks[id] = malloc.malloc(size),
+        Op::Calloc { id, size } => {
+            let (count, each) = elements(size);
+            blocks[id] = malloc.calloc(count, each);
+        }
+        Op::Aligned { id, align, size } => blocks[id] = malloc.aligned(align, size),
+        // SAFETY: the caller promises a live block.
+        Op::Realloc { id, size } => blocks[id] = blocks[id].and_then(|block| unsafe { malloc.realloc(block, size) }),
+        Op::Free { id } => {
+            if let Some(block) = blocks[id].take() {
+                // SAFETY: the same; it is live no more.
+                unsafe { malloc.free(block) }
+            }
+        }
+        Op::Foreign { .. } => {}
+    }
+}
