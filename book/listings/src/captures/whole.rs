@@ -3,7 +3,7 @@
 use super::{Capture, Content, programs};
 use crate::story::{STORY, take};
 use heapkit::draw::{self, Strip};
-use heapkit::image::{Image, Raw};
+use heapkit::image::{Image, Raw, State};
 use heapkit::memory::{Heap, PAGE};
 use heapkit::os::{Call, SimOs};
 use heapkit::workload::{self, Op};
@@ -17,6 +17,7 @@ pub fn draw_all() -> Result<Vec<Capture>, String> {
     let mut captures = Vec::new();
     let mut svg = |name: &str, text| captures.push(Capture::new(format!("figures/{name}.svg"), Content::Fixed(text)));
     svg("first_growth", first_growth()?);
+    svg("at_the_threshold", at_the_threshold()?);
     svg("other_code", other_code()?);
     svg("aligned_block", aligned_block()?);
     let (os, log) = calls()?;
@@ -63,6 +64,21 @@ impl Stage {
         Image::decode(&raw, Some(self.malloc.free_list().head().addr()))
     }
 
+    /// The first block's mapping: one chunk.
+    fn first_mapping(&self) -> Option<Image> {
+        let payload = self.blocks[0]?;
+        let (_, mapping) = self.os.mapping_of(payload.addr().get())?;
+        // SAFETY: the payload stands behind its header at the start of its mapping, all of which can be read.
+        let bytes = unsafe {
+            let start = payload.byte_sub(heapkit::format::PAYLOAD);
+            NonNull::slice_from_raw_parts(start, mapping.len).as_ref()
+        };
+        let mut image = Image::decode(&Raw::new(mapping.start, bytes), None);
+        // It ends its memory as a top chunk does, but it is none.
+        image.blocks.iter_mut().for_each(|block| block.state = State::Used);
+        Some(image)
+    }
+
     /// The chunks of the first blocks, with these names.
     fn names<'a>(&self, names: &[&'a str]) -> Vec<(usize, &'a str)> {
         let start = self.os.start().addr().get();
@@ -79,6 +95,15 @@ fn first_growth() -> Result<String, String> {
     let strip =
         Strip::default().moment("after malloc(100): the break has moved by 135168", one.image(), &one.names(&names));
     Ok(strip.moment("after malloc(200): the break stays", two.image(), &two.names(&names)).svg())
+}
+
+/// One byte more, and the block is somewhere else.
+fn at_the_threshold() -> Result<String, String> {
+    let small = Stage::new()?.play("m0:131048")?;
+    let large = Stage::new()?.play("m0:131049")?;
+    let strip = Strip::default().moment("malloc(131048): the break moves", small.image(), &small.names(&["A"]));
+    let title = "malloc(131049): a mapping of its own, and no heap";
+    Ok(strip.moment(title, large.first_mapping().ok_or("131049 bytes are no mapping")?, &[(0, "A")]).svg())
 }
 
 /// The heap goes on behind other code's memory.

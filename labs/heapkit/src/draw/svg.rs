@@ -60,18 +60,17 @@ impl Moment {
         let blocks = self.image.blocks.iter();
         blocks
             .map(|block| {
-                let place = (
-                    x,
-                    (62 + 5 * block.size.saturating_sub(32).isqrt()).max(self.name(block.at).len() * 9 + 16).min(108),
-                );
-                x += place.1;
-                place
+                let least = (self.name(block.at).len() * 9 + 16).max(Offset(block.at).to_string().len() * 8 + 6);
+                let width = (62 + 5 * block.size.saturating_sub(32).isqrt()).max(least).min(108);
+                x += width;
+                (x - width, width)
             })
             .collect()
     }
 
     fn width(&self) -> usize {
-        self.places().last().map_or(LEFT, |(x, width)| x + width) + 8
+        let chunks = self.places().last().map_or(LEFT, |(x, width)| x + width);
+        chunks.max(self.title.chars().count() * 8) + 8
     }
 
     /// The chunks' top edge, from the top of the moment.
@@ -98,24 +97,25 @@ impl Moment {
                 State::Used => ("used", "in use"),
                 State::Free => ("free", "free"),
                 State::Top => ("top", "top"),
-                State::Fence => ("used", "fence"),
+                State::Fence => ("fence", "fence"),
                 State::Foreign => ("foreign", "other code"),
             };
             let name = self.name(block.at);
             let (name, state) = if name.is_empty() { (state, "") } else { (name, state) };
             let state = if state.is_empty() { String::new() } else { format!("{state} · ") };
+            // What stands in other code's memory is no flag.
+            let flags = if block.state == State::Foreign { String::new() } else { flag_letters(block.flags) };
             let _ = write!(
                 svg,
                 "<rect class=\"{class}\" x=\"{x}\" y=\"{y}\" width=\"{width}\" height=\"{BOX}\"/>\
                  <text class=\"label\" text-anchor=\"middle\" x=\"{middle}\" y=\"{name_y}\">{name}</text>\
-                 <text class=\"small\" text-anchor=\"middle\" x=\"{middle}\" y=\"{size_y}\">{state}{size} {flags}</text>\
+                 <text class=\"small\" text-anchor=\"middle\" x=\"{middle}\" y=\"{size_y}\">{state}{size_and_flags}</text>\
                  <text class=\"addr\" x=\"{x}\" y=\"{addr_y}\">{at}</text>",
                 middle = x + width / 2,
                 name_y = y + 23,
                 name = escape(name),
                 size_y = y + 42,
-                size = block.size,
-                flags = flag_letters(block.flags),
+                size_and_flags = format!("{} {flags}", block.size).trim_end(),
                 addr_y = y + BOX + 16,
                 at = Offset(block.at),
             );
