@@ -385,11 +385,21 @@ fn no_block_can_be_that_large() {
 
 // ---- the real thing ----
 
+/// What the rules say holds for pages of [`PAGE`] bytes.
+fn needs_pages_of_4096(desk: &Desk) {
+    // SAFETY: sysconf only asks.
+    let page = unsafe { libc::sysconf(libc::_SC_PAGESIZE) };
+    if usize::try_from(page) != Ok(PAGE) {
+        desk.skip(format!("this system's pages have {page} bytes, not {PAGE}"));
+    }
+}
+
 /// Runs a probe in a process of its own, where nothing has been allocated before, and returns its lines.
 fn probe(desk: &Desk, name: &str) -> Vec<String> {
     if !cfg!(target_env = "gnu") {
         desk.skip("this C library is not glibc");
     }
+    needs_pages_of_4096(desk);
     // Here first: a body that isn't written yet ends this process, whose journal names it.
     let observer = desk.step("Observer::new(LinuxOs)", || Observer::new(LinuxOs), |_| String::new());
     // SAFETY: there is no block.
@@ -441,6 +451,7 @@ fn a_thread_gets_its_blocks_from_elsewhere() {
 #[test]
 fn the_same_allocator_runs_on_linux() {
     EXAM.case("real", |desk| {
+        needs_pages_of_4096(desk);
         let mut bump = desk.step("Bump::new(LinuxOs)", || Bump::new(LinuxOs), |_| String::new());
         let mut blocks: Vec<(NonNull<u8>, usize)> = Vec::with_capacity(200);
         for (count, request) in (0..200).map(|count| (count, 1 + 1009 * count)) {

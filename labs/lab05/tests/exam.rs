@@ -500,6 +500,11 @@ fn any_single_refusal_is_survived() {
 #[test]
 fn the_same_code_runs_on_linux() {
     EXAM.case("linux", |desk| {
+        // SAFETY: sysconf only asks.
+        let page = unsafe { libc::sysconf(libc::_SC_PAGESIZE) };
+        if usize::try_from(page) != Ok(PAGE) {
+            desk.skip(format!("this system's pages have {page} bytes, not {PAGE}"));
+        }
         for (seed, most) in [(5, 500), (6, 50_000), (7, 400_000)] {
             let mut ours = desk.step("Malloc::new(LinuxOs)", || Ours(Malloc::new(LinuxOs)), |_| String::new());
             let mut program = Payloads::new();
