@@ -21,6 +21,9 @@ use std::process::Command;
 /// The scores that the book shows, relative to the course.
 pub const SCORES: &str = "ci/selfcheck/mutants.toml";
 
+/// cargo-mutants doesn't know `NonNull`, and guesses how one might be made: a quarter of all mutants, none of which compiles.
+const NEVER_COMPILES: &str = r"with .*\bNonNull::";
+
 /// One changed line, in words that don't depend on where in the file it stands.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
 pub struct Change {
@@ -211,7 +214,7 @@ pub fn of(labs: &[Lab], scratch: &Path) -> Result<Vec<Vec<Mutant>>, String> {
     let references: Vec<String> = labs.iter().map(|lab| read(&reference_file(lab))).collect();
     lay_out(labs, &references, scratch).map_err(|e| format!("{}: {e}", scratch.display()))?;
     let mut cargo = Command::new("cargo");
-    cargo.args(["mutants", "--list", "--json", "--no-config", "--dir"]).arg(scratch);
+    cargo.args(["mutants", "--list", "--json", "--no-config", "--exclude-re", NEVER_COMPILES, "--dir"]).arg(scratch);
     let output = cargo.output().map_err(|e| format!("cargo can't be started: {e}"))?;
     if !output.status.success() {
         let said = String::from_utf8_lossy(&output.stderr);

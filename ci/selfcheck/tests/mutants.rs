@@ -60,7 +60,8 @@ fn anchored(name: &str, text: &str) -> String {
 /// What each lab's cases were tried on.
 fn numbers() -> String {
     let scores = Scores::load().unwrap_or_else(|line| panic!("{line}"));
-    let mut table = "| | cases | wrong | right | mutants | caught | survive |\n|---|--:|--:|--:|--:|--:|--:|\n".to_owned();
+    let mut table =
+        "| | cases | wrong | right | mutants | caught | survive |\n|---|--:|--:|--:|--:|--:|--:|\n".to_owned();
     let mut row = |name: &str, numbers: [usize; 6]| {
         let numbers = numbers.map(|number| number.to_string()).join(" | ");
         writeln!(table, "| {name} | {numbers} |").expect("a string takes everything");
