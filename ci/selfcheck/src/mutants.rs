@@ -21,7 +21,7 @@ use std::process::Command;
 /// The scores that the book shows, relative to the course.
 pub const SCORES: &str = "ci/selfcheck/mutants.toml";
 
-/// cargo-mutants doesn't know `NonNull`, and guesses how one might be made: a quarter of all mutants, none of which compiles.
+/// cargo-mutants doesn't know `NonNull`, and guesses how one might be made: none of these mutants compiles.
 const NEVER_COMPILES: &str = r"with .*\bNonNull::";
 
 /// One changed line, in words that don't depend on where in the file it stands.
@@ -166,11 +166,13 @@ pub fn compare(lab: &Lab, fates: &[(&Change, Fate)], listed: &[Survivor]) -> Vec
     let old = listed.iter().filter_map(|Survivor { change, .. }| {
         let mut of_this = fates.iter().filter(|(known, _)| *known == change).map(|(_, fate)| fate);
         match (of_this.next(), of_this.next()) {
-            (None, _) => Some(format!("{list}: there is no such mutant any more {change}")),
-            (Some(_), Some(_)) => Some(format!("{list}: there are two such mutants, make their lines differ {change}")),
+            (None, _) => Some(format!("{list}: there is no such mutant any more: {change}")),
+            (Some(_), Some(_)) => {
+                Some(format!("{list}: there are two such mutants, make their lines differ: {change}"))
+            }
             (Some(Fate::Survived), None) => None,
-            (Some(Fate::Refused), None) => Some(format!("{list}: this doesn't compile any more {change}")),
-            (Some(Fate::Caught { by }), None) => Some(format!("{list}: {by} catches this now {change}")),
+            (Some(Fate::Refused), None) => Some(format!("{list}: this doesn't compile any more: {change}")),
+            (Some(Fate::Caught { by }), None) => Some(format!("{list}: {by} catches this now: {change}")),
         }
     });
     new.chain(old).collect()
@@ -341,6 +343,27 @@ mod tests {
             let error = listed("BinaryOperator", "<=", place, place).mutant(TEXT).unwrap_err();
             assert!(error.contains("src/lab.rs"), "{error}");
         }
+    }
+
+    #[test]
+    fn every_difference_from_the_list_is_a_complaint() {
+        let change =
+            |becomes: &str| Change { function: "f".to_owned(), line: "a".to_owned(), becomes: becomes.to_owned() };
+        let listed = |becomes: &str| Survivor { change: change(becomes), why: "It is the same.".to_owned() };
+        let lab = &crate::course::labs()[0];
+        let [new, known, caught, gone] = ["new", "known", "caught", "gone"].map(change);
+        let by = || Fate::Caught { by: "a_case".to_owned() };
+        let fates = [(&new, Fate::Survived), (&known, Fate::Survived), (&caught, by())];
+
+        assert_eq!(compare(lab, &fates[1..], &[listed("known")]), [""; 0]);
+        let complaints = compare(lab, &fates, &["known", "caught", "gone"].map(listed));
+        let about = [(&new, "no case"), (&caught, "a_case catches this"), (&gone, "no such mutant")];
+        assert_eq!(complaints.len(), about.len(), "{complaints:#?}");
+        for (complaint, (change, what)) in complaints.iter().zip(about) {
+            assert!(complaint.contains(&change.to_string()) && complaint.contains(what), "{complaint}");
+        }
+        let twice = [(&known, Fate::Survived), (&known, by())];
+        assert!(compare(lab, &twice, &[listed("known")])[0].contains("two such mutants"));
     }
 
     #[test]
