@@ -471,9 +471,9 @@ fn no_block_can_be_that_large() {
 // ---- everything at once ----
 
 /// A workload of every operation, with other code that moves the break in between.
-fn every_operation(seed: u64, steps: usize, most: usize, live: usize) -> Vec<Op> {
-    let mut ops = workload::random_of_all_kinds(seed, steps, 1..=most, live);
-    ops.insert(steps / 2, Op::Foreign { bytes: 100 + seed as usize });
+fn every_operation(desk: &Desk, own: u64, steps: usize, most: usize, live: usize) -> Vec<Op> {
+    let mut ops = workload::random_of_all_kinds(desk.seed(own), steps, 1..=most, live);
+    ops.insert(steps / 2, Op::Foreign { bytes: 100 + own as usize });
     ops.insert(steps * 3 / 4, Op::Foreign { bytes: 4096 });
     ops
 }
@@ -482,7 +482,9 @@ fn every_operation(seed: u64, steps: usize, most: usize, live: usize) -> Vec<Op>
 fn long_workloads_of_every_operation() {
     EXAM.case("workloads", |desk| {
         for (seed, most, live) in [(0, 300, 30), (1, 3000, 30), (2, 30_000, 20), (3, 200_000, 8), (4, 200_000, 8)] {
-            desk.play_whole(Refusal::Nothing, &every_operation(seed, 250, most, live), |os| Ours(Malloc::new(os)));
+            desk.play_whole(Refusal::Nothing, &every_operation(desk, seed, 250, most, live), |os| {
+                Ours(Malloc::new(os))
+            });
         }
     });
 }
@@ -491,7 +493,7 @@ fn long_workloads_of_every_operation() {
 fn any_single_refusal_is_survived() {
     EXAM.case("workloads", |desk| {
         for after in 0..12 {
-            let ops = every_operation(after as u64, 100, 150_000, 8);
+            let ops = every_operation(desk, after as u64, 100, 150_000, 8);
             desk.play_whole(Refusal::OneAfter(after), &ops, |os| Ours(Malloc::new(os)));
         }
     });
@@ -508,7 +510,7 @@ fn the_same_code_runs_on_linux() {
         for (seed, most) in [(5, 500), (6, 50_000), (7, 400_000)] {
             let mut ours = desk.step("Malloc::new(LinuxOs)", || Ours(Malloc::new(LinuxOs)), |_| String::new());
             let mut program = Payloads::new();
-            for op in workload::random_of_all_kinds(seed, 400, 1..=most, 40) {
+            for op in workload::random_of_all_kinds(desk.seed(seed), 400, 1..=most, 40) {
                 let step = || program.play(&mut ours, op);
                 desk.step(op.in_words(), step, |_| String::new())
                     .unwrap_or_else(|violation| desk.fail(violation.into()));

@@ -76,6 +76,11 @@ impl Desk {
         self.step(action, step, |()| String::new());
     }
 
+    /// What the random numbers of a workload start from: `own`, or another number in a run with a seed of its own.
+    pub fn seed(&self, own: u64) -> u64 {
+        crate::seed::of_workload(own)
+    }
+
     /// A line that the learner sees when the case has passed.
     pub fn measured(&self, line: impl Display) {
         self.recorder.set_measured(&line.to_string());

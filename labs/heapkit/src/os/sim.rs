@@ -237,6 +237,11 @@ impl SimOs {
         self.state.borrow_mut().refusal = refusal;
     }
 
+    /// Whether the break can move up by `bytes`.
+    pub fn has_room(&self, bytes: usize) -> bool {
+        bytes <= self.heap.len() - self.state.borrow().layout.end
+    }
+
     /// Moves the break up by `bytes`, as other code of the process does, behind the allocator's back.
     ///
     /// # Panics

@@ -77,6 +77,9 @@ impl<'a> WholeReferee<'a> {
     /// The first promise that it broke.
     pub fn play(&mut self, op: Op) -> Result<(), Violation> {
         if let Op::Foreign { bytes } = op {
+            if !self.os.has_room(bytes) {
+                return Ok(());
+            }
             self.journal.begin(&op.in_words());
             self.os.foreign_sbrk(bytes);
             self.journal.end("");
