@@ -139,14 +139,14 @@ fn not_written(lab: &Lab, rule: &Rule, outcome: &Outcome) -> String {
     paragraph(&mut screen, "", &rule.en);
     let _ = writeln!(screen, "\n  {}", not_written_line(lab, outcome));
     if let Some(other) = other_lab(lab, outcome) {
-        paragraph(
-            &mut screen,
-            "  ",
-            &format!(
-                "This lab builds on {other}. Write that one first, or use its reference: cargo test -p {} --features given",
-                lab.name
-            ),
-        );
+        let mut advice = format!("This lab builds on {other}. Write that one first");
+        // A student edition has no references.
+        if lab.dir.with_file_name(&other).join("solution").exists() {
+            let _ = write!(advice, ", or use its reference: cargo test -p {} --features given", lab.name);
+        } else {
+            advice.push('.');
+        }
+        paragraph(&mut screen, "  ", &advice);
     }
     screen.push('\n');
     help(&mut screen, lab, rule);
