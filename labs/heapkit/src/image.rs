@@ -263,7 +263,7 @@ impl Image {
             let mut from_the_end = blocks.iter_mut().rev();
             from_the_end.next().into_iter().for_each(|last| last.state = State::Fence);
             let swallowed =
-                from_the_end.next().filter(|block| block.state == State::Used && block.size < 2 * MIN_CHUNK);
+                from_the_end.next().filter(|block| block.state == State::Used && block.size < MIN_CHUNK + ALIGNMENT);
             swallowed.into_iter().for_each(|block| block.state = State::Fence);
         }
     }

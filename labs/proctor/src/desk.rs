@@ -190,6 +190,10 @@ impl Desk {
         let Some(ops) = self.next_workload(ops) else { return vec![None; blocks(ops)] };
         let os = self.os(true);
         os.refuse(refusal);
+        if let Some(refusal) = refusal.in_words() {
+            self.journal.begin(&refusal);
+            self.journal.end("");
+        }
         let mut malloc = start(os);
         let mut referee = WholeReferee::new(os, &mut malloc, &self.journal);
         let mut places = vec![None; blocks(ops)];
