@@ -265,6 +265,11 @@ impl Image {
             let swallowed =
                 from_the_end.next().filter(|block| block.state == State::Used && block.size < MIN_CHUNK + ALIGNMENT);
             swallowed.into_iter().for_each(|block| block.state = State::Fence);
+            let fences = blocks.iter().rev().take_while(|block| block.state == State::Fence).count();
+            if fences == 1 {
+                let what = "other code's memory follows, and one header alone can't say that it is itself in use";
+                self.defect(end.saturating_sub(ALIGNMENT), what.into());
+            }
         }
     }
 
