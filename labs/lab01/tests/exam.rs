@@ -292,6 +292,10 @@ fn the_first_block_is_aligned_wherever_the_break_is() {
             let what = format!("where the first block starts, with the break at +{bytes}");
             desk.expect(what, Some(Offset(start)), ours.alloc(24));
             desk.expect("where the second block starts", Some(Offset(start + 32)), ours.alloc(24));
+            // The bytes skipped in front are no longer there behind: this one needs a break that moves.
+            let left = os.layout().end - (start + 64);
+            let what = "where a block starts that is a byte longer than all that is left";
+            desk.expect(what, Some(Offset(start + 64)), ours.alloc(left + 1));
         }
     });
 }

@@ -399,6 +399,8 @@ fn a_healthy_heap_has_no_defect() {
         desk.expect("the chunk at +0x0030 is free", Ok(()), checked(desk, &heap));
         heap.set_header(192, 64, (PAGE - 192) & !PREV_INUSE);
         desk.expect("two free neighbours", Ok(()), checked(desk, &heap));
+        let heap = laid_out(desk, &[32, 48, 32]);
+        desk.expect("the smallest chunks there are", Ok(()), checked(desk, &heap));
         let heap = laid_out(desk, &[]);
         desk.expect("nothing but a top chunk", Ok(()), checked(desk, &heap));
     });

@@ -173,6 +173,10 @@ fn the_threshold_never_falls_and_has_a_limit() {
         desk.expect("a mapping of more than 32 MiB does not raise it", mapping(2, 16), places[1]);
         let places = play(desk, "m0:33554408 f0 m1:200000");
         desk.expect("one of exactly 32 MiB raises it", heap(16), places[1]);
+        // Where the break may not move, a chunk below the threshold gets a mapping: one of exactly the threshold, which
+        // raises neither threshold. The top chunk is still trimmed as before.
+        let places = refused(desk, Refusal::OneAfter(0), "m0:131040 f0 m1:100000 m2:100000 f2 f1");
+        desk.expect("a mapping, since the break is refused once", mapping(1, 16), places[0]);
     });
 }
 
@@ -181,9 +185,13 @@ fn the_trim_threshold_rises_too() {
     EXAM.case("threshold", |desk| {
         play(desk, "m0:300000 f0 m1:250000 m2:250000 f2 f1");
         desk.snapshot_calls("trimmed_later");
-        // Exactly twice the size; and what raises nothing raises neither.
-        play(desk, "m0:300000 f0 m1:250000 m2:222000 f2 f1");
+        // A top chunk of a page less than the trim threshold stays; one of exactly the threshold is trimmed.
+        play(desk, "m0:300000 f0 m1:250000 m2:220984 f2 f1");
+        play(desk, "m0:300000 f0 m1:250000 m2:225080 f2 f1");
+        desk.snapshot_calls("trimmed_at_the_threshold");
+        // What raises nothing raises neither.
         play(desk, "m0:33554409 f0 m1:100000 m2:100000 f2 f1");
+        play(desk, "m0:300000 f0 m1:250000 m2:222000 f2 f1");
     });
 }
 

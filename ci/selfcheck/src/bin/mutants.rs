@@ -1,0 +1,60 @@
+//! Grades every mutant of every reference, and compares those that survive with the lists. `ci/mutants` starts it.
+
+use proctor::lab::Lab;
+use selfcheck::course::{labs, root};
+use selfcheck::grading::{Job, grade_all};
+use selfcheck::mutants::{self, Mutant, Score, Scores};
+use std::process::ExitCode;
+use std::time::Instant;
+
+fn main() -> ExitCode {
+    match run(&std::env::args().skip(1).collect::<Vec<_>>()) {
+        Ok(complaints) if complaints.is_empty() => ExitCode::SUCCESS,
+        Ok(complaints) => {
+            complaints.iter().for_each(|complaint| eprintln!("\n{complaint}"));
+            ExitCode::FAILURE
+        }
+        Err(line) => {
+            eprintln!("error: {line}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Everything that isn't as the lists say, for the labs of these names, or for all.
+fn run(names: &[String]) -> Result<Vec<String>, String> {
+    let mut labs = labs();
+    if let Some(unknown) = names.iter().find(|name| labs.iter().all(|lab| lab.name != **name)) {
+        return Err(format!("there is no lab `{unknown}`: ci/mutants [LAB …]"));
+    }
+    labs.retain(|lab| names.is_empty() || names.contains(&lab.name));
+    let renew = std::env::var("INSTA_UPDATE").as_deref() == Ok("always");
+    let (mut complaints, mut scores) = (Vec::new(), Scores::load()?);
+    let all = mutants::of(&labs, &root().join("target/tmp/mutants"))?;
+    for (lab, mutants) in labs.iter().zip(&all) {
+        let score = grade(lab, mutants, &mut complaints)?;
+        if scores.0.insert(lab.name.clone(), score) != Some(score) && !renew {
+            complaints.push(format!(
+                "{} has another score than {} says: INSTA_UPDATE=always ci/mutants renews it",
+                lab.name,
+                mutants::SCORES
+            ));
+        }
+    }
+    if renew {
+        scores.save()?;
+    }
+    Ok(complaints)
+}
+
+fn grade(lab: &Lab, mutants: &[Mutant], complaints: &mut Vec<String>) -> Result<Score, String> {
+    let start = Instant::now();
+    let listed = mutants::survivors(lab)?;
+    let jobs: Vec<Job> = mutants.iter().map(|mutant| Job { lab, text: &mutant.text }).collect();
+    let grades = grade_all(&jobs, &root().join("target/tmp/grading"))?;
+    let fates: Vec<_> = mutants.iter().map(|mutant| &mutant.change).zip(grades.iter().map(mutants::fate)).collect();
+    complaints.extend(mutants::compare(lab, &fates, &listed));
+    let score = Score::of(fates.iter().map(|(_, fate)| fate));
+    println!("{}  {score}  {} s", lab.name, start.elapsed().as_secs());
+    Ok(score)
+}
