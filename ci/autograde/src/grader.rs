@@ -68,9 +68,17 @@ impl Grader {
     /// # Errors
     /// One line: why it could not be graded. A text that doesn't compile, crashes or hangs *is* graded.
     pub fn grade(&self, lab: &Lab, text: &str) -> Result<Grade, String> {
+        self.grade_cases(lab, text, &[])
+    }
+
+    /// The same, but runs only the cases with these names; all of them, if there are no names.
+    ///
+    /// # Errors
+    /// As for [`Grader::grade`].
+    pub fn grade_cases(&self, lab: &Lab, text: &str, cases: &[String]) -> Result<Grade, String> {
         let start = Instant::now();
         pristine::refresh(self.course.root(), &self.copy)?;
-        let graded = self.grade_on_copy(lab, text);
+        let graded = self.grade_on_copy(lab, text, cases);
         // The starter stands in the copy again, whatever happened.
         pristine::refresh(self.course.root(), &self.copy)?;
         graded.map(|grade| Grade { took: start.elapsed(), ..grade })
@@ -90,8 +98,10 @@ impl Grader {
         }
     }
 
-    fn grade_on_copy(&self, lab: &Lab, text: &str) -> Result<Grade, String> {
-        let finished = self.cargo_test(lab, Some(text), &[])?;
+    fn grade_on_copy(&self, lab: &Lab, text: &str, cases: &[String]) -> Result<Grade, String> {
+        let only = ["--", "--exact"].into_iter().chain(cases.iter().map(String::as_str));
+        let only: Vec<&str> = only.filter(|_| !cases.is_empty()).collect();
+        let finished = self.cargo_test(lab, Some(text), &only)?;
         let compiler_message = match build::read(&finished.stdout) {
             Build::Succeeded => None,
             Build::Failed(message) => {
@@ -104,7 +114,7 @@ impl Grader {
             Build::NotFinished => return Err(first_error(&finished.stderr)),
         };
         let report = self.take_report(lab)?;
-        let cut = compiler_message.is_none() && !report.is_complete();
+        let cut = compiler_message.is_none() && cases.is_empty() && !report.is_complete();
         Ok(Grade { ended_early: cut.then(|| how_it_ended(&finished)), report, compiler_message, took: Duration::ZERO })
     }
 

@@ -2,6 +2,7 @@
 //!
 //! * [`Course`] is the checkout to grade with, [`Submission`] the one file that counts.
 //! * A [`Grader`] keeps the copy and what is compiled, and turns a source text into a [`Grade`].
+//! * [`handout`] writes the student edition.
 //! * [`reports`] writes a grade down for people, for CI systems and for Gradescope.
 //!
 //! ```no_run
@@ -18,6 +19,7 @@
 mod build;
 mod course;
 mod grader;
+pub mod handout;
 mod pristine;
 mod process;
 pub mod reports;

@@ -14,6 +14,8 @@ pub struct Job<'a> {
     pub lab: &'a Lab,
     /// The source.
     pub text: &'a str,
+    /// The cases to run; all of them, if none is named.
+    pub cases: &'a [String],
 }
 
 /// Each grader compiles the dependencies once for itself: more of them cost more than they save.
@@ -32,7 +34,7 @@ pub fn grade_all(jobs: &[Job<'_>], work_dir: &Path) -> Result<Vec<Grade>, String
         let grader = course.grader(&work_dir.join(number.to_string()))?;
         let mut grades = Vec::new();
         while let Some((index, job)) = next() {
-            grades.push((index, grader.grade(job.lab, job.text)?));
+            grades.push((index, grader.grade_cases(job.lab, job.text, job.cases)?));
         }
         Ok(grades)
     };

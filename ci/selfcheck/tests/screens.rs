@@ -28,9 +28,21 @@ const ABSURD: &str = "an_absurd_request_is_refused";
 const SHOWN: &str = "a_chunk_at_the_wrong_end_of_the_list";
 
 /// The name of the screen; the lab, the wrong implementation and the case that fails with it.
-const SCREENS: [(&str, &str, &str, &str); 14] = [
+const SCREENS: [(&str, &str, &str, &str); 21] = [
     ("a_boundary_tag_that_was_not_written", "lab02", "footer_not_written", FREED),
     (SHOWN, "lab03", "push_at_the_tail", STORY),
+    (
+        "a_break_moved_too_little",
+        "lab01",
+        "asks_for_what_it_needs",
+        "a_first_request_of_100_bytes_moves_the_break_by_135168",
+    ),
+    ("a_chunk_nobody_holds", "lab05", "the_lead_is_lost", "an_aligned_block_leaves_free_chunks_around_it"),
+    ("a_mapping_given_back_in_part", "lab05", "gives_back_from_the_payload", "a_freed_mapping_goes_back_at_once"),
+    ("a_mapping_that_has_moved", "lab05", "the_mapping_has_not_moved", "a_mapping_changes_its_length"),
+    ("a_refusal_not_expected", "lab05", "a_refusal_panics", "a_mapping_serves_where_the_break_may_not_move"),
+    ("memory_of_other_code", "lab05", "alone_in_the_world", "the_heap_goes_on_behind_other_code"),
+    ("one_fence_too_few", "lab05", "one_fence", "the_heap_goes_on_behind_other_code"),
     ("a_cycle_in_the_list", "lab03", "pushed_twice", STORY),
     ("a_forgotten_flag", "lab03", "reused_chunk_still_marked_free", STORY),
     ("a_null_pointer_plus_an_offset", "lab03", "tail_taken_for_a_middle", TAIL),
@@ -54,7 +66,8 @@ static TEXTS: LazyLock<BTreeMap<&str, String>> = LazyLock::new(|| {
         let wrong = zoo.iter().find(|known| known.name == member).unwrap_or_else(|| panic!("there is no {member}"));
         (lab, wrong.apply(&read(&reference_file(lab))).unwrap_or_else(|line| panic!("{member}: {line}")))
     });
-    let jobs: Vec<Job> = sources.iter().map(|(lab, text)| Job { lab, text }).collect();
+    let cases = SCREENS.map(|(.., case)| [case.to_owned()]);
+    let jobs: Vec<Job> = sources.iter().zip(&cases).map(|((lab, text), cases)| Job { lab, text, cases }).collect();
     let grades = grade_all(&jobs, Path::new(WORK_DIR)).unwrap_or_else(|line| panic!("{line}"));
     let mut texts = BTreeMap::new();
     for ((name, .., case), grade) in SCREENS.into_iter().zip(grades) {

@@ -263,8 +263,13 @@ impl Image {
             let mut from_the_end = blocks.iter_mut().rev();
             from_the_end.next().into_iter().for_each(|last| last.state = State::Fence);
             let swallowed =
-                from_the_end.next().filter(|block| block.state == State::Used && block.size < 2 * MIN_CHUNK);
+                from_the_end.next().filter(|block| block.state == State::Used && block.size < MIN_CHUNK + ALIGNMENT);
             swallowed.into_iter().for_each(|block| block.state = State::Fence);
+            let fences = blocks.iter().rev().take_while(|block| block.state == State::Fence).count();
+            if fences == 1 {
+                let what = "other code's memory follows, and one header alone can't say that it is itself in use";
+                self.defect(end.saturating_sub(ALIGNMENT), what.into());
+            }
         }
     }
 

@@ -261,9 +261,9 @@ fn every_fit_survives_long_workloads() {
     EXAM.case("workloads", |desk| {
         for fit in [Fit::First, Fit::Best, Fit::Worst] {
             for seed in 0..3 {
-                play(desk, fit, &workload::random(seed, 120, 1..=200, 16));
+                play(desk, fit, &workload::random(desk.seed(seed), 120, 1..=200, 16));
             }
-            play(desk, fit, &workload::random(99, 300, 1..=500, 40));
+            play(desk, fit, &workload::random(desk.seed(99), 300, 1..=500, 40));
         }
     });
 }
@@ -273,7 +273,7 @@ fn every_fit_survives_long_workloads() {
 fn the_chat_server_leaves_a_checkerboard() {
     EXAM.case("checkerboard", |desk| {
         let heap = desk.heap(256 * PAGE);
-        let mut rng = Rng::new(1);
+        let mut rng = Rng::new(desk.seed(1));
         // SAFETY: a heap of whole pages that nobody else uses.
         let mut ours = unsafe { CoalescingHeap::new(heap.region(), Fit::Best) };
         let messages: Vec<NonNull<u8>> = (0..1000).filter_map(|_| ours.malloc(rng.within(&(10..=1000)))).collect();

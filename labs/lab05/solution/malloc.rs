@@ -55,7 +55,7 @@ impl<O: Os> Malloc<O> {
     /// 1. the list: the smallest free chunk that is large enough, split as in lab 4;
     /// 2. the top chunk, if at least [`MIN_CHUNK_SIZE`] bytes of it are left;
     /// 3. if the chunk takes the mmap threshold or more: a mapping of its own, of whole pages, with 8 bytes more than the
-    ///    chunk. Its size word has the mapping's length and [`SizeWord::IS_MMAPPED`], its `prev_size` is 0;
+    ///    chunk. Its size word has the mapping's length, [`SizeWord::IS_MMAPPED`] and no other flag; its `prev_size` is 0;
     /// 4. the top chunk, after the break has moved up: by what is missing for the chunk, [`MIN_CHUNK_SIZE`] and [`TOP_PAD`],
     ///    and on to the next multiple of [`PAGE`]. Where other code has moved the break, nothing of the top chunk counts:
     ///    the heap goes on behind the other code's memory, at a multiple of [`ALIGNMENT`], and the old top chunk ends in
@@ -123,7 +123,7 @@ impl<O: Os> Malloc<O> {
     ///
     /// In place, if the chunk is large enough, or together with what follows it: the top chunk, if [`MIN_CHUNK_SIZE`] bytes
     /// of that are left, or a free chunk. What is too much is freed, if it is a chunk. Else a new block is taken as by
-    /// [`Malloc::malloc`], and the old one freed.
+    /// [`Malloc::malloc`], and the old one given to [`Malloc::free`].
     ///
     /// A mapping stays a mapping: the system changes its length, if another number of pages is needed. If the system
     /// refuses, it stays as it is, if that is enough; else the block moves.
@@ -156,7 +156,7 @@ impl<O: Os> Malloc<O> {
     ///
     /// A chunk joins its free neighbours, or the top chunk, as in lab 4. If the top chunk then has the trim threshold or
     /// more, the break moves down by whole pages: as many as leave [`TOP_PAD`] and [`MIN_CHUNK_SIZE`] bytes of it. Not if
-    /// other code has moved the break.
+    /// other code has moved the break. Only a call of `free` does this, not what else frees a part of a chunk.
     ///
     /// A mapping goes back to the system at once. If its chunk is larger than the mmap threshold, and no larger than
     /// [`MMAP_THRESHOLD_MAX`], the chunk's size becomes the mmap threshold, and twice its size the trim threshold.

@@ -95,6 +95,8 @@ fn a_first_request_of_100_bytes_moves_the_break_by_135168() {
         desk.expect("side by side", vec![heap(16), heap(128), heap(240)], places);
         desk.snapshot_calls("first_request");
         desk.snapshot("first_requests", desk.list_head());
+        // A request for nothing gets a block like any other.
+        play(desk, "m0:0 m1:0 f0 f1");
     });
 }
 
@@ -141,8 +143,7 @@ fn a_freed_mapping_goes_back_at_once() {
     EXAM.case("unmap", |desk| {
         play(desk, "m0:300000 m1:400000 f0 f1");
         desk.snapshot_calls("mappings_given_back");
-        play(desk, "a0:65536:300000 m1:100 f0");
-        desk.snapshot_calls("an_aligned_mapping_given_back");
+        play(desk, "m0:3000000 f0 m1:100000000 f1");
     });
 }
 
@@ -155,6 +156,11 @@ fn a_freed_mapping_raises_the_threshold() {
         let places = play(desk, "m0:1000000 f0 m1:1003496 m2:1003497");
         desk.expect("a chunk below the new threshold comes from the heap", heap(16), places[1]);
         desk.expect("a chunk of the new threshold is a mapping", mapping(2, 16), places[2]);
+        // It is the chunk that counts, not the mapping around it; and not how it came to be freed.
+        play(desk, "a0:1048576:200000 f0 m1:1240000");
+        refused(desk, Refusal::OneAfter(1), "m0:300000 r0:400000 m1:200000");
+        // A chunk of exactly the threshold, which the break had no room for, raises nothing.
+        refused(desk, Refusal::OneAfter(0), "m0:131000 f0 m1:100000 m2:100000 f2 f1");
     });
 }
 
@@ -183,6 +189,9 @@ fn the_trim_threshold_rises_too() {
         play(desk, "m0:300000 f0 m1:250000 m2:220984 f2 f1");
         play(desk, "m0:300000 f0 m1:250000 m2:225080 f2 f1");
         desk.snapshot_calls("trimmed_at_the_threshold");
+        // What raises nothing raises neither.
+        play(desk, "m0:33554409 f0 m1:100000 m2:100000 f2 f1");
+        play(desk, "m0:300000 f0 m1:250000 m2:222000 f2 f1");
     });
 }
 
@@ -203,6 +212,8 @@ fn a_small_top_chunk_stays() {
         // The top chunk has 128 KiB and some pages, but what is freed does not border on it; the next free sees it.
         play(desk, "m0:100 m1:100000 m2:60000 r1:10 r2:10 f0 f2");
         desk.snapshot_calls("the_next_free_trims");
+        // A mapping that is freed leaves the top chunk as it is.
+        play(desk, "m0:100 m1:100000 m2:60000 m3:40000000 r2:10 f3");
     });
 }
 
@@ -211,6 +222,7 @@ fn nothing_is_trimmed_above_other_code() {
     EXAM.case("trim", |desk| {
         play(desk, "m0:100000 m1:100000 b:4096 f1 f0");
         desk.snapshot_calls("not_above_other_code");
+        refused(desk, Refusal::Less, "m0:100000 m1:100000 f1 f0 m2:200000");
     });
 }
 
@@ -272,6 +284,7 @@ fn a_block_shrinks_in_place() {
         desk.expect("it stays", heap(16), places[0]);
         desk.expect("what it had too much serves another block", heap(128), places[2]);
         desk.snapshot("shrunk", desk.list_head());
+        play(desk, "m0:100 m1:8 r0:0 f0");
     });
 }
 
@@ -325,12 +338,16 @@ fn a_mapping_that_may_not_grow_moves() {
         desk.expect("to another mapping", mapping(2, 16), places[0]);
         desk.snapshot_calls("moved_since_refused");
         refused(desk, Refusal::OneAfter(1), "m0:300000 r0:10000000 r0:20 f0");
+        refused(desk, Refusal::OneAfter(1), "a0:65536:300000 r0:400000 f0");
+        let places = refused(desk, Refusal::Less, "m0:300000 r0:100000 r0:200000 f0");
+        desk.expect("one that may not shrink stays", mapping(1, 16), places[0]);
     });
 }
 
 #[test]
 fn calloc_clears_what_was_used_before() {
     EXAM.case("calloc", |desk| {
+        play(desk, "m0:3000000 f0 c1:2000000 f1 c2:2000000");
         play(desk, "c0:1000 m1:8 f0 c2:1000 c3:24 f2 c4:500 c5:400 c6:131048 c7:200000 f7 c8:200000");
     });
 }
@@ -338,7 +355,9 @@ fn calloc_clears_what_was_used_before() {
 #[test]
 fn a_product_that_overflows_is_refused() {
     EXAM.case("calloc", |desk| {
-        for (count, size) in [(usize::MAX, 2), (2, usize::MAX), (1 << 63, 2), ((1 << 61) + 1, 8), (1 << 32, 1 << 32)] {
+        for (count, size) in
+            [(usize::MAX, 2), (2, usize::MAX), (1 << 63, 2), ((1 << 61) + 1, 8), (1 << 32, 1 << 32), (4, (1 << 62) + 8)]
+        {
             let os = desk.os(true);
             let mut ours = Malloc::new(os);
             let step = || ours.calloc(count, size).map(|block| os.place(block));
@@ -346,7 +365,12 @@ fn a_product_that_overflows_is_refused() {
             desk.expect("more bytes than a word can count", None, place);
             desk.expect("calls of the system", 0, os.call_count());
         }
-        play(desk, "c0:0 c1:0");
+        for (count, size) in [(0, 0), (5, 0), (usize::MAX, 0), (0, usize::MAX)] {
+            let mut ours = Malloc::new(desk.os(true));
+            let step = || ours.calloc(count, size).is_some();
+            let served = desk.step(format!("calloc({count}, {size})"), step, bool::to_string);
+            desk.expect("a block of 0 bytes", true, served);
+        }
     });
 }
 
@@ -381,6 +405,7 @@ fn an_aligned_block_leaves_free_chunks_around_it() {
         for lead in (0..10).map(|count| 8 + 16 * count) {
             play(desk, &format!("m0:{lead} a1:128:200 f0 f1"));
         }
+        play(desk, "m0:8 a1:64:0 f1");
     });
 }
 
@@ -390,6 +415,8 @@ fn an_aligned_mapping_knows_its_start() {
         for align in [32, 4096, 65_536, 1 << 20] {
             play(desk, &format!("a0:{align}:200000 r0:250000 a1:{align}:300000 f0 f1"));
         }
+        play(desk, "a0:65536:300000 m1:100 f0");
+        play(desk, "a0:134217728:100 f0");
     });
 }
 
@@ -424,6 +451,7 @@ fn the_break_serves_where_no_mapping_can_be_had() {
         let places = refused(desk, Refusal::Mappings, "m0:300000 m1:100 r1:200000 f0 f1");
         desk.expect("from the heap", heap(16), places[0]);
         desk.snapshot_calls("no_mappings");
+        refused(desk, Refusal::Mappings, "m0:3000000 r0:3100000 m1:8 r0:3500000 f0");
     });
 }
 
@@ -437,6 +465,9 @@ fn a_request_that_is_refused_loses_nothing() {
                 "m0:100000 m1:100 f0 m2:150000 r1:140000 a3:4096:131000 m4:90000 r2:400000 f1 m5:20 f2 f3 f4 f5";
             refused(desk, Refusal::OneAfter(after), story);
         }
+        // A realloc to more than there is leaves the block, and what is free behind it.
+        play(desk, "m0:100 m1:100 m2:8 f1 r0:4611686018427387904 f0");
+        play(desk, "m0:300000 r0:4611686018427387904 f0");
         // The old top chunk is still the top chunk if the heap may not go on elsewhere.
         refused(desk, Refusal::OneAfter(1), "m0:100 b:4096 m1:100000 m2:100000 m3:20 f1 f2 f3");
         // From the second request on, the system gives nothing any more.
@@ -479,9 +510,9 @@ fn no_block_can_be_that_large() {
 // ---- everything at once ----
 
 /// A workload of every operation, with other code that moves the break in between.
-fn every_operation(seed: u64, steps: usize, most: usize, live: usize) -> Vec<Op> {
-    let mut ops = workload::random_of_all_kinds(seed, steps, 1..=most, live);
-    ops.insert(steps / 2, Op::Foreign { bytes: 100 + seed as usize });
+fn every_operation(desk: &Desk, own: u64, steps: usize, most: usize, live: usize) -> Vec<Op> {
+    let mut ops = workload::random_of_all_kinds(desk.seed(own), steps, 1..=most, live);
+    ops.insert(steps / 2, Op::Foreign { bytes: 100 + own as usize });
     ops.insert(steps * 3 / 4, Op::Foreign { bytes: 4096 });
     ops
 }
@@ -490,7 +521,9 @@ fn every_operation(seed: u64, steps: usize, most: usize, live: usize) -> Vec<Op>
 fn long_workloads_of_every_operation() {
     EXAM.case("workloads", |desk| {
         for (seed, most, live) in [(0, 300, 30), (1, 3000, 30), (2, 30_000, 20), (3, 200_000, 8), (4, 200_000, 8)] {
-            desk.play_whole(Refusal::Nothing, &every_operation(seed, 250, most, live), |os| Ours(Malloc::new(os)));
+            desk.play_whole(Refusal::Nothing, &every_operation(desk, seed, 250, most, live), |os| {
+                Ours(Malloc::new(os))
+            });
         }
     });
 }
@@ -499,7 +532,7 @@ fn long_workloads_of_every_operation() {
 fn any_single_refusal_is_survived() {
     EXAM.case("workloads", |desk| {
         for after in 0..12 {
-            let ops = every_operation(after as u64, 100, 150_000, 8);
+            let ops = every_operation(desk, after as u64, 100, 150_000, 8);
             desk.play_whole(Refusal::OneAfter(after), &ops, |os| Ours(Malloc::new(os)));
         }
     });
@@ -516,7 +549,7 @@ fn the_same_code_runs_on_linux() {
         for (seed, most) in [(5, 500), (6, 50_000), (7, 400_000)] {
             let mut ours = desk.step("Malloc::new(LinuxOs)", || Ours(Malloc::new(LinuxOs)), |_| String::new());
             let mut program = Payloads::new();
-            for op in workload::random_of_all_kinds(seed, 400, 1..=most, 40) {
+            for op in workload::random_of_all_kinds(desk.seed(seed), 400, 1..=most, 40) {
                 let step = || program.play(&mut ours, op);
                 desk.step(op.in_words(), step, |_| String::new())
                     .unwrap_or_else(|violation| desk.fail(violation.into()));

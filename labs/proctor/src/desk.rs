@@ -76,6 +76,11 @@ impl Desk {
         self.step(action, step, |()| String::new());
     }
 
+    /// What the random numbers of a workload start from: `own`, or another number in a run with a seed of its own.
+    pub fn seed(&self, own: u64) -> u64 {
+        crate::seed::of_workload(own)
+    }
+
     /// A line that the learner sees when the case has passed.
     pub fn measured(&self, line: impl Display) {
         self.recorder.set_measured(&line.to_string());
@@ -185,6 +190,10 @@ impl Desk {
         let Some(ops) = self.next_workload(ops) else { return vec![None; blocks(ops)] };
         let os = self.os(true);
         os.refuse(refusal);
+        if let Some(refusal) = refusal.in_words() {
+            self.journal.begin(&refusal);
+            self.journal.end("");
+        }
         let mut malloc = start(os);
         let mut referee = WholeReferee::new(os, &mut malloc, &self.journal);
         let mut places = vec![None; blocks(ops)];

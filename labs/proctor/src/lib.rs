@@ -29,6 +29,8 @@ mod recorder;
 #[cfg(feature = "exam")]
 mod screen;
 #[cfg(feature = "exam")]
+mod seed;
+#[cfg(feature = "exam")]
 mod sitting;
 #[cfg(feature = "exam")]
 mod types;

@@ -26,6 +26,9 @@ pub struct Report {
     pub lab: String,
     /// Why nothing counts, when nothing does (a variable that makes failing cases pass was set).
     pub void: Option<String>,
+    /// What the workloads were drawn from, if not the usual ones were played: the environment variable `PROCTOR_SEED` says so.
+    #[serde(default)]
+    pub seed: Option<u64>,
     /// Points earned.
     pub score: u32,
     /// Points there are to earn.
@@ -123,6 +126,7 @@ impl Report {
             format: FORMAT.to_owned(),
             lab: lab.name.clone(),
             void,
+            seed: None,
             score: rules.iter().map(|rule| rule.earned).sum(),
             max_score: rules.iter().map(|rule| rule.points).sum(),
             rules,

@@ -3,6 +3,7 @@
 use crate::judge::Outcome;
 use crate::lab::{Lab, Rule};
 use crate::report::{CaseResult, Report, Verdict};
+use crate::seed::{self, SEED};
 use heapkit::draw;
 use heapkit::format::{IS_MMAPPED, NON_MAIN_ARENA};
 use heapkit::image::Image;
@@ -26,6 +27,9 @@ pub fn failure(lab: &Lab, rule: &Rule, name: &str, outcome: &Outcome) -> String 
     story(&mut screen, outcome);
     heap(&mut screen, outcome);
     screen.push('\n');
+    if let Some(seed) = seed::of_this_run() {
+        let _ = writeln!(screen, "  play again   {SEED}={seed} cargo test -p {} {name}", lab.name);
+    }
     help(&mut screen, lab, rule);
     screen
 }
@@ -73,6 +77,13 @@ pub fn table(lab: &Lab, report: &Report, reference: bool) -> String {
     let (run, all) = (report.cases().filter(|case| case.verdict != Verdict::NotRun).count(), report.cases().count());
     if run < all {
         let _ = writeln!(table, "  {run} of {all} cases were run; a rule earns its points when all of its cases pass.");
+    }
+    if let Some(seed) = report.seed {
+        let _ = writeln!(
+            table,
+            "  The workloads were drawn from the seed {seed}: {SEED}={seed} cargo test -p {}",
+            report.lab
+        );
     }
     if let Some(void) = &report.void {
         let _ = writeln!(table, "  Nothing counts: {void}");
@@ -128,14 +139,14 @@ fn not_written(lab: &Lab, rule: &Rule, outcome: &Outcome) -> String {
     paragraph(&mut screen, "", &rule.en);
     let _ = writeln!(screen, "\n  {}", not_written_line(lab, outcome));
     if let Some(other) = other_lab(lab, outcome) {
-        paragraph(
-            &mut screen,
-            "  ",
-            &format!(
-                "This lab builds on {other}. Write that one first, or use its reference: cargo test -p {} --features given",
-                lab.name
-            ),
-        );
+        let mut advice = format!("This lab builds on {other}. Write that one first");
+        // A student edition has no references.
+        if lab.dir.with_file_name(&other).join("solution").exists() {
+            let _ = write!(advice, ", or use its reference: cargo test -p {} --features given", lab.name);
+        } else {
+            advice.push('.');
+        }
+        paragraph(&mut screen, "  ", &advice);
     }
     screen.push('\n');
     help(&mut screen, lab, rule);

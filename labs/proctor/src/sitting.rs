@@ -5,6 +5,7 @@ use crate::judge::Outcome;
 use crate::lab::Lab;
 use crate::report::{self, CaseResult, Report, Verdict};
 use crate::screen;
+use crate::seed;
 use std::collections::BTreeMap;
 use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
@@ -24,6 +25,7 @@ impl Sitting {
     pub fn get(exam: Exam) -> &'static Sitting {
         let sitting = SITTING.get_or_init(|| {
             let lab = Lab::load(Path::new(exam.dir))?;
+            seed::check()?;
             // SAFETY: the function is `extern "C"` and takes nothing.
             unsafe { libc::atexit(at_exit) };
             Ok(Sitting { exam, lab, results: Mutex::new(BTreeMap::new()) })
@@ -68,7 +70,7 @@ impl Sitting {
     }
 
     fn report(&self, results: &BTreeMap<String, CaseResult>) -> Report {
-        Report::new(&self.lab, results, force_pass())
+        Report { seed: seed::of_this_run(), ..Report::new(&self.lab, results, force_pass()) }
     }
 
     /// Prints the table, and the screen of the first rule that a case of this run broke.

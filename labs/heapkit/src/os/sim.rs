@@ -165,15 +165,29 @@ pub enum Refusal {
     Mappings,
     /// Both.
     Everything,
+    /// To take anything back: to move the break down, and to make a mapping shorter.
+    Less,
     /// Of both together only the one after this many more.
     OneAfter(usize),
 }
 
 impl Refusal {
+    /// What a story says of it.
+    pub fn in_words(self) -> Option<String> {
+        match self {
+            Refusal::Nothing => None,
+            Refusal::Break => Some("the system refuses to move the break up".into()),
+            Refusal::Mappings => Some("the system refuses all mappings".into()),
+            Refusal::Everything => Some("the system refuses all memory".into()),
+            Refusal::Less => Some("the system refuses to take memory back".into()),
+            Refusal::OneAfter(before) => Some(format!("the system refuses request no. {} for memory", before + 1)),
+        }
+    }
+
     /// Whether it refuses the next request, which is one for the break or else for a mapping.
     fn hits(&mut self, is_break: bool) -> bool {
         match self {
-            Refusal::Nothing => false,
+            Refusal::Nothing | Refusal::Less => false,
             Refusal::Break => is_break,
             Refusal::Mappings => !is_break,
             Refusal::Everything => true,
@@ -235,6 +249,11 @@ impl SimOs {
     /// From now on, refuses these requests.
     pub fn refuse(&self, refusal: Refusal) {
         self.state.borrow_mut().refusal = refusal;
+    }
+
+    /// Whether the break can move up by `bytes`.
+    pub fn has_room(&self, bytes: usize) -> bool {
+        bytes <= self.heap.len() - self.state.borrow().layout.end
     }
 
     /// Moves the break up by `bytes`, as other code of the process does, behind the allocator's back.
@@ -382,7 +401,10 @@ impl Os for SimOs {
             });
         }
         let to = to.filter(|&to| to >= floor && to <= self.heap.len());
-        let refused = delta > 0 && self.state.borrow_mut().refusal.hits(true);
+        let refused = match delta > 0 {
+            true => self.state.borrow_mut().refusal.hits(true),
+            false => self.state.borrow().refusal == Refusal::Less,
+        };
         let to = to.filter(|_| !refused);
         self.record(Call::Sbrk { delta, granted: to.is_some() });
         self.move_break(to?);
@@ -417,7 +439,10 @@ impl Os for SimOs {
             self.misused(format!("mremap is asked for {new_len} bytes: mappings are whole pages of {PAGE} bytes."));
             return None;
         }
-        let refused = new_len > len && self.state.borrow_mut().refusal.hits(false);
+        let refused = match new_len > len {
+            true => self.state.borrow_mut().refusal.hits(false),
+            false => self.state.borrow().refusal == Refusal::Less,
+        };
         let to = if refused { None } else { self.map(new_len) };
         self.record(Call::Mremap { mapping, len, new_len, to });
         let new = self.pointer(to?)?;

@@ -10,9 +10,13 @@ use std::ptr::NonNull;
 /// Of a large block, this many bytes at both ends are used and looked at.
 const SAMPLE: usize = 2048;
 
+/// Between these, one byte in so many: a prime, so that no page is looked at in the same place as the one before.
+const BETWEEN: usize = 1021;
+
 /// The bytes at which a block of `request` bytes is used and looked at.
 pub(super) fn sampled(request: usize) -> impl Iterator<Item = usize> {
-    (0..request.min(SAMPLE)).chain(request.saturating_sub(SAMPLE).max(SAMPLE)..request)
+    let end = request.saturating_sub(SAMPLE).max(SAMPLE);
+    (0..request.min(SAMPLE)).chain((SAMPLE..end).step_by(BETWEEN)).chain(end..request)
 }
 
 /// Writes the pattern of the block `id`, as a program would use it.
@@ -69,7 +73,7 @@ impl Payloads {
         self.live.values().map(|(_, request)| request).sum()
     }
 
-    /// Takes one step. A request that is refused is left out of the workload.
+    /// Takes one step, on a system that has memory for it.
     ///
     /// # Errors
     /// What a program would notice.
@@ -94,12 +98,13 @@ impl Payloads {
                     return self.play(malloc, Op::Malloc { id, size });
                 };
                 // SAFETY: `live` held the block, so it has not been freed.
-                let Some(payload) = (unsafe { malloc.realloc(old, size) }) else {
-                    return self.enter(id, Some(old), request, ALIGNMENT);
-                };
-                // SAFETY: both blocks had these bytes, if the new one is a block at all.
-                unsafe { check(id, payload, sampled(request).filter(|i| *i < size), "realloc loses the bytes of")? };
-                self.enter(id, Some(payload), size, ALIGNMENT)
+                let payload = unsafe { malloc.realloc(old, size) };
+                if let Some(payload) = payload {
+                    let common = sampled(request).filter(|i| *i < size);
+                    // SAFETY: both blocks had these bytes, if the new one is a block at all.
+                    unsafe { check(id, payload, common, "realloc loses the bytes of")? };
+                }
+                self.enter(id, payload, size, ALIGNMENT)
             }
             Op::Free { id } => {
                 let Some((payload, request)) = self.leave(id) else { return Ok(()) };
@@ -130,7 +135,9 @@ impl Payloads {
         request: usize,
         align: usize,
     ) -> Result<(), Violation> {
-        let Some(payload) = payload else { return Ok(()) };
+        let Some(payload) = payload else {
+            return Err(Violation::new(format!("The malloc gives up on {request} bytes, but the system has memory.")));
+        };
         let at = payload.addr().get();
         if !at.is_multiple_of(align) {
             let seen = format!("one that is {} bytes behind such a multiple", at % align);

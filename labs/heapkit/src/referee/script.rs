@@ -13,7 +13,8 @@ pub const THRESHOLD: usize = 128 << 10;
 pub const THRESHOLD_MAX: usize = 32 << 20;
 /// Where a block may be, by the rules.
 pub struct Expected {
-    pub places: Vec<Place>,
+    /// The places, each with the size of the chunk there, which is 0 for a mapping.
+    pub places: Vec<(Place, usize)>,
     pub why: String,
 }
 
@@ -22,8 +23,8 @@ impl Expected {
         Expected { places: Vec::new(), why: why.into() }
     }
 
-    pub fn at(place: Place, why: impl Into<String>) -> Self {
-        Expected { places: vec![place], why: why.into() }
+    pub fn at(place: Place, chunk: usize, why: impl Into<String>) -> Self {
+        Expected { places: vec![(place, chunk)], why: why.into() }
     }
 }
 
@@ -120,14 +121,14 @@ impl<'a> Script<'a> {
         let candidates = self.step.image.candidates(need);
         if let Some(size) = candidates.iter().map(|block| block.size).min() {
             let smallest = candidates.iter().filter(|block| block.size == size);
-            let places = smallest.map(|block| Place::Heap(block.payload())).collect();
+            let places = smallest.map(|block| (Place::Heap(block.payload()), cut(size, need))).collect();
             return Ok(Expected {
                 places,
                 why: format!("the smallest free chunk with at least {need} bytes ({size})"),
             });
         }
         if let Some(top) = self.step.image.top().filter(|top| top.size >= need + MIN_CHUNK) {
-            return Ok(Expected::at(Place::Heap(top.payload()), "from the top chunk"));
+            return Ok(Expected::at(Place::Heap(top.payload()), need, "from the top chunk"));
         }
         let is_large = need >= self.step.mmap_threshold;
         if is_large && let Some(mapped) = self.map(need)? {
@@ -144,7 +145,7 @@ impl<'a> Script<'a> {
 
     fn map(&mut self, need: usize) -> Result<Option<Expected>, Violation> {
         let mapping = self.call(Wanted::Mmap((need + SIZE_WORD).next_multiple_of(PAGE)))?;
-        Ok(mapping.map(|number| Expected::at(Place::Mapping { number, at: PAYLOAD }, "in a mapping of its own")))
+        Ok(mapping.map(|number| Expected::at(Place::Mapping { number, at: PAYLOAD }, 0, "in a mapping of its own")))
     }
 
     fn grow(&mut self, need: usize) -> Result<Option<Expected>, Violation> {
@@ -154,7 +155,8 @@ impl<'a> Script<'a> {
         let delta = (end + missing).next_multiple_of(PAGE) - end;
         let granted = self.call(Wanted::Sbrk(delta.cast_signed()))?;
         let start = top.map_or(end.next_multiple_of(ALIGNMENT), |top| top.at);
-        Ok(granted.map(|_| Expected::at(Place::Heap(start + PAYLOAD), "from the top chunk, after the break has moved")))
+        let why = "from the top chunk, after the break has moved";
+        Ok(granted.map(|_| Expected::at(Place::Heap(start + PAYLOAD), need, why)))
     }
 
     pub fn aligned(&mut self, align: usize, request: usize) -> Result<Expected, Violation> {
@@ -164,21 +166,23 @@ impl<'a> Script<'a> {
         }
         let padded = need.and_then(|need| need.checked_add(align)?.checked_add(MIN_CHUNK));
         let mut expected = self.take(padded)?;
-        for place in &mut expected.places {
+        for (place, chunk) in &mut expected.places {
             let (start, at) = match place {
                 Place::Heap(at) => (self.os.start().addr().get(), at),
                 Place::Mapping { number, at } => (self.os.layout().mappings[*number - 1].start, at),
                 Place::Elsewhere => continue,
             };
             let lead = (start + *at).wrapping_neg() % align;
-            *at += if (1..MIN_CHUNK).contains(&lead) { lead + align } else { lead };
+            let lead = if (1..MIN_CHUNK).contains(&lead) { lead + align } else { lead };
+            *at += lead;
+            *chunk = cut(chunk.saturating_sub(lead), need.unwrap_or(0));
         }
         expected.why.push_str(&format!(", at the first multiple of {align} that leaves nothing or a chunk in front"));
         Ok(expected)
     }
 
     pub fn realloc(&mut self, old: Place, request: usize) -> Result<Realloced, Violation> {
-        let stays = |why: &str| Ok(Realloced { to: Expected::at(old, why), moves: false });
+        let stays = |chunk: usize, why: &str| Ok(Realloced { to: Expected::at(old, chunk, why), moves: false });
         let need = chunk_size(request);
         if let Some(need) = need.filter(|need| *need < 1 << 40) {
             match old {
@@ -186,14 +190,14 @@ impl<'a> Script<'a> {
                     let len = self.mapping_len(number);
                     let new_len = (at - PAYLOAD + need + SIZE_WORD).next_multiple_of(PAGE);
                     if new_len == len {
-                        return stays("in place: it needs as many pages as it has");
+                        return stays(0, "in place: it needs as many pages as it has");
                     }
                     if let Some(number) = self.call(Wanted::Mremap { number, len, new_len })? {
-                        let to = Expected::at(Place::Mapping { number, at }, "where the system has put its mapping");
+                        let to = Expected::at(Place::Mapping { number, at }, 0, "where the system has put its mapping");
                         return Ok(Realloced { to, moves: false });
                     }
                     if new_len < len {
-                        return stays("in place: the system refuses, and the mapping is large enough");
+                        return stays(0, "in place: the system refuses, and the mapping is large enough");
                     }
                 }
                 Place::Heap(at) => {
@@ -201,14 +205,17 @@ impl<'a> Script<'a> {
                     let index = blocks.iter().position(|block| block.at + PAYLOAD == at);
                     let (size, next) = index.map_or((0, None), |index| (blocks[index].size, blocks.get(index + 1)));
                     if size >= need {
-                        return stays("in place: its chunk is large enough");
+                        return stays(cut(size, need), "in place: its chunk is large enough");
                     }
                     match next {
                         Some(top) if top.state == State::Top && size + top.size >= need + MIN_CHUNK => {
-                            return stays("in place: the top chunk follows, and is large enough");
+                            return stays(need, "in place: the top chunk follows, and is large enough");
                         }
                         Some(next) if next.state == State::Free && size + next.size >= need => {
-                            return stays("in place: a free chunk follows, and is large enough");
+                            return stays(
+                                cut(size + next.size, need),
+                                "in place: a free chunk follows, and is large enough",
+                            );
                         }
                         _ => {}
                     }
@@ -222,6 +229,10 @@ impl<'a> Script<'a> {
     /// What a `free` gives back from the end of the top chunk.
     pub fn trim(&mut self, after: &Image, threshold: usize) -> Result<(), Violation> {
         let given = match self.calls.get(self.read) {
+            Some(Call::Sbrk { delta, .. }) if *delta > 0 => {
+                return Err(Violation::new("free moves the break up: it has no use for more memory.")
+                    .expected("no call, or one that moves the break down", format!("sbrk({delta:+})")));
+            }
             Some(Call::Sbrk { delta, granted: true }) if *delta < 0 => delta.unsigned_abs(),
             _ => 0,
         };
@@ -241,4 +252,9 @@ impl<'a> Script<'a> {
         }
         Ok(())
     }
+}
+
+/// The size of a chunk that is cut from one of `size` bytes, for `need`: a rest that is no chunk stays with it.
+fn cut(size: usize, need: usize) -> usize {
+    if size >= need + MIN_CHUNK { need } else { size }
 }

@@ -77,12 +77,16 @@ impl<'a> WholeReferee<'a> {
     /// The first promise that it broke.
     pub fn play(&mut self, op: Op) -> Result<(), Violation> {
         if let Op::Foreign { bytes } = op {
+            if !self.os.has_room(bytes) {
+                return Ok(());
+            }
             self.journal.begin(&op.in_words());
             self.os.foreign_sbrk(bytes);
             self.journal.end("");
             return Ok(());
         }
-        self.journal.list_starts_at(self.allocator.list_head());
+        let head_before = self.allocator.list_head();
+        self.journal.list_starts_at(head_before);
         let step = Step {
             image: self.image(),
             end: self.os.layout().end,
@@ -100,7 +104,9 @@ impl<'a> WholeReferee<'a> {
             },
             other => self.new_block(step, other),
         };
-        self.journal.list_starts_at(self.allocator.list_head());
+        let result = self.os.misuse().map_or(result, |misuse| Err(Violation::new(misuse)));
+        let shown_before = result.as_ref().is_err_and(|violation| violation.look_before);
+        self.journal.list_starts_at(if shown_before { head_before } else { self.allocator.list_head() });
         result?;
         self.check()
     }
@@ -223,7 +229,7 @@ impl<'a> WholeReferee<'a> {
         expected: &Expected,
     ) -> Result<Option<Live>, Violation> {
         let wanted = match expected.places.first() {
-            Some(place) => format!("{place}, {}", expected.why),
+            Some((place, _)) => format!("{place}, {}", expected.why),
             None => format!("null: {}", expected.why),
         };
         let Some((payload, place)) = payload.zip(place) else {
@@ -252,12 +258,43 @@ impl<'a> WholeReferee<'a> {
             return Err(Violation::new(format!("The block's bytes still belong to {other}."))
                 .expected(wanted, format!("{place}; {other} has {} bytes at {}", live.request, live.place)));
         }
-        if !expected.places.contains(&place) {
-            return Err(Violation::new("The block is in another place than the rule says.")
-                .expected(wanted, place.to_string())
-                .look_before());
+        let Some((_, chunk)) = expected.places.iter().find(|(expected, _)| *expected == place) else {
+            let is_header = |expected: &(Place, usize)| match (expected.0, place) {
+                (Place::Heap(at), Place::Heap(seen)) => at == seen + PAYLOAD,
+                (Place::Mapping { number, at }, Place::Mapping { number: seen_number, at: seen }) => {
+                    number == seen_number && at == seen + PAYLOAD
+                }
+                _ => false,
+            };
+            let what = if expected.places.iter().any(is_header) {
+                "The block starts where its chunk's header stands. The payload starts 16 bytes on."
+            } else {
+                "The block is in another place than the rule says."
+            };
+            return Err(Violation::new(what).expected(wanted, place.to_string()).look_before());
+        };
+        let live = Live { payload, place, request };
+        self.check_chunk(&live, *chunk)?;
+        Ok(Some(live))
+    }
+
+    /// Whether a new block's chunk has the size that it should have. Before anybody writes to the block: if its chunk is too
+    /// small, that destroys the next header.
+    fn check_chunk(&self, live: &Live, size: usize) -> Result<(), Violation> {
+        let Place::Heap(at) = live.place else { return Ok(()) };
+        let image = self.image();
+        match image.block(at - PAYLOAD) {
+            Some(block) if block.size != size => {
+                let compared = if block.size < size { "small" } else { "large" };
+                Err(Violation::new(format!(
+                    "The block's chunk is too {compared} for a request of {} bytes.",
+                    live.request
+                ))
+                .expected(format!("a chunk of {size} bytes"), format!("{} bytes", block.size))
+                .mark(block.at, "this chunk"))
+            }
+            _ => Ok(()),
         }
-        Ok(Some(Live { payload, place, request }))
     }
 
     fn mapping_len(&self, number: usize) -> usize {

@@ -1,9 +1,10 @@
 // Nothing in a pointer's type says that a size word stands in front of it.
 use heapkit::os::LinuxOs;
-use lab01::{Observer, mapped_flag};
+use lab01::{Journey, Observer, mapped_flag};
+
+type Malloc = fn() -> *mut u8;
 
 fn main() {
-    let observer = Observer::new(LinuxOs);
-    let journey = observer.watch(std::ptr::null_mut);
-    let _ = mapped_flag(journey.payload);
+    let _: fn(&Observer<LinuxOs>, Malloc) -> Journey = Observer::watch;
+    let _: fn(*const u8) -> bool = mapped_flag;
 }
