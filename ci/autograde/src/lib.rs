@@ -21,6 +21,8 @@ mod grader;
 mod pristine;
 mod process;
 pub mod reports;
+pub mod sandbox;
+pub mod source_rules;
 mod submission;
 
 pub use course::Course;
