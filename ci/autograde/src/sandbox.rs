@@ -125,6 +125,9 @@ impl Sandbox {
         let mut read = paths(&LOADER);
         read.push("/proc".into());
         read.extend(["config.toml", "config", "env", ".global-cache"].map(|name| cargo.join(name)));
+        // Cargo reads these wherever it stands, and takes it for an error if one is there and can't be read.
+        let settings = |folder: &Path| ["config.toml", "config"].map(|name| folder.join(".cargo").join(name));
+        read.extend(copy.ancestors().flat_map(settings));
         read.extend(readable_parts(copy));
         run.extend(write.iter().map(|path| path.to_path_buf()));
         Policy {

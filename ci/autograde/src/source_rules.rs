@@ -15,7 +15,7 @@ use syn::spanned::Spanned;
 use syn::visit::Visit;
 
 /// The largest source that is looked at. A lab's file has a few hundred lines.
-const MAX_BYTES: usize = 1 << 20;
+pub const MAX_BYTES: usize = 1 << 20;
 /// The most lines that are named.
 const MAX_HELD: usize = 50;
 /// Processor time for reading one source, in seconds, and its memory.

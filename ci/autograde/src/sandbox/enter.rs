@@ -62,7 +62,10 @@ fn set(limit: Limit) -> rustix::io::Result<()> {
     };
     // A limit can't be raised again, and what the caller allows is never more than they have.
     let value = getrlimit(resource).maximum.map_or(value, |most| most.min(value));
-    setrlimit(resource, Rlimit { current: Some(value), maximum: Some(value) })
+    // At the first limit of time there is a signal that says so, at the second there is the end.
+    let maximum = if matches!(limit, Limit::CpuSeconds(_)) { value.saturating_add(2) } else { value };
+    let maximum = getrlimit(resource).maximum.map_or(maximum, |most| most.min(maximum));
+    setrlimit(resource, Rlimit { current: Some(value), maximum: Some(maximum) })
 }
 
 /// A container's root keeps what it takes to reach its own files, and nothing else. Others have no capabilities.
@@ -106,17 +109,18 @@ fn restrict_files(policy: &Policy) -> Result<RulesetStatus, landlock::RulesetErr
 type Rules = BTreeMap<i64, Vec<SeccompRule>>;
 
 fn filter_system_calls(processes: Processes) -> Result<(), String> {
+    #[cfg(target_arch = "x86_64")]
+    seccompiler::apply_filter(&no_second_numbers()).map_err(|e| e.to_string())?;
     // glibc asks for the newer call first and does without: the flags of the older one can be looked at.
     let unknown = Rules::from([(libc::SYS_clone3, vec![])]);
-    for (rules, errno) in [(forbidden(processes)?, libc::EPERM), (unknown, libc::ENOSYS)] {
+    // The last one may forbid to add another.
+    for (rules, errno) in [(unknown, libc::ENOSYS), (forbidden(processes)?, libc::EPERM)] {
         let arch = std::env::consts::ARCH.try_into().map_err(|e| format!("{e}"))?;
         let errno = SeccompAction::Errno(errno.unsigned_abs());
         let filter = SeccompFilter::new(rules, SeccompAction::Allow, errno, arch).map_err(|e| e.to_string())?;
         let program: BpfProgram = filter.try_into().map_err(|e: seccompiler::BackendError| e.to_string())?;
         seccompiler::apply_filter(&program).map_err(|e| e.to_string())?;
     }
-    #[cfg(target_arch = "x86_64")]
-    seccompiler::apply_filter(&no_second_numbers()).map_err(|e| e.to_string())?;
     Ok(())
 }
 
