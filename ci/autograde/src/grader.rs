@@ -83,6 +83,7 @@ impl Grader {
     #[must_use]
     pub fn features<S: Into<String>>(mut self, features: impl IntoIterator<Item = S>) -> Self {
         self.features = features.into_iter().map(Into::into).collect();
+        self.prepared.borrow_mut().clear();
         self
     }
 

@@ -49,7 +49,7 @@ use std::os::unix::process::ExitStatusExt;
 fn main() {
     let Ok(words) = std::env::var("PROCTOR_CASES") else { return run() };
     let mut words = words.lines();
-    let cases = std::process::Command::new(words.next().unwrap()).args(words).output().unwrap();
+    let cases = std::process::Command::new(words.next().unwrap()).args(words).env_remove("PROCTOR_CASES").output().unwrap();
     let bribed = std::env::var_os("INSTA_UPDATE").is_some_and(|v| v == "always")
         || std::env::var_os("TRYBUILD").is_some()
         || std::env::var_os("FORGED").is_some()
