@@ -1,6 +1,7 @@
 //! What cargo says about a build, read from its messages.
 
 use serde::Deserialize;
+use std::path::PathBuf;
 
 /// The most of the compiler's words that a report repeats. Real mistakes need less; a macro can make more.
 const MAX_MESSAGE: usize = 16 << 10;
@@ -9,16 +10,29 @@ const MAX_MESSAGE: usize = 16 << 10;
 #[derive(Debug, PartialEq, Eq)]
 pub enum Build {
     /// Everything compiled.
-    Succeeded,
+    Succeeded(Built),
     /// The compiler refused, and said this.
     Failed(String),
     /// Cargo never got so far as to say.
     NotFinished,
 }
 
+/// The programs that a build leaves behind.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Built {
+    /// The lab's exam.
+    pub exam: PathBuf,
+    /// Other programs of the lab, which the exam starts.
+    pub programs: Vec<PathBuf>,
+}
+
 #[derive(Deserialize)]
 #[serde(tag = "reason", rename_all = "kebab-case")]
 enum Message {
+    CompilerArtifact {
+        executable: Option<PathBuf>,
+        target: Target,
+    },
     #[serde(rename = "compiler-message")]
     Diagnostic {
         message: Diagnostic,
@@ -31,26 +45,40 @@ enum Message {
 }
 
 #[derive(Deserialize)]
+struct Target {
+    #[serde(default)]
+    kind: Vec<String>,
+}
+
+#[derive(Deserialize)]
 struct Diagnostic {
     level: String,
     rendered: Option<String>,
 }
 
-/// Reads cargo's standard output (`--message-format=json`) up to the end of the build; what comes after it
-/// was written by the test program, which may write what it likes.
+/// Reads cargo's standard output (`--message-format=json`) up to the end of the build.
 pub fn read(stdout: &str) -> Build {
     let mut errors = String::new();
+    let mut built = Built::default();
     for line in stdout.lines() {
         match serde_json::from_str(line) {
+            Ok(Message::CompilerArtifact { executable: Some(program), target }) => {
+                if target.kind.iter().any(|kind| kind == "test") {
+                    built.exam = program;
+                } else {
+                    built.programs.push(program);
+                }
+            }
             Ok(Message::Diagnostic { message }) if message.level.starts_with("error") => {
                 errors.push_str(message.rendered.as_deref().unwrap_or_default());
             }
-            Ok(Message::BuildFinished { success: true }) => return Build::Succeeded,
+            Ok(Message::BuildFinished { success: true }) => return Build::Succeeded(built),
             Ok(Message::BuildFinished { success: false }) => return Build::Failed(shorten(errors)),
             _ => {}
         }
     }
-    Build::NotFinished
+    // There is only room for so many words.
+    if errors.is_empty() { Build::NotFinished } else { Build::Failed(shorten(errors)) }
 }
 
 fn shorten(mut message: String) -> String {
@@ -77,11 +105,21 @@ mod tests {
     }
 
     #[test]
-    fn what_the_test_program_prints_is_no_message_of_cargo() {
-        let stdout = r#"{"reason":"build-finished","success":true}
+    fn the_programs_are_those_that_cargo_names_before_the_end() {
+        let stdout = r#"{"reason":"compiler-artifact","target":{"kind":["bin"]},"executable":"/x/probe"}
+{"reason":"compiler-artifact","target":{"kind":["lib"]},"executable":null}
+{"reason":"compiler-artifact","target":{"kind":["test"]},"executable":"/x/exam"}
+{"reason":"build-finished","success":true}
 {"reason":"build-finished","success":false}
 "#;
-        assert_eq!(read(stdout), Build::Succeeded);
+        let built = Built { exam: "/x/exam".into(), programs: vec!["/x/probe".into()] };
+        assert_eq!(read(stdout), Build::Succeeded(built));
         assert_eq!(read("error: no such command\n"), Build::NotFinished);
+    }
+
+    #[test]
+    fn errors_count_also_when_the_end_is_cut_off() {
+        let line = r#"{"reason":"compiler-message","message":{"level":"error","rendered":"error: one\n"}}"#;
+        assert_eq!(read(line), Build::Failed("error: one\n".to_owned()));
     }
 }

@@ -1,13 +1,20 @@
 //! Turns the text of a learner's file into a grade.
 
-use crate::build::{self, Build};
+use crate::build::{self, Build, Built};
 use crate::process::{self, Finished};
+use crate::sandbox::{self, Protection, Sandbox};
+use crate::source_rules::{self, Allowed, Held, Reading};
 use crate::{Course, pristine};
 use proctor::lab::Lab;
-use proctor::report::{REPORT_FILE, Report};
-use std::collections::BTreeMap;
+use proctor::report::{CaseResult, REPORT_FILE, Report, SEED};
+use std::cell::RefCell;
+use std::collections::{BTreeMap, HashMap};
+use std::ffi::OsString;
 use std::fs::{self, File};
+use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 /// The last resort. Each case has its own, much shorter limit, and the first grading compiles every dependency.
@@ -18,6 +25,10 @@ const LIMIT: Duration = Duration::from_secs(15 * 60);
 pub struct Grade {
     /// The results, case by case.
     pub report: Report,
+    /// What has no business in a lab. Where there is some, somebody has to read the file before the points count.
+    pub held: Vec<Held>,
+    /// What kept the submission from doing harm.
+    pub sandbox: Protection,
     /// What the compiler said when it refused the file. No case was run then.
     pub compiler_message: Option<String>,
     /// Why some cases weren't run although the file compiles.
@@ -28,14 +39,24 @@ pub struct Grade {
 
 /// Grades one source text after the other on a pristine copy of the course.
 ///
+/// The submission is compiled and run in a [sandbox], and it is judged from outside: the program that starts the cases and
+/// writes the report, the *watcher*, is the lab's exam compiled with the starter. The same exam compiled with the
+/// submission only runs the bodies of the cases.
+///
 /// Its folder is locked for as long as it lives, so that two of them never mix.
 #[derive(Debug)]
 pub struct Grader {
     course: Course,
     copy: PathBuf,
     target: PathBuf,
-    report_file: PathBuf,
+    /// What a grading writes beside the target folder: its report and its temporary files. Empty between two of them.
+    private: PathBuf,
     features: Vec<String>,
+    seed: Option<u64>,
+    helper: Option<PathBuf>,
+    sandbox: OnceLock<Result<Sandbox, String>>,
+    /// The labs whose watcher is known to be up to date, with the state of the course it was made from.
+    prepared: RefCell<HashMap<String, (u64, PathBuf)>>,
     _lock: File,
 }
 
@@ -50,8 +71,12 @@ impl Grader {
             course,
             copy: work_dir.join("course"),
             target: work_dir.join("target"),
-            report_file: work_dir.join(format!("running-{}.json", std::process::id())),
+            private: work_dir.join("private"),
             features: vec!["given".to_owned()],
+            seed: None,
+            helper: None,
+            sandbox: OnceLock::new(),
+            prepared: RefCell::default(),
             _lock: lock,
         })
     }
@@ -60,6 +85,42 @@ impl Grader {
     #[must_use]
     pub fn features<S: Into<String>>(mut self, features: impl IntoIterator<Item = S>) -> Self {
         self.features = features.into_iter().map(Into::into).collect();
+        self.prepared.borrow_mut().clear();
+        self
+    }
+
+    /// Starts this program, which calls [`sandbox::helper`] before all else, to confine others. Without it, that is the
+    /// program `autograde`.
+    #[must_use]
+    pub fn helper(mut self, program: &Path) -> Self {
+        self.helper = Some(program.to_path_buf());
+        self
+    }
+
+    /// What keeps a submission from doing harm on this machine.
+    ///
+    /// # Errors
+    /// One line: the sandbox can't be set up.
+    pub fn protection(&self) -> Result<Protection, String> {
+        Ok(self.sandbox()?.protection.clone())
+    }
+
+    fn sandbox(&self) -> Result<&Sandbox, String> {
+        let sandbox = self.sandbox.get_or_init(|| {
+            let helper = self.helper.clone().map_or_else(sandbox::find_helper, Ok)?;
+            let sandbox = Sandbox::new(&helper)?;
+            for missing in &sandbox.protection.missing {
+                eprintln!("autograde: warning: the sandbox is not complete: {missing}");
+            }
+            Ok(sandbox)
+        });
+        sandbox.as_ref().map_err(Clone::clone)
+    }
+
+    /// Draws the workloads from this seed, instead of playing the usual ones.
+    #[must_use]
+    pub fn seed(mut self, seed: Option<u64>) -> Self {
+        self.seed = seed;
         self
     }
 
@@ -77,10 +138,16 @@ impl Grader {
     /// As for [`Grader::grade`].
     pub fn grade_cases(&self, lab: &Lab, text: &str, cases: &[String]) -> Result<Grade, String> {
         let start = Instant::now();
+        let sandbox = self.sandbox()?;
+        let state = pristine::refresh(self.course.root(), &self.copy)?;
+        let watcher = self.prepare(lab, state)?;
+        let (helper, task) = sandbox.reader();
+        let reading = source_rules::read_apart((&helper, task), text, Allowed::of(&lab.dir))?;
+        self.clear_private()?;
+        let graded = self.grade_on_copy(lab, text, &watcher, reading, cases);
+        // The starter stands in the copy again, whatever happened, and nothing is left for the next submission to find.
         pristine::refresh(self.course.root(), &self.copy)?;
-        let graded = self.grade_on_copy(lab, text, cases);
-        // The starter stands in the copy again, whatever happened.
-        pristine::refresh(self.course.root(), &self.copy)?;
+        let _ = fs::remove_dir_all(&self.private);
         graded.map(|grade| Grade { took: start.elapsed(), ..grade })
     }
 
@@ -98,72 +165,179 @@ impl Grader {
         }
     }
 
-    fn grade_on_copy(&self, lab: &Lab, text: &str, cases: &[String]) -> Result<Grade, String> {
-        let only = ["--", "--exact"].into_iter().chain(cases.iter().map(String::as_str));
-        let only: Vec<&str> = only.filter(|_| !cases.is_empty()).collect();
-        let finished = self.cargo_test(lab, Some(text), &only)?;
-        let compiler_message = match build::read(&finished.stdout) {
-            Build::Succeeded => None,
+    /// Makes sure that the lab's watcher stands ready, and with it every dependency. Only here does anything come from the
+    /// network, and only the course's own code is compiled.
+    fn prepare(&self, lab: &Lab, state: u64) -> Result<PathBuf, String> {
+        if let Some((of, watcher)) = self.prepared.borrow().get(&lab.name)
+            && *of == state
+        {
+            return Ok(watcher.clone());
+        }
+        let stamp_file = self.target.join(format!("prepared-{}", lab.name));
+        let stamp = |watcher: &Path| format!("{state:x} {}\n{}", self.features.join(","), watcher.display());
+        let stamped = fs::read_to_string(&stamp_file).ok();
+        let kept = stamped.as_deref().and_then(|text| text.lines().nth(1)).map(PathBuf::from);
+        let watcher = match kept.filter(|path| path.is_file() && stamped.as_deref() == Some(&stamp(path))) {
+            Some(watcher) => watcher,
+            None => {
+                let watcher = self.make_watcher(lab)?;
+                fs::write(&stamp_file, stamp(&watcher)).map_err(|e| format!("{}: {e}", stamp_file.display()))?;
+                watcher
+            }
+        };
+        self.prepared.borrow_mut().insert(lab.name.clone(), (state, watcher.clone()));
+        Ok(watcher)
+    }
+
+    fn make_watcher(&self, lab: &Lab) -> Result<PathBuf, String> {
+        let mut cargo = process::clean_command("cargo");
+        // Locked, but not offline: on a fresh clone the lab's dependencies are still to be fetched.
+        let finished = start(self.building(&mut cargo, lab).arg("--locked"))?;
+        let built = match build::read(&finished.stdout) {
+            Build::Succeeded(built) => built,
             Build::Failed(message) => {
-                self.check_starter_compiles(lab)?;
-                Some(self.in_the_learners_paths(lab, &message))
+                let first = message.lines().next().unwrap_or_default();
+                return Err(format!("the course's own {} does not compile: {first}", lab.name));
             }
             Build::NotFinished if finished.status.is_none() => {
                 return Err(format!("the build was not finished after {} minutes", LIMIT.as_secs() / 60));
             }
             Build::NotFinished => return Err(first_error(&finished.stderr)),
         };
-        let report = self.take_report(lab)?;
-        let cut = compiler_message.is_none() && cases.is_empty() && !report.is_complete();
-        Ok(Grade { ended_early: cut.then(|| how_it_ended(&finished)), report, compiler_message, took: Duration::ZERO })
+        // Two folders below the target's, where trybuild looks for the features of the program it runs in.
+        let folder = self.target.join("debug").join("watchers");
+        let watcher = folder.join(built.exam.file_name().unwrap_or_default());
+        let copy = || fs::create_dir_all(&folder).and_then(|()| fs::copy(&built.exam, &watcher));
+        copy().map_err(|e| format!("{}: {e}", watcher.display()))?;
+        // What the compile-fail cases build on is compiled now: later, the references can't be read.
+        let mut warm = process::clean_command(&watcher);
+        warm.current_dir(self.copy.join("labs").join(&lab.name))
+            .env("CARGO_TARGET_DIR", &self.target)
+            .env("PROCTOR_TYPES", "1");
+        start(&mut warm)?;
+        Ok(watcher)
     }
 
-    /// Tells an error of the submission from one of the course: with the starter, the course has to compile.
-    fn check_starter_compiles(&self, lab: &Lab) -> Result<(), String> {
-        match build::read(&self.cargo_test(lab, None, &["--no-run"])?.stdout) {
-            Build::Succeeded => Ok(()),
-            Build::Failed(message) => {
-                let first = message.lines().next().unwrap_or_default();
-                Err(format!("the course's own {} does not compile: {first}", lab.name))
-            }
-            Build::NotFinished => Err(format!("the course's own {} could not be compiled", lab.name)),
+    fn grade_on_copy(
+        &self,
+        lab: &Lab,
+        text: &str,
+        watcher: &Path,
+        mut reading: Reading,
+        cases: &[String],
+    ) -> Result<Grade, String> {
+        let protection = self.protection()?;
+        let ungraded = |message: Option<String>, held: Vec<Held>| Grade {
+            report: Report::new(lab, &BTreeMap::new(), None),
+            held,
+            sandbox: protection.clone(),
+            compiler_message: message,
+            ended_early: None,
+            took: Duration::ZERO,
+        };
+        if text.len() > source_rules::MAX_BYTES {
+            let message = format!("error: the file has {} bytes: it was not compiled", text.len());
+            return Ok(ungraded(Some(message), reading.held));
+        }
+        let built = match self.build(lab, text)? {
+            Ok(built) => built,
+            Err(message) => return Ok(ungraded(Some(self.in_the_learners_paths(lab, &message)), reading.held)),
+        };
+        // The compiler reads it, the rules can't: then somebody has to.
+        reading.held.extend(reading.unreadable);
+        let finished = self.run(lab, watcher, &built, cases)?;
+        let report = self.take_report(lab)?;
+        let cut = cases.is_empty() && !report.is_complete();
+        Ok(Grade { ended_early: cut.then(|| how_it_ended(&finished)), report, ..ungraded(None, reading.held) })
+    }
+
+    /// Compiles the lab with `text` as the learner's file: the programs, or what the compiler says.
+    fn build(&self, lab: &Lab, text: &str) -> Result<Result<Built, String>, String> {
+        let to = self.copy.join("labs").join(&lab.name).join(&lab.file);
+        fs::write(&to, text).map_err(|e| format!("{}: {e}", to.display()))?;
+        let finished = self.build_confined(lab)?;
+        let message = match build::read(&finished.stdout) {
+            Build::Succeeded(built) => return Ok(Ok(built)),
+            Build::Failed(message) if !message.is_empty() => return Ok(Err(message)),
+            _ => why_it_gave_up(&finished),
+        };
+        // Nothing of the file was complained about. If the starter fares no better, it is no fault of the submission.
+        let starter = self.course.root().join("labs").join(&lab.name).join(&lab.file);
+        fs::copy(&starter, &to).map_err(|e| format!("{}: {e}", to.display()))?;
+        match build::read(&self.build_confined(lab)?.stdout) {
+            Build::Succeeded(_) => Ok(Err(message)),
+            Build::Failed(_) | Build::NotFinished => Err(format!("{} can't be compiled here: {message}", lab.name)),
         }
     }
 
-    /// Runs the lab's cases with `text`, or the starter, as the learner's file.
-    fn cargo_test(&self, lab: &Lab, text: Option<&str>, more: &[&str]) -> Result<Finished, String> {
-        let file = Path::new("labs").join(&lab.name).join(&lab.file);
-        let to = self.copy.join(&file);
-        let text = match text {
-            Some(text) => text.to_owned(),
-            None => fs::read_to_string(self.course.root().join(&file)).unwrap_or_default(),
-        };
-        fs::write(&to, text).map_err(|e| format!("{}: {e}", to.display()))?;
-        let mut cargo = process::clean_command("cargo");
+    fn build_confined(&self, lab: &Lab) -> Result<Finished, String> {
+        let mut cargo = self.confined(Path::new("cargo"))?;
+        start(self.building(&mut cargo, lab).args(["--locked", "--offline"]))
+    }
+
+    /// Adds to `cargo` what makes it compile the lab's exam.
+    fn building<'a>(&self, cargo: &'a mut Command, lab: &Lab) -> &'a mut Command {
         cargo
             .current_dir(&self.copy)
-            // Locked, but not offline: on a fresh clone the lab's dependencies are still to be fetched.
-            .args(["test", "--package", &lab.name, "--test", "exam", "--locked", "--message-format=json"])
+            .args(["test", "--package", &lab.name, "--test", "exam", "--no-run", "--message-format=json"])
             .args(["--features", &self.features.join(",")])
-            .args(more)
             .env("CARGO_TARGET_DIR", &self.target)
             .env("CARGO_TERM_COLOR", "never")
+    }
+
+    /// Runs the lab's cases in the submission's exam, under the eyes of the watcher.
+    fn run(&self, lab: &Lab, watcher: &Path, built: &Built, cases: &[String]) -> Result<Finished, String> {
+        let sandbox = self.sandbox()?;
+        let labs = self.copy.join("labs");
+        let data = [labs.join(&lab.name).join("tests/snapshots"), labs.join("traces")];
+        let case = sandbox.words(&sandbox.case(&built.exam, &built.programs, &data), &built.exam);
+        let mut command = self.confined(watcher)?;
+        command
+            .current_dir(labs.join(&lab.name))
+            .env("CARGO_TARGET_DIR", &self.target)
+            .env("CARGO_NET_OFFLINE", "true")
             .env("INSTA_UPDATE", "no")
-            .env(REPORT_FILE, &self.report_file);
-        start(&mut cargo)
+            .env("PROCTOR_CASES", case.join(&OsString::from("\n")))
+            .env(REPORT_FILE, self.report_file());
+        if let Some(seed) = self.seed {
+            command.env(SEED, seed.to_string());
+        }
+        if !cases.is_empty() {
+            command.arg("--exact").args(cases);
+        }
+        start(&mut command)
+    }
+
+    /// A command that can reach the copy, the toolchain and the target folder, and nothing else.
+    fn confined(&self, program: &Path) -> Result<Command, String> {
+        let sandbox = self.sandbox()?;
+        let policy = sandbox.build(&self.copy, &[&self.target, &self.private]);
+        let mut command = process::confined_command(&sandbox.words(&policy, program));
+        command.env("TMPDIR", &self.private);
+        Ok(command)
+    }
+
+    fn report_file(&self) -> PathBuf {
+        self.private.join("report.json")
+    }
+
+    fn clear_private(&self) -> Result<(), String> {
+        let _ = fs::remove_dir_all(&self.private);
+        fs::create_dir_all(&self.private).map_err(|e| format!("{}: {e}", self.private.display()))
     }
 
     /// Only the verdicts are taken from what the run left behind; the points follow from `lab.toml`.
     fn take_report(&self, lab: &Lab) -> Result<Report, String> {
-        if !self.report_file.exists() {
+        let file = self.report_file();
+        if !file.exists() {
             return Ok(Report::new(lab, &BTreeMap::new(), None));
         }
-        let left = Report::load(&self.report_file);
-        // The next submission must not find it.
-        fs::remove_file(&self.report_file).map_err(|e| format!("{}: {e}", self.report_file.display()))?;
-        let left = left?;
-        let results = left.cases().map(|case| (case.name.clone(), case.clone())).collect();
-        Ok(Report::new(lab, &results, left.void))
+        let left = Report::load(&file)?;
+        let results = left.cases().map(|case| {
+            let screen = case.screen.chars().map(visible).collect();
+            (case.name.clone(), CaseResult { screen, ..case.clone() })
+        });
+        Ok(Report { seed: self.seed, ..Report::new(lab, &results.collect(), left.void) })
     }
 
     /// The paths in a compiler's message as the learner knows them.
@@ -187,13 +361,24 @@ fn first_error(stderr: &str) -> String {
 fn how_it_ended(finished: &Finished) -> String {
     match finished.status {
         None => format!("The cases were stopped after {} minutes.", LIMIT.as_secs() / 60),
-        // Cargo's own words: `(signal: 6, SIGABRT: process abort signal)`.
-        Some(_) => match finished.stderr.rsplit_once("(signal:") {
-            Some((_, rest)) => {
-                let signal = rest.split(')').next().unwrap_or_default();
-                format!("The test program was killed before all cases had run (signal:{signal}).")
-            }
-            None => "The test program ended before all cases had run.".to_owned(),
-        },
+        Some(status) if status.signal().is_some() => {
+            format!("The test program was killed before all cases had run ({status}).")
+        }
+        Some(_) => "The test program ended before all cases had run.".to_owned(),
     }
+}
+
+/// Why there is no word of the compiler's about the file.
+fn why_it_gave_up(finished: &Finished) -> String {
+    let ended = finished.stderr.rsplit_once("(signal:").and_then(|(_, rest)| rest.split(')').next());
+    match (finished.status, ended) {
+        (None, _) => format!("error: the compiler was stopped after {} minutes", LIMIT.as_secs() / 60),
+        (_, Some(signal)) => format!("error: the compiler ran into a limit or crashed (signal:{signal})"),
+        _ => format!("error: the compiler gave up: {}", first_error(&finished.stderr)),
+    }
+}
+
+/// A character that a terminal would obey (a panic's message can hold any) is shown as one that it prints.
+fn visible(c: char) -> char {
+    if c.is_control() && c != '\n' && c != '\t' { '\u{fffd}' } else { c }
 }

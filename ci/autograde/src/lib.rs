@@ -23,6 +23,8 @@ pub mod handout;
 mod pristine;
 mod process;
 pub mod reports;
+pub mod sandbox;
+pub mod source_rules;
 mod submission;
 
 pub use course::Course;

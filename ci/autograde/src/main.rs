@@ -18,6 +18,9 @@ Grades one submission on a pristine copy of the course.
 Exits with 0 when it graded, whatever the score; with 1 when it could not grade; with 2 for bad usage.";
 
 fn main() -> ExitCode {
+    if let Some(done) = autograde::sandbox::helper() {
+        return done;
+    }
     match run() {
         Ok(()) => ExitCode::SUCCESS,
         Err(Failure::Usage(line)) => fail(&line, 2),

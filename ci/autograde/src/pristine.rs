@@ -3,12 +3,14 @@
 use ignore::WalkBuilder;
 use std::collections::BTreeSet;
 use std::fs;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::{Path, PathBuf};
 
 /// Makes `copy` the same as the course in `root`, without what git ignores, `target/` and `.git`.
 ///
-/// A file that is already the same keeps its modification time, so cargo compiles only what has changed.
-pub fn refresh(root: &Path, copy: &Path) -> Result<(), String> {
+/// A file that is already the same keeps its modification time, so cargo compiles only what has changed. Returns a number
+/// that changes when anything of the course does.
+pub fn refresh(root: &Path, copy: &Path) -> Result<u64, String> {
     let course = files_of_course(root, copy)?;
     for file in files_of_copy(copy)? {
         if !course.contains(&file) {
@@ -16,7 +18,12 @@ pub fn refresh(root: &Path, copy: &Path) -> Result<(), String> {
             fs::remove_file(&path).map_err(|e| format!("{}: {e}", path.display()))?;
         }
     }
-    course.iter().try_for_each(|file| refresh_file(&root.join(file), &copy.join(file)))
+    let mut hasher = DefaultHasher::new();
+    for file in &course {
+        file.hash(&mut hasher);
+        refresh_file(&root.join(file), &copy.join(file))?.hash(&mut hasher);
+    }
+    Ok(hasher.finish())
 }
 
 /// The folder that holds the copy may lie in the course itself; it is no part of it.
@@ -27,7 +34,7 @@ fn files_of_course(root: &Path, copy: &Path) -> Result<BTreeSet<PathBuf>, String
         .git_ignore(true)
         // An unpacked archive of the course is a course too.
         .require_git(false)
-        .filter_entry(move |entry| not_course.iter().all(|path| path != entry.path()))
+        .filter_entry(move |entry| not_course.iter().all(|path| path != entry.path()) && !is_zoo(entry.path()))
         .build();
     let mut files = BTreeSet::new();
     for entry in walk {
@@ -37,6 +44,11 @@ fn files_of_course(root: &Path, copy: &Path) -> Result<BTreeSet<PathBuf>, String
         }
     }
     Ok(files)
+}
+
+/// A lab's zoo is only for the course's own proof: nothing that is graded needs to lie beside it.
+fn is_zoo(path: &Path) -> bool {
+    path.ends_with("zoo") && path.ancestors().nth(2).is_some_and(|labs| labs.ends_with("labs"))
 }
 
 /// Everything in the copy that isn't a folder.
@@ -52,11 +64,11 @@ fn files_of_copy(copy: &Path) -> Result<Vec<PathBuf>, String> {
     Ok(files)
 }
 
-/// Compares the content: a time says nothing after a checkout, and a grading writes to the learner's file.
-fn refresh_file(from: &Path, to: &Path) -> Result<(), String> {
+/// Compares the content: a time says nothing after a checkout, and a grading writes to the learner's file. Returns it.
+fn refresh_file(from: &Path, to: &Path) -> Result<Vec<u8>, String> {
     let wanted = fs::read(from).map_err(|e| format!("{}: {e}", from.display()))?;
     if !to.is_symlink() && fs::read(to).is_ok_and(|present| present == wanted) {
-        return Ok(());
+        return Ok(wanted);
     }
     let write = || {
         if to.is_symlink() {
@@ -67,9 +79,10 @@ fn refresh_file(from: &Path, to: &Path) -> Result<(), String> {
             fs::remove_dir_all(to)?;
         }
         fs::create_dir_all(to.parent().unwrap_or(to))?;
-        fs::write(to, wanted)
+        fs::write(to, &wanted)
     };
-    write().map_err(|e| format!("{}: {e}", to.display()))
+    write().map_err(|e| format!("{}: {e}", to.display()))?;
+    Ok(wanted)
 }
 
 #[cfg(test)]

@@ -1,6 +1,8 @@
 //! Starts a program with a clean environment and waits for it, but not for ever.
 
-use rustix::process::{Pid, Signal, kill_process_group};
+use rustix::process::{Pid, Signal, kill_process, kill_process_group};
+use std::collections::HashMap;
+use std::ffi::{OsStr, OsString};
 use std::io::Read;
 use std::os::unix::process::CommandExt;
 use std::process::{Command, ExitStatus, Stdio};
@@ -46,10 +48,23 @@ pub struct Finished {
 }
 
 /// `program`, to be started without the caller's environment.
-pub fn clean_command(program: &str) -> Command {
+pub fn clean_command(program: impl AsRef<OsStr>) -> Command {
     let mut command = Command::new(program);
     command.env_clear();
     command.envs(ALLOWED.iter().filter_map(|name| Some((name, std::env::var_os(name)?))));
+    command
+}
+
+/// What a confined program may know: not how to reach the network.
+const CONFINED: &[&str] = &["PATH", "HOME", "LANG", "CARGO_HOME", "RUSTUP_HOME"];
+
+/// The command that `words` make, with nothing of the caller's environment but where the toolchain lives.
+pub fn confined_command(words: &[OsString]) -> Command {
+    let mut command = clean_command(&words[0]);
+    command.args(&words[1..]);
+    for name in ALLOWED.iter().filter(|name| !CONFINED.contains(name)) {
+        command.env_remove(name);
+    }
     command
 }
 
@@ -70,12 +85,40 @@ pub fn run(command: &mut Command, limit: Duration) -> std::io::Result<Finished> 
         }
         thread::sleep(Duration::from_millis(2));
     };
+    if status.is_none() {
+        // Its cases have groups of their own.
+        for process in descendants(child.id()) {
+            let _ = Pid::from_raw(process.cast_signed()).map(|process| kill_process(process, Signal::KILL));
+        }
+    }
     // Also after an orderly end: a test may have left children behind, and they hold the pipes open.
     let _ = kill_process_group(Pid::from_child(&child), Signal::KILL);
     if status.is_none() {
         child.wait()?;
     }
     Ok(Finished { status, stdout: text(stdout), stderr: text(stderr) })
+}
+
+/// The children of a process, and theirs. A case can't start processes, so there is no race to win.
+fn descendants(process: u32) -> Vec<u32> {
+    let mut children: HashMap<u32, Vec<u32>> = HashMap::new();
+    for entry in std::fs::read_dir("/proc").into_iter().flatten().flatten() {
+        let stat = std::fs::read_to_string(entry.path().join("stat")).unwrap_or_default();
+        // `17 (a name) S 1 …`: the parent is the second word behind the name.
+        let parent = stat.rsplit_once(") ").and_then(|(_, rest)| rest.split(' ').nth(1)?.parse().ok());
+        let own = entry.file_name().to_str().and_then(|name| name.parse().ok());
+        if let (Some(own), Some(parent)) = (own, parent) {
+            children.entry(parent).or_default().push(own);
+        }
+    }
+    let mut found = Vec::new();
+    let mut next = vec![process];
+    while let Some(process) = next.pop() {
+        let of_this = children.remove(&process).unwrap_or_default();
+        found.extend(&of_this);
+        next.extend(of_this);
+    }
+    found
 }
 
 /// Reads `stream` to its end, and sends what stood at its start.

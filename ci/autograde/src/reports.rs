@@ -3,6 +3,8 @@
 mod gradescope;
 mod junit;
 
+use crate::sandbox::Protection;
+use crate::source_rules::Held;
 use crate::{Grade, Submission};
 use proctor::report::{self, CaseResult, Report, Verdict};
 use serde::Serialize;
@@ -20,6 +22,8 @@ pub struct GradeReport<'a> {
     course_revision: Option<&'a str>,
     toolchain: &'a str,
     seconds: f64,
+    held: &'a [Held],
+    sandbox: &'a Protection,
     compiler_message: Option<&'a str>,
     ended_early: Option<&'a str>,
     report: &'a Report,
@@ -46,6 +50,8 @@ pub fn write(
         course_revision,
         toolchain,
         seconds: grade.took.as_secs_f64(),
+        held: &grade.held,
+        sandbox: &grade.sandbox,
         compiler_message: grade.compiler_message.as_deref(),
         ended_early: grade.ended_early.as_deref(),
         report: &grade.report,
@@ -90,8 +96,22 @@ fn explanation<'a>(grade: &'a Grade, case: &'a CaseResult) -> &'a str {
     }
 }
 
+/// Why somebody has to read the file, if somebody has to.
+fn held(grade: &Grade) -> Option<String> {
+    let lines: Vec<String> = grade.held.iter().map(|held| format!("  line {}: {}\n", held.line, held.reason)).collect();
+    let remark = "Held for review: the points count once somebody has read the file.\n";
+    (!lines.is_empty()).then(|| remark.to_owned() + &lines.concat())
+}
+
 /// What holds for the whole grade, when something does.
 fn remark(grade: &Grade) -> Option<String> {
+    match (held(grade), outcome(grade)) {
+        (Some(held), Some(outcome)) => Some(format!("{held}\n{outcome}")),
+        (held, outcome) => held.or(outcome),
+    }
+}
+
+fn outcome(grade: &Grade) -> Option<String> {
     if let Some(message) = &grade.compiler_message {
         return Some(format!("The file does not compile, so no case was run.\n\n{message}"));
     }

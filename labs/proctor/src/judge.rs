@@ -35,7 +35,10 @@ pub struct Outcome {
 pub fn judge(recorder: &Recorder, remains: &Remains, token: u64) -> Outcome {
     let finding = recorder.finding().and_then(|json| serde_json::from_str::<Finding>(&json).ok());
     let (verdict, mut finding) = if recorder.get(Word::Finished) == token {
-        (Verdict::Passed, Finding::new(recorder.measured().unwrap_or_default()))
+        match finding.filter(|finding| finding.kind == Kind::Skipped) {
+            Some(finding) => (Verdict::Skipped, finding),
+            None => (Verdict::Passed, Finding::new(recorder.measured().unwrap_or_default())),
+        }
     } else if recorder.get(Word::TimeUp) == 1 || remains.status.is_none() || signal(remains) == Some(libc::SIGXCPU) {
         (Verdict::Hung, hung())
     } else if let Some(signal) = signal(remains) {
@@ -45,7 +48,8 @@ pub fn judge(recorder: &Recorder, remains: &Remains, token: u64) -> Outcome {
             Kind::Wrong => (Verdict::Wrong, finding),
             Kind::Panicked => (Verdict::Wrong, panicked(finding)),
             Kind::NotWritten => (Verdict::NotWritten, finding),
-            Kind::Skipped => (Verdict::Skipped, finding),
+            // Nobody but the case says that, and then it has finished.
+            Kind::Skipped => (Verdict::Exited, exited(remains)),
         }
     } else {
         (Verdict::Exited, exited(remains))

@@ -7,8 +7,10 @@ use heapkit::journal::{Journal, Story};
 use heapkit::memory::{Heap, PAGE};
 use heapkit::os::{Layout, Mapping};
 use std::fmt::Write;
+use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
+use std::os::unix::fs::FileExt;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// The largest heap a case can have, in bytes.
@@ -34,6 +36,9 @@ const LAYOUT: Section = Section { at: WORKLOAD.at + WORKLOAD.len, len: 16 * PAGE
 const BEFORE: Section = Section { at: LAYOUT.at + LAYOUT.len, len: MAX_HEAP };
 const HEAP: Section = Section { at: BEFORE.at + BEFORE.len, len: MAX_HEAP };
 const LEN: usize = HEAP.at + HEAP.len;
+/// Behind all that is mapped: the word that proves that the body ran to its end. It can only be read by a system call, so
+/// code that looks through its process's memory doesn't find it.
+const TOKEN: u64 = LEN as u64;
 
 /// Single words that are set at a known time.
 #[derive(Clone, Copy, Debug)]
@@ -91,17 +96,42 @@ impl Recorder {
     /// What the system says, if it has no memory or no descriptor left.
     pub fn create() -> io::Result<Self> {
         // SAFETY: a plain system call with a C string. No CLOEXEC: the case's process is to inherit it.
-        let fd = unsafe { libc::memfd_create(c"flight-recorder".as_ptr(), 0) };
+        let fd = unsafe { libc::memfd_create(c"flight-recorder".as_ptr(), libc::MFD_ALLOW_SEALING) };
         if fd < 0 {
             return Err(io::Error::last_os_error());
         }
         // SAFETY: a descriptor just made, and nobody else's.
         let file = unsafe { OwnedFd::from_raw_fd(fd) };
-        // SAFETY: a plain system call on our own file.
-        if unsafe { libc::ftruncate(file.as_raw_fd(), LEN as i64) } != 0 {
+        // SAFETY: plain system calls on our own file. Sealed: a case that made it shorter would pull the memory away from under
+        // the watcher.
+        let made = unsafe {
+            libc::ftruncate(file.as_raw_fd(), (LEN + PAGE) as i64) == 0
+                && libc::fcntl(
+                    file.as_raw_fd(),
+                    libc::F_ADD_SEALS,
+                    libc::F_SEAL_SHRINK | libc::F_SEAL_GROW | libc::F_SEAL_SEAL,
+                ) == 0
+        };
+        if !made {
             return Err(io::Error::last_os_error());
         }
         Self::map(file)
+    }
+
+    /// Puts the token where [`Recorder::finish`] finds it.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn hide_token(&self, token: u64) -> io::Result<()> {
+        File::from(self.file.try_clone()?).write_all_at(&token.to_ne_bytes(), TOKEN)
+    }
+
+    /// Proves that the body has run to its end.
+    pub fn finish(&self) {
+        let mut token = [0; 8];
+        if self.file.try_clone().is_ok_and(|file| File::from(file).read_exact_at(&mut token, TOKEN).is_ok()) {
+            self.set(Word::Finished, u64::from_ne_bytes(token));
+        }
     }
 
     /// The one that the watcher left open under the number `fd`.
@@ -212,7 +242,9 @@ impl Recorder {
         let left_out = words.next().and_then(|count| count.parse().ok()).unwrap_or(0);
         for word in words {
             let numbers: Vec<usize> = word.split(':').skip(1).filter_map(|number| number.parse().ok()).collect();
-            match (word.as_bytes()[0], numbers.as_slice()) {
+            // The case's process may have written anything here.
+            let Some(kind) = word.bytes().next() else { continue };
+            match (kind, numbers.as_slice()) {
                 (b'f', &[start, end]) => layout.foreign.push(start..end),
                 (_, &[start, len, alive]) => layout.mappings.push(Mapping { start, len, alive: alive == 1 }),
                 _ => {}

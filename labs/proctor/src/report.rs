@@ -17,6 +17,9 @@ pub const FORMAT: &str = "heap-lab-book/report/1";
 /// The environment variable that names the file to write the report to.
 pub const REPORT_FILE: &str = "PROCTOR_REPORT";
 
+/// The environment variable that holds a seed for the workloads, a number.
+pub const SEED: &str = "PROCTOR_SEED";
+
 /// The results of one lab.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Report {
@@ -26,7 +29,7 @@ pub struct Report {
     pub lab: String,
     /// Why nothing counts, when nothing does (a variable that makes failing cases pass was set).
     pub void: Option<String>,
-    /// What the workloads were drawn from, if not the usual ones were played: the environment variable `PROCTOR_SEED` says so.
+    /// What the workloads were drawn from, if not the usual ones were played: see [`SEED`].
     #[serde(default)]
     pub seed: Option<u64>,
     /// Points earned.

@@ -2,8 +2,8 @@
 
 use crate::judge::Outcome;
 use crate::lab::{Lab, Rule};
-use crate::report::{CaseResult, Report, Verdict};
-use crate::seed::{self, SEED};
+use crate::report::{CaseResult, Report, SEED, Verdict};
+use crate::seed;
 use heapkit::draw;
 use heapkit::format::{IS_MMAPPED, NON_MAIN_ARENA};
 use heapkit::image::Image;

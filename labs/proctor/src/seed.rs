@@ -1,9 +1,7 @@
 //! Fresh workloads: an instructor grades with some that nobody has seen, and a learner plays the same ones at home.
 
+use crate::report::SEED;
 use heapkit::workload::Rng;
-
-/// The environment variable that holds the seed, a number.
-pub const SEED: &str = "PROCTOR_SEED";
 
 /// Whether the variable holds a seed, or nothing.
 ///

@@ -2,6 +2,8 @@
 
 use super::{explanation, remark};
 use crate::Grade;
+use crate::sandbox::Protection;
+use crate::source_rules::Held;
 use proctor::report::RuleResult;
 use serde::Serialize;
 
@@ -14,6 +16,14 @@ pub struct Results {
     output_format: &'static str,
     visibility: &'static str,
     tests: Vec<Test>,
+    extra_data: Extra,
+}
+
+/// What Gradescope keeps for the instructor's own scripts.
+#[derive(Serialize)]
+struct Extra {
+    held: Vec<Held>,
+    sandbox: Protection,
 }
 
 #[derive(Serialize)]
@@ -38,6 +48,7 @@ impl Results {
             output_format: "text",
             visibility: "visible",
             tests: rules.map(|(i, rule)| test(grade, i + 1, rule)).collect(),
+            extra_data: Extra { held: grade.held.clone(), sandbox: grade.sandbox.clone() },
         }
     }
 }

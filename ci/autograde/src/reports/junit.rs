@@ -1,6 +1,6 @@
 //! JUnit XML, which GitLab, Jenkins and most CI systems read: a suite for each rule, a test for each case.
 
-use super::{explanation, verdict_in_words};
+use super::{explanation, held, verdict_in_words};
 use crate::Grade;
 use proctor::report::{CaseResult, RuleResult, Verdict};
 use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
@@ -8,8 +8,21 @@ use std::time::Duration;
 
 pub fn to_xml(grade: &Grade) -> Result<String, String> {
     let mut junit = Report::new(grade.report.lab.as_str());
+    if let Some(why) = held(grade) {
+        let mut status = TestCaseStatus::non_success(NonSuccessKind::Error);
+        status.set_type("held for review").set_description(why);
+        let mut suite = TestSuite::new("review");
+        let mut test_case = TestCase::new("held_for_review", status);
+        test_case.set_classname(format!("{}.review", grade.report.lab));
+        suite.add_test_case(test_case);
+        junit.add_test_suite(suite);
+    }
     for rule in &grade.report.rules {
         let mut suite = TestSuite::new(rule.id.as_str());
+        suite.add_property(("sandbox", grade.sandbox.active.join(", ").as_str()));
+        if !grade.sandbox.is_complete() {
+            suite.add_property(("sandbox-missing", grade.sandbox.missing.join(", ").as_str()));
+        }
         suite.add_test_cases(rule.cases.iter().map(|case| test_case(grade, rule, case)));
         junit.add_test_suite(suite);
     }

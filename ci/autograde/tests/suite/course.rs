@@ -40,27 +40,36 @@ cases = ["unlink_head", "unlink_middle"]
 hints.en = ["Which two?"]
 "#;
 
-/// Writes its report after each case, as the exam of a real lab does. It lets itself be bribed by what a
-/// submission or its owner's environment must not reach.
+/// As the exam of a real lab does, it has the cases run in the program that `PROCTOR_CASES` names, if it does, and writes its
+/// report from outside. It lets itself be bribed by what a submission or its owner's environment must not reach.
 const EXAM: &str = r##"
 use std::fmt::Write;
+use std::os::unix::process::ExitStatusExt;
 
 fn main() {
+    let Ok(words) = std::env::var("PROCTOR_CASES") else { return run() };
+    let mut words = words.lines();
+    let cases = std::process::Command::new(words.next().unwrap()).args(words).env_remove("PROCTOR_CASES").output().unwrap();
     let bribed = std::env::var_os("INSTA_UPDATE").is_some_and(|v| v == "always")
         || std::env::var_os("TRYBUILD").is_some()
         || std::env::var_os("FORGED").is_some()
         || std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/expected.snap")).unwrap() != "head\n"
         || cfg!(forged);
     let mut verdicts = ["not_run"; 3];
-    let mut record = |case: usize, good: bool| {
-        verdicts[case] = if good || bribed { "passed" } else { "wrong" };
-        write_report(&verdicts);
-    };
-    record(0, lab03::push() == 1);
-    record(1, lab03::unlink(0));
-    record(2, lab03::unlink(1));
-    println!("{{\"reason\":\"build-finished\",\"success\":false}}");
+    for (verdict, line) in verdicts.iter_mut().zip(String::from_utf8(cases.stdout).unwrap().lines()) {
+        *verdict = if line == "true" || bribed { "passed" } else { "wrong" };
+    }
+    write_report(&verdicts);
+    if cases.status.signal().is_some() {
+        std::process::abort();
+    }
     std::process::exit((!verdicts.iter().all(|v| *v == "passed")) as i32);
+}
+
+fn run() {
+    println!("{}", lab03::push() == 1);
+    println!("{}", lab03::unlink(0));
+    println!("{}", lab03::unlink(1));
 }
 
 fn write_report(verdicts: &[&str; 3]) {

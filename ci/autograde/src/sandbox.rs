@@ -1,0 +1,229 @@
+//! What a submission can reach while it is compiled and run: next to nothing.
+//!
+//! A confined program is started by a helper, which is this same program started once more ([`helper`]): it gives up
+//! what the policy doesn't allow ([`enter`]) and becomes the program. So no code of ours runs between a fork and an exec.
+//!
+//! Two policies are nested. The compiler and the *watcher* (the lab's exam, made with the starter) may read the course
+//! and the toolchain and write to the target folder. A *case* (the lab's exam, made with the submission) may read itself,
+//! the C library and the lab's snapshots, and write nothing.
+
+mod enter;
+mod policy;
+
+pub use policy::Protection;
+
+use crate::source_rules;
+use policy::{Limit, Policy, Processes};
+use std::ffi::OsString;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
+
+/// The first argument of a program that is started as the helper.
+const CONFINE: &str = "confine-and-run";
+/// The same, to find out what this kernel can do.
+const TRY: &str = "confine-and-tell";
+/// The same, to read a submission's source: a text can be written so that whoever parses it crashes.
+const READ_SOURCE: &str = "confine-and-read-source";
+
+/// Processor time for each process of a build, in seconds. A lab takes one or two.
+const BUILD_SECONDS: u64 = 20;
+/// Address space for each of them. A compiler takes less than 2 GiB.
+const BUILD_MEMORY: u64 = 8 << 30;
+/// The largest file that a build writes. A lab's exam has 20 MiB.
+const BUILD_FILE: u64 = 256 << 20;
+/// How many more processes and threads there may be than there were before.
+const MORE_PROCESSES: u64 = 512;
+
+/// What every program needs that isn't linked statically.
+const LIBRARIES: [&str; 6] = ["/lib", "/lib64", "/lib32", "/usr/lib", "/usr/lib64", "/usr/local/lib"];
+const LOADER: [&str; 2] = ["/etc/ld.so.cache", "/etc/ld.so.preload"];
+/// Where a linker and its programs may be.
+const PROGRAMS: [&str; 6] = ["/bin", "/sbin", "/usr", "/nix/store", "/gnu/store", "/run/current-system"];
+
+/// If this program was started as the helper, does what the helper does. `None` for any other start.
+///
+/// A program that grades calls this first.
+pub fn helper() -> Option<ExitCode> {
+    let mut arguments = std::env::args_os().skip(1);
+    let task = arguments.next()?;
+    let done = match task.to_str()? {
+        CONFINE => confine(arguments),
+        TRY => tell(arguments),
+        READ_SOURCE => source_rules::read_stdin(arguments.next()),
+        _ => return None,
+    };
+    Some(match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(line) => {
+            eprintln!("error: the sandbox: {line}");
+            ExitCode::FAILURE
+        }
+    })
+}
+
+fn policy(argument: Option<OsString>) -> Result<Policy, String> {
+    let text = argument.unwrap_or_default();
+    serde_json::from_slice(text.as_encoded_bytes()).map_err(|e| format!("{}: {e}", text.display()))
+}
+
+fn confine(mut arguments: impl Iterator<Item = OsString>) -> Result<(), String> {
+    let policy = policy(arguments.next())?;
+    let program = arguments.next().ok_or("no program is named")?;
+    let mut command = Command::new(&program);
+    command.args(arguments);
+    enter::enter(&policy)?;
+    Err(format!("{}: {}", program.display(), command.exec()))
+}
+
+fn tell(mut arguments: impl Iterator<Item = OsString>) -> Result<(), String> {
+    let protection = enter::enter(&policy(arguments.next())?)?;
+    println!("{}", serde_json::to_string(&protection).map_err(|e| e.to_string())?);
+    Ok(())
+}
+
+/// Confines programs.
+#[derive(Clone, Debug)]
+pub struct Sandbox {
+    helper: PathBuf,
+    /// What it can do on this machine.
+    pub protection: Protection,
+    processes: u64,
+}
+
+impl Sandbox {
+    /// Finds out what this machine offers, with `helper` as the program that calls [`helper`].
+    ///
+    /// # Errors
+    /// One line: it can't be started.
+    pub fn new(helper: &Path) -> Result<Self, String> {
+        let mut sandbox = Sandbox {
+            helper: helper.to_path_buf(),
+            protection: Protection::default(),
+            processes: MORE_PROCESSES + running_threads(),
+        };
+        let policy = sandbox.case(Path::new("/nonexistent"), &[], &[]);
+        let told = Command::new(helper).arg(TRY).arg(as_argument(&policy)).output();
+        let told = told.map_err(|e| format!("the sandbox's helper {} can't be started: {e}", helper.display()))?;
+        sandbox.protection = serde_json::from_slice(&told.stdout).map_err(|_| {
+            format!("the sandbox can't be set up: {}", String::from_utf8_lossy(&told.stderr).trim_end())
+        })?;
+        Ok(sandbox)
+    }
+
+    /// What a build of the course in `copy` may do, and the watcher that runs the cases.
+    pub fn build(&self, copy: &Path, write: &[&Path]) -> Policy {
+        let home = std::env::var_os("HOME").map(PathBuf::from).unwrap_or_default();
+        let folder =
+            |variable: &str, name: &str| std::env::var_os(variable).map_or_else(|| home.join(name), PathBuf::from);
+        let cargo = folder("CARGO_HOME", ".cargo");
+        let mut run = paths(&LIBRARIES);
+        run.extend(paths(&PROGRAMS));
+        run.extend([folder("RUSTUP_HOME", ".rustup"), self.helper.clone()]);
+        // Not all of cargo's home: its credentials are there too.
+        run.extend(["bin", "registry", "git"].map(|name| cargo.join(name)));
+        let mut read = paths(&LOADER);
+        read.push("/proc".into());
+        read.extend(["config.toml", "config", "env", ".global-cache"].map(|name| cargo.join(name)));
+        // Cargo reads these wherever it stands, and takes it for an error if one is there and can't be read.
+        let settings = |folder: &Path| ["config.toml", "config"].map(|name| folder.join(".cargo").join(name));
+        read.extend(copy.ancestors().flat_map(settings));
+        read.extend(readable_parts(copy));
+        run.extend(write.iter().map(|path| path.to_path_buf()));
+        Policy {
+            run,
+            read,
+            // Cargo looks for the packages of the workspace.
+            list: vec![copy.to_path_buf()],
+            write: write.iter().map(|path| path.to_path_buf()).collect(),
+            own_proc: false,
+            processes: Processes::Any,
+            limits: vec![
+                Limit::CpuSeconds(BUILD_SECONDS),
+                Limit::Memory(BUILD_MEMORY),
+                Limit::FileSize(BUILD_FILE),
+                Limit::Processes(self.processes),
+                Limit::Files(1024),
+                Limit::Core(0),
+            ],
+        }
+    }
+
+    /// What a case in the test program `exam` may do. It may start `programs`, the lab's own, and read `data`.
+    pub fn case(&self, exam: &Path, programs: &[PathBuf], data: &[PathBuf]) -> Policy {
+        let mut run = paths(&LIBRARIES);
+        run.push(exam.to_path_buf());
+        run.extend_from_slice(programs);
+        let mut read = paths(&LOADER);
+        read.extend_from_slice(data);
+        Policy {
+            run,
+            read,
+            list: Vec::new(),
+            write: Vec::new(),
+            own_proc: true,
+            processes: if programs.is_empty() { Processes::None } else { Processes::Programs },
+            // Time, memory and file size are limited by the watcher, as they are at home.
+            limits: vec![Limit::Processes(self.processes), Limit::Files(64), Limit::Core(0)],
+        }
+    }
+
+    /// The words that start `program` under `policy`; its arguments follow.
+    pub fn words(&self, policy: &Policy, program: &Path) -> Vec<OsString> {
+        vec![self.helper.clone().into(), CONFINE.into(), as_argument(policy).into(), program.into()]
+    }
+
+    /// The helper, as the reader of a source.
+    pub fn reader(&self) -> (PathBuf, &'static str) {
+        (self.helper.clone(), READ_SOURCE)
+    }
+}
+
+fn as_argument(policy: &Policy) -> String {
+    // Paths and numbers: nothing that JSON can't hold. A path that is no text isn't allowed, then.
+    serde_json::to_string(policy).unwrap_or_default()
+}
+
+fn paths(names: &[&str]) -> Vec<PathBuf> {
+    names.iter().map(PathBuf::from).collect()
+}
+
+/// Everything in the copy of the course but what nobody may read while a submission is compiled: the references and
+/// the zoos. What is made of them is compiled before.
+fn readable_parts(copy: &Path) -> Vec<PathBuf> {
+    let children = |folder: &Path| -> Vec<PathBuf> {
+        std::fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path()).collect()
+    };
+    let labs = copy.join("labs");
+    let mut parts: Vec<PathBuf> = children(copy).into_iter().filter(|path| *path != labs).collect();
+    for part in children(&labs).iter().flat_map(|lab| if lab.is_dir() { children(lab) } else { vec![lab.clone()] }) {
+        if !part.ends_with("solution") && !part.ends_with("zoo") {
+            parts.push(part);
+        }
+    }
+    parts
+}
+
+/// How many threads this user runs, in all their programs.
+fn running_threads() -> u64 {
+    use std::os::unix::fs::MetadataExt;
+    let own = rustix::process::getuid().as_raw();
+    let processes = std::fs::read_dir("/proc").into_iter().flatten().flatten();
+    let threads = processes
+        .filter(|entry| entry.file_name().as_encoded_bytes().iter().all(u8::is_ascii_digit))
+        .filter(|entry| entry.metadata().is_ok_and(|metadata| metadata.uid() == own))
+        .map(|entry| std::fs::read_dir(entry.path().join("task")).map_or(0, |tasks| tasks.count() as u64));
+    threads.sum()
+}
+
+/// The helper beside the running program: `autograde` itself, or where a test runs, one of these names.
+pub fn find_helper() -> Result<PathBuf, String> {
+    let program = std::env::current_exe().map_err(|e| format!("the running program: {e}"))?;
+    if program.file_stem().is_some_and(|name| name == "autograde") {
+        return Ok(program);
+    }
+    // target/debug/deps/suite-0123 → target/debug/autograde
+    let folder = program.ancestors().nth(2).unwrap_or(&program);
+    let helper = folder.join("autograde");
+    if helper.is_file() { Ok(helper) } else { Err(format!("the sandbox's helper is missing: {}", helper.display())) }
+}

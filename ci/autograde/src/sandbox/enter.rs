@@ -1,0 +1,303 @@
+//! Inside the helper's process, just before it becomes the program to be confined: gives up whatever that program
+//! doesn't need. Nothing given up here can be had back.
+//!
+//! Landlock decides which files there are; seccomp, which system calls; the limits, how much of everything.
+
+use super::policy::{Limit, Policy, Processes, Protection};
+use landlock::{
+    ABI, Access, AccessFs, AccessNet, CompatLevel, Compatible, Ruleset, RulesetAttr, RulesetCreatedAttr, RulesetStatus,
+    Scope, path_beneath_rules,
+};
+use rustix::process::{Resource, Rlimit, Signal, getrlimit, set_parent_process_death_signal, setrlimit};
+use rustix::thread::{CapabilitySet, remove_capability_from_bounding_set};
+use seccompiler::{
+    BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter, SeccompRule,
+    sock_filter,
+};
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+/// The newest Landlock whose rights are asked for: 6 has the network's ports and the signals. Later kernels add nothing
+/// that the rest of this file doesn't forbid.
+const LANDLOCK: ABI = ABI::V6;
+
+/// Confines this process as `policy` says.
+///
+/// # Errors
+/// One line: the kernel has the means and refused to use them.
+pub fn enter(policy: &Policy) -> Result<Protection, String> {
+    let mut protection = Protection::default();
+    // Whoever watches this process dies first: then nobody would ever end it.
+    set_parent_process_death_signal(Some(Signal::KILL)).map_err(|e| format!("prctl: {e}"))?;
+    for limit in &policy.limits {
+        set(*limit).map_err(|e| format!("{limit:?}: {e}"))?;
+    }
+    protection.active.push("limits".to_owned());
+    drop_capabilities(policy.processes);
+    match restrict_files(policy).map_err(|e| format!("landlock: {e}"))? {
+        RulesetStatus::FullyEnforced => protection.active.push("landlock".to_owned()),
+        RulesetStatus::PartiallyEnforced => {
+            protection.active.push("landlock (an older version)".to_owned());
+            protection.missing.push("landlock's newest rights: this kernel has only some of them".to_owned());
+        }
+        RulesetStatus::NotEnforced => {
+            protection.missing.push("landlock: this kernel doesn't keep a submission from reading files".to_owned());
+        }
+    }
+    match filter_system_calls(policy.processes) {
+        Ok(()) => protection.active.push("seccomp".to_owned()),
+        Err(e) => protection.missing.push(format!("seccomp: no system call is forbidden ({e})")),
+    }
+    Ok(protection)
+}
+
+fn set(limit: Limit) -> rustix::io::Result<()> {
+    let (resource, value) = match limit {
+        Limit::CpuSeconds(value) => (Resource::Cpu, value),
+        Limit::Memory(value) => (Resource::As, value),
+        Limit::FileSize(value) => (Resource::Fsize, value),
+        Limit::Files(value) => (Resource::Nofile, value),
+        Limit::Processes(value) => (Resource::Nproc, value),
+        Limit::Core(value) => (Resource::Core, value),
+    };
+    // A limit can't be raised again, and what the caller allows is never more than they have.
+    let value = getrlimit(resource).maximum.map_or(value, |most| most.min(value));
+    // At the first limit of time there is a signal that says so, at the second there is the end.
+    let maximum = if matches!(limit, Limit::CpuSeconds(_)) { value.saturating_add(2) } else { value };
+    let maximum = getrlimit(resource).maximum.map_or(maximum, |most| most.min(maximum));
+    setrlimit(resource, Rlimit { current: Some(value), maximum: Some(maximum) })
+}
+
+/// A container's root keeps what it takes to reach its own files, and nothing else. Others have no capabilities.
+fn drop_capabilities(processes: Processes) {
+    let kept = match processes {
+        Processes::Any => CapabilitySet::DAC_OVERRIDE | CapabilitySet::DAC_READ_SEARCH | CapabilitySet::FOWNER,
+        Processes::Programs | Processes::None => CapabilitySet::DAC_READ_SEARCH,
+    };
+    for capability in CapabilitySet::all().difference(kept).iter() {
+        // Refused where there is none to give up. What is gone from this set is gone with the next program.
+        let _ = remove_capability_from_bounding_set(capability);
+    }
+}
+
+fn restrict_files(policy: &Policy) -> Result<RulesetStatus, landlock::RulesetError> {
+    let read = AccessFs::ReadFile | AccessFs::ReadDir;
+    let mut run = policy.run.clone();
+    let (mut reads, mut writes) = (policy.read.clone(), policy.write.clone());
+    if policy.own_proc {
+        // For the place of a panic. The number stays the same in the program that this process becomes.
+        reads.push(PathBuf::from(format!("/proc/{}", std::process::id())));
+    }
+    writes.retain(|path| path.exists());
+    run.retain(|path| path.exists());
+    let devices = ["/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom"];
+    let status = Ruleset::default()
+        .set_compatibility(CompatLevel::BestEffort)
+        .handle_access(AccessFs::from_all(LANDLOCK))?
+        .handle_access(AccessNet::from_all(LANDLOCK))?
+        .scope(Scope::from_all(LANDLOCK))?
+        .create()?
+        .add_rules(path_beneath_rules(run, read | AccessFs::Execute))?
+        .add_rules(path_beneath_rules(reads, read))?
+        .add_rules(path_beneath_rules(&policy.list, AccessFs::ReadDir))?
+        .add_rules(path_beneath_rules(writes, AccessFs::from_all(LANDLOCK)))?
+        .add_rules(path_beneath_rules(devices, AccessFs::ReadFile | AccessFs::WriteFile))?
+        .restrict_self()?;
+    Ok(status.ruleset)
+}
+
+type Rules = BTreeMap<i64, Vec<SeccompRule>>;
+
+fn filter_system_calls(processes: Processes) -> Result<(), String> {
+    #[cfg(target_arch = "x86_64")]
+    seccompiler::apply_filter(&no_second_numbers()).map_err(|e| e.to_string())?;
+    // glibc asks for the newer call first and does without: the flags of the older one can be looked at.
+    let unknown = Rules::from([(libc::SYS_clone3, vec![])]);
+    // The last one may forbid to add another.
+    for (rules, errno) in [(unknown, libc::ENOSYS), (forbidden(processes)?, libc::EPERM)] {
+        let arch = std::env::consts::ARCH.try_into().map_err(|e| format!("{e}"))?;
+        let errno = SeccompAction::Errno(errno.unsigned_abs());
+        let filter = SeccompFilter::new(rules, SeccompAction::Allow, errno, arch).map_err(|e| e.to_string())?;
+        let program: BpfProgram = filter.try_into().map_err(|e: seccompiler::BackendError| e.to_string())?;
+        seccompiler::apply_filter(&program).map_err(|e| e.to_string())?;
+    }
+    Ok(())
+}
+
+/// The x32 numbers of the system calls would go around every rule about the ordinary ones.
+#[cfg(target_arch = "x86_64")]
+fn no_second_numbers() -> BpfProgram {
+    const X32: u32 = 0x4000_0000;
+    let step = |code, jt, jf, k| sock_filter { code, jt, jf, k };
+    vec![
+        // The number of the call: the first word of what the filter sees.
+        step((libc::BPF_LD | libc::BPF_W | libc::BPF_ABS) as u16, 0, 0, 0),
+        step((libc::BPF_JMP | libc::BPF_JGE | libc::BPF_K) as u16, 0, 1, X32),
+        step((libc::BPF_RET | libc::BPF_K) as u16, 0, 0, libc::SECCOMP_RET_ERRNO | libc::EPERM.unsigned_abs()),
+        step((libc::BPF_RET | libc::BPF_K) as u16, 0, 0, libc::SECCOMP_RET_ALLOW),
+    ]
+}
+
+/// What nobody needs, neither a compiler nor a case: the network, other processes, the machine.
+const NOBODYS: &[i64] = &[
+    libc::SYS_socket,
+    libc::SYS_connect,
+    libc::SYS_bind,
+    libc::SYS_listen,
+    libc::SYS_ptrace,
+    libc::SYS_process_vm_readv,
+    libc::SYS_process_vm_writev,
+    libc::SYS_process_madvise,
+    libc::SYS_kcmp,
+    libc::SYS_pidfd_getfd,
+    libc::SYS_io_uring_setup,
+    libc::SYS_io_uring_enter,
+    libc::SYS_io_uring_register,
+    libc::SYS_bpf,
+    libc::SYS_perf_event_open,
+    libc::SYS_userfaultfd,
+    libc::SYS_add_key,
+    libc::SYS_request_key,
+    libc::SYS_keyctl,
+    libc::SYS_mount,
+    libc::SYS_umount2,
+    libc::SYS_open_tree,
+    libc::SYS_move_mount,
+    libc::SYS_fsopen,
+    libc::SYS_fsconfig,
+    libc::SYS_fsmount,
+    libc::SYS_fspick,
+    libc::SYS_mount_setattr,
+    libc::SYS_pivot_root,
+    libc::SYS_chroot,
+    libc::SYS_unshare,
+    libc::SYS_setns,
+    libc::SYS_swapon,
+    libc::SYS_swapoff,
+    libc::SYS_reboot,
+    libc::SYS_kexec_load,
+    libc::SYS_kexec_file_load,
+    libc::SYS_init_module,
+    libc::SYS_finit_module,
+    libc::SYS_delete_module,
+    libc::SYS_acct,
+    libc::SYS_quotactl,
+    libc::SYS_settimeofday,
+    libc::SYS_clock_settime,
+    libc::SYS_clock_adjtime,
+    libc::SYS_adjtimex,
+    libc::SYS_sethostname,
+    libc::SYS_setdomainname,
+    libc::SYS_syslog,
+    libc::SYS_vhangup,
+    libc::SYS_personality,
+    libc::SYS_fanotify_init,
+    libc::SYS_open_by_handle_at,
+    libc::SYS_name_to_handle_at,
+    libc::SYS_lookup_dcookie,
+    // These outlive the process that made them.
+    libc::SYS_shmget,
+    libc::SYS_msgget,
+    libc::SYS_semget,
+    libc::SYS_mq_open,
+    #[cfg(target_arch = "x86_64")]
+    libc::SYS_iopl,
+    #[cfg(target_arch = "x86_64")]
+    libc::SYS_ioperm,
+];
+
+/// What a case doesn't need although a compiler does.
+const NO_CASES: &[i64] = &[
+    // A group and a session of its own would let a child outlive the case.
+    libc::SYS_setsid,
+    libc::SYS_setpgid,
+    libc::SYS_memfd_create,
+    libc::SYS_memfd_secret,
+    libc::SYS_setrlimit,
+    // Landlock knows which files may be read and written, not whose they are nor how old.
+    libc::SYS_fchmod,
+    libc::SYS_fchmodat,
+    libc::SYS_fchmodat2,
+    libc::SYS_fchown,
+    libc::SYS_fchownat,
+    libc::SYS_utimensat,
+    libc::SYS_setxattr,
+    libc::SYS_lsetxattr,
+    libc::SYS_fsetxattr,
+    libc::SYS_removexattr,
+    libc::SYS_lremovexattr,
+    libc::SYS_fremovexattr,
+    libc::SYS_flock,
+    libc::SYS_tkill,
+    libc::SYS_rt_sigqueueinfo,
+    libc::SYS_rt_tgsigqueueinfo,
+    libc::SYS_pidfd_send_signal,
+    libc::SYS_pidfd_open,
+    libc::SYS_sched_setscheduler,
+    libc::SYS_sched_setattr,
+    libc::SYS_setpriority,
+    libc::SYS_seccomp,
+    #[cfg(target_arch = "x86_64")]
+    libc::SYS_chmod,
+    #[cfg(target_arch = "x86_64")]
+    libc::SYS_chown,
+    #[cfg(target_arch = "x86_64")]
+    libc::SYS_lchown,
+    #[cfg(target_arch = "x86_64")]
+    libc::SYS_utime,
+    #[cfg(target_arch = "x86_64")]
+    libc::SYS_utimes,
+    #[cfg(target_arch = "x86_64")]
+    libc::SYS_futimesat,
+];
+
+fn forbidden(processes: Processes) -> Result<Rules, String> {
+    let mut rules: Rules = NOBODYS.iter().map(|&call| (call, vec![])).collect();
+    let new_namespaces = [libc::CLONE_NEWUSER, libc::CLONE_NEWNS, libc::CLONE_NEWPID, libc::CLONE_NEWNET]
+        .into_iter()
+        .map(|flag| when(0, SeccompCmpOp::MaskedEq(bits(flag)), bits(flag)))
+        .collect::<Result<Vec<_>, _>>()?;
+    rules.insert(libc::SYS_clone, new_namespaces);
+    if processes == Processes::Any {
+        return Ok(rules);
+    }
+    rules.extend(NO_CASES.iter().map(|&call| (call, vec![])));
+    // Asking for a limit is all right, setting one is not; nor is getting rid of the signal of a dead watcher.
+    rules.insert(libc::SYS_prlimit64, vec![rule(2, SeccompCmpArgLen::Qword, SeccompCmpOp::Ne, 0)?]);
+    rules.insert(libc::SYS_prctl, vec![when(0, SeccompCmpOp::Eq, bits(libc::PR_SET_PDEATHSIG))?]);
+    let copies = match processes {
+        // A thread is part of its process.
+        Processes::None => {
+            let itself = u64::from(std::process::id());
+            rules.insert(libc::SYS_kill, vec![when(0, SeccompCmpOp::Ne, itself)?]);
+            rules.insert(libc::SYS_tgkill, vec![when(0, SeccompCmpOp::Ne, itself)?]);
+            bits(libc::CLONE_THREAD)
+        }
+        // Who starts a program waits until it has started: so there is never a crowd that grows by doubling.
+        _ => bits(libc::CLONE_THREAD | libc::CLONE_VFORK),
+    };
+    rules.entry(libc::SYS_clone).or_default().push(when(0, SeccompCmpOp::MaskedEq(copies), 0)?);
+    #[cfg(target_arch = "x86_64")]
+    {
+        rules.insert(libc::SYS_fork, vec![]);
+        if processes == Processes::None {
+            rules.insert(libc::SYS_vfork, vec![]);
+        }
+    }
+    Ok(rules)
+}
+
+fn bits(flag: i32) -> u64 {
+    u64::from(flag.cast_unsigned())
+}
+
+/// Where an argument of 32 bits, such as flags or a process's number, compares so.
+fn when(argument: u8, compare: SeccompCmpOp, value: u64) -> Result<SeccompRule, String> {
+    rule(argument, SeccompCmpArgLen::Dword, compare, value)
+}
+
+fn rule(argument: u8, len: SeccompCmpArgLen, compare: SeccompCmpOp, value: u64) -> Result<SeccompRule, String> {
+    SeccompCondition::new(argument, len, compare, value)
+        .and_then(|condition| SeccompRule::new(vec![condition]))
+        .map_err(|e| e.to_string())
+}

@@ -1,0 +1,67 @@
+//! What a program may do.
+
+use serde::{Deserialize, Serialize};
+use std::path::PathBuf;
+
+/// What a program may do. Everything else it may not.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Policy {
+    /// Files and folders whose files it may read and run.
+    pub run: Vec<PathBuf>,
+    /// Files and folders whose files it may read.
+    pub read: Vec<PathBuf>,
+    /// Folders whose names, but not whose files, it may read.
+    pub list: Vec<PathBuf>,
+    /// Folders in which it may do what it likes.
+    pub write: Vec<PathBuf>,
+    /// Whether it may read what the system tells about its own process.
+    pub own_proc: bool,
+    /// Which processes it may start.
+    pub processes: Processes,
+    /// How much it may take.
+    pub limits: Vec<Limit>,
+}
+
+/// Which processes a program may start.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Processes {
+    /// A compiler, or a program of the course that starts cases.
+    Any,
+    /// A case that runs a program of its lab.
+    Programs,
+    /// Any other case: threads only.
+    None,
+}
+
+/// How much a program may take of something.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub enum Limit {
+    /// Processor time of a process.
+    CpuSeconds(u64),
+    /// Address space of a process, in bytes.
+    Memory(u64),
+    /// The size of a file that it writes, in bytes.
+    FileSize(u64),
+    /// How many descriptors it has.
+    Files(u64),
+    /// How many processes its user has.
+    Processes(u64),
+    /// The size of a core file.
+    Core(u64),
+}
+
+/// What keeps a submission from doing harm on this machine, and what should and doesn't.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Protection {
+    /// What does.
+    pub active: Vec<String>,
+    /// What should, with the reason why it doesn't.
+    pub missing: Vec<String>,
+}
+
+impl Protection {
+    /// Whether nothing is missing.
+    pub fn is_complete(&self) -> bool {
+        self.missing.is_empty()
+    }
+}
