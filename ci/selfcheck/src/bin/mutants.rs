@@ -50,7 +50,7 @@ fn run(names: &[String]) -> Result<Vec<String>, String> {
 fn grade(lab: &Lab, mutants: &[Mutant], complaints: &mut Vec<String>) -> Result<Score, String> {
     let start = Instant::now();
     let listed = mutants::survivors(lab)?;
-    let jobs: Vec<Job> = mutants.iter().map(|mutant| Job { lab, text: &mutant.text }).collect();
+    let jobs: Vec<Job> = mutants.iter().map(|mutant| Job { lab, text: &mutant.text, cases: &[] }).collect();
     let grades = grade_all(&jobs, &root().join("target/tmp/grading"))?;
     let fates: Vec<_> = mutants.iter().map(|mutant| &mutant.change).zip(grades.iter().map(mutants::fate)).collect();
     complaints.extend(mutants::compare(lab, &fates, &listed));
