@@ -216,14 +216,14 @@ fn running_threads() -> u64 {
     threads.sum()
 }
 
-/// The helper beside the running program: `autograde` itself, or where a test runs, one of these names.
+/// The helper: `autograde` itself, or beside the running program, or where a test runs, in the folder above.
 pub fn find_helper() -> Result<PathBuf, String> {
     let program = std::env::current_exe().map_err(|e| format!("the running program: {e}"))?;
     if program.file_stem().is_some_and(|name| name == "autograde") {
         return Ok(program);
     }
-    // target/debug/deps/suite-0123 → target/debug/autograde
-    let folder = program.ancestors().nth(2).unwrap_or(&program);
-    let helper = folder.join("autograde");
-    if helper.is_file() { Ok(helper) } else { Err(format!("the sandbox's helper is missing: {}", helper.display())) }
+    // target/debug/mutants → target/debug/autograde ← target/debug/deps/suite-0123
+    let mut places = program.ancestors().skip(1).take(2).map(|folder| folder.join("autograde"));
+    let helper = places.find(|helper| helper.is_file());
+    helper.ok_or_else(|| format!("the sandbox's helper `autograde` is missing beside {}", program.display()))
 }

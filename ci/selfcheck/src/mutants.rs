@@ -10,6 +10,7 @@
 use crate::course::{read, reference_file, root};
 use autograde::Grade;
 use proctor::lab::Lab;
+use proctor::report::Verdict;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -142,14 +143,19 @@ pub enum Fate {
 }
 
 /// What became of the mutant that was given this grade.
-pub fn fate(grade: &Grade) -> Fate {
+///
+/// # Errors
+/// One line: no case was run, so nobody knows.
+pub fn fate(grade: &Grade) -> Result<Fate, String> {
     if grade.compiler_message.is_some() {
-        return Fate::Refused;
+        return Ok(Fate::Refused);
     }
-    match grade.report.cases().find(|case| !case.verdict.is_pass()) {
-        Some(case) => Fate::Caught { by: case.name.clone() },
-        None => Fate::Survived,
+    if grade.report.cases().all(|case| case.verdict == Verdict::NotRun) {
+        let why = grade.ended_early.as_deref().unwrap_or("nobody knows why");
+        return Err(format!("no case of a mutant of {} was run: {why}", grade.report.lab));
     }
+    let failing = grade.report.cases().find(|case| !case.verdict.is_pass());
+    Ok(failing.map_or(Fate::Survived, |case| Fate::Caught { by: case.name.clone() }))
 }
 
 /// Whether exactly the listed mutants of a lab survive: a complaint for each difference.

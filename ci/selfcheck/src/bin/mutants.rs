@@ -52,7 +52,8 @@ fn grade(lab: &Lab, mutants: &[Mutant], complaints: &mut Vec<String>) -> Result<
     let listed = mutants::survivors(lab)?;
     let jobs: Vec<Job> = mutants.iter().map(|mutant| Job { lab, text: &mutant.text, cases: &[] }).collect();
     let grades = grade_all(&jobs, &root().join("target/tmp/grading"))?;
-    let fates: Vec<_> = mutants.iter().map(|mutant| &mutant.change).zip(grades.iter().map(mutants::fate)).collect();
+    let fates = grades.iter().map(mutants::fate).collect::<Result<Vec<_>, _>>()?;
+    let fates: Vec<_> = mutants.iter().map(|mutant| &mutant.change).zip(fates).collect();
     complaints.extend(mutants::compare(lab, &fates, &listed));
     let score = Score::of(fates.iter().map(|(_, fate)| fate));
     println!("{}  {score}  {} s", lab.name, start.elapsed().as_secs());
