@@ -2,7 +2,8 @@
 //!
 //! * [`Course`] is the checkout to grade with, [`Submission`] the one file that counts.
 //! * A [`Grader`] keeps the copy and what is compiled, and turns a source text into a [`Grade`].
-//! * [`reports`] writes a grade down for people, for CI systems and for Gradescope.
+//! * [`reports`] writes a grade down for people, for CI systems and for course systems.
+//! * [`batch`] grades a folder of submissions, [`merge`] joins what several machines graded.
 //!
 //! ```no_run
 //! # fn main() -> Result<(), String> {
@@ -15,14 +16,21 @@
 //! # }
 //! ```
 
+mod archive;
+pub mod batch;
 mod build;
 mod course;
+mod entry;
 mod grader;
+pub mod merge;
 mod pristine;
 mod process;
+mod record;
 pub mod reports;
 mod submission;
+mod summary;
 
 pub use course::Course;
+pub use entry::{Shard, printable};
 pub use grader::{Grade, Grader};
 pub use submission::Submission;
