@@ -50,9 +50,10 @@ impl Workers {
     }
 }
 
-/// Copies a warm worker's folder to a new worker's, times and all, so that cargo finds everything fresh there.
+/// Copies a warm worker's folder to a new worker's, times and all, so that cargo finds the dependencies fresh there.
 ///
-/// Copies, and no hard links: cargo and rustc write to some of these files in place.
+/// Copies, and no hard links: cargo and rustc write to some of these files in place. 200 MB take a third of a
+/// second.
 fn seed(from: &Path, to: &Path) -> Result<(), String> {
     if to.join("target").exists() {
         return Ok(());
@@ -65,8 +66,28 @@ fn seed(from: &Path, to: &Path) -> Result<(), String> {
                 fs::remove_dir_all(folder).map_err(|e| format!("{}: {e}", folder.display()))?;
             }
         }
-        copy_tree(&from.join(part), &unfinished).map_err(|e| format!("{}: {e}", unfinished.display()))?;
+        copy_tree(&from.join(part), &unfinished)
+            .and_then(|()| forget_course(&unfinished, &to.join("course/labs")))
+            .map_err(|e| format!("{}: {e}", unfinished.display()))?;
         fs::rename(&unfinished, to.join(part)).map_err(|e| format!("{}: {e}", unfinished.display()))?;
+    }
+    Ok(())
+}
+
+/// Has the crates of the course compiled again: some have the path of the copy they were compiled in in their code
+/// (`env!("CARGO_MANIFEST_DIR")`), and cargo doesn't notice that it is another.
+fn forget_course(target: &Path, labs: &Path) -> std::io::Result<()> {
+    let fingerprints = target.join("debug/.fingerprint");
+    if !fingerprints.is_dir() {
+        return Ok(());
+    }
+    for entry in fs::read_dir(fingerprints)? {
+        let entry = entry?;
+        let name = entry.file_name();
+        let package = name.to_str().and_then(|name| name.rsplit_once('-')).map_or("", |(package, _)| package);
+        if !package.is_empty() && labs.join(package).is_dir() {
+            fs::remove_dir_all(entry.path())?;
+        }
     }
     Ok(())
 }

@@ -12,7 +12,7 @@ pub fn page(class: &Class) -> String {
     let (lab, style, script) = (Text(class.lab), include_str!("style.css"), include_str!("sort.js"));
     let (head, rules) = (overview(class), rules(class));
     let columns: String = class.rules.iter().map(|rule| column(rule)).collect();
-    let rows: String = class.students.iter().map(row).collect();
+    let rows: String = class.students.iter().map(|student| row(class, student)).collect();
     let sections: String = class.students.iter().map(section).collect();
     // Nothing is ever loaded from anywhere; and what learners wrote is text, never markup.
     format!(
@@ -96,7 +96,7 @@ fn column(rule: &Rule) -> String {
     format!("<th class=\"number\" title=\"{text}\"><button>{id}</button><small>{}</small></th>", rule.points)
 }
 
-fn row(student: &Student) -> String {
+fn row(class: &Class, student: &Student) -> String {
     let (name, note, status) = (Text(student.name), Text(&student.note), student.status.word());
     let name =
         if has_section(student) { format!("<a href=\"#{}\">{name}</a>", Text(student.key)) } else { name.to_string() };
@@ -110,9 +110,12 @@ fn row(student: &Student) -> String {
         }
         None => "<td class=\"number total\">–</td>".to_owned(),
     };
-    let class = if student.status == Status::Graded { "" } else { " class=\"trouble\"" };
-    let fill = if student.grade.is_none() { "<td class=\"fill\" colspan=\"99\">" } else { "<td>" };
-    format!("<tr{class}><td class=\"name\">{name}</td><td>{status}</td>{points}{fill}{note}</td></tr>\n")
+    let mark = if student.status == Status::Graded { "" } else { " class=\"trouble\"" };
+    // Without points the note has their place.
+    let span = if student.grade.is_none() { class.rules.len() + 1 } else { 1 };
+    format!(
+        "<tr{mark}><td class=\"name\">{name}</td><td>{status}</td>{points}<td colspan=\"{span}\">{note}</td></tr>\n"
+    )
 }
 
 fn has_section(student: &Student) -> bool {
