@@ -105,17 +105,17 @@ impl Sandbox {
         let policy = sandbox.case(Path::new("/nonexistent"), &[], &[]);
         let told = Command::new(helper).arg(TRY).arg(as_argument(&policy)).output();
         let told = told.map_err(|e| format!("the sandbox's helper {} can't be started: {e}", helper.display()))?;
-        sandbox.protection = serde_json::from_slice(&told.stdout)
-            .map_err(|_| format!("the sandbox can't be set up: {}", String::from_utf8_lossy(&told.stderr).trim_end()))?;
+        sandbox.protection = serde_json::from_slice(&told.stdout).map_err(|_| {
+            format!("the sandbox can't be set up: {}", String::from_utf8_lossy(&told.stderr).trim_end())
+        })?;
         Ok(sandbox)
     }
 
     /// What a build of the course in `copy` may do, and the watcher that runs the cases.
     pub fn build(&self, copy: &Path, write: &[&Path]) -> Policy {
         let home = std::env::var_os("HOME").map(PathBuf::from).unwrap_or_default();
-        let folder = |variable: &str, name: &str| {
-            std::env::var_os(variable).map_or_else(|| home.join(name), PathBuf::from)
-        };
+        let folder =
+            |variable: &str, name: &str| std::env::var_os(variable).map_or_else(|| home.join(name), PathBuf::from);
         let cargo = folder("CARGO_HOME", ".cargo");
         let mut run = paths(&LIBRARIES);
         run.extend(paths(&PROGRAMS));

@@ -177,7 +177,9 @@ impl Rules {
             "alloc" if is_path(after) && !is(before.last(), '.') => "`alloc`: a lab is the allocator",
             "intrinsics" | "arch" if in_path => return Some(format!("`core::{word}` is beyond the language")),
             "LinuxOs" => "`LinuxOs`: the system is handed to a lab; it doesn't take it",
-            "heapkit" if !self.may_follow(after) => "`heapkit`: only `heapkit::os`, and only where the lab starts with it",
+            "heapkit" if !self.may_follow(after) => {
+                "`heapkit`: only `heapkit::os`, and only where the lab starts with it"
+            }
             "mod" if is_in_another_file(after) => "`mod …;`: a lab is one file",
             _ => return None,
         };

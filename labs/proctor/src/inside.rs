@@ -50,12 +50,7 @@ impl Ticket {
             }
             None => None,
         };
-        Some(Ticket {
-            fd: fd.parse().ok()?,
-            cpu_ms: cpu_ms.parse().ok()?,
-            locate: locate.parse().ok()?,
-            instead,
-        })
+        Some(Ticket { fd: fd.parse().ok()?, cpu_ms: cpu_ms.parse().ok()?, locate: locate.parse().ok()?, instead })
     }
 }
 
