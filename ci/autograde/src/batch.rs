@@ -32,6 +32,8 @@ pub struct Job<'a> {
     pub jobs: Option<NonZero<usize>>,
     /// Which part of the class.
     pub shard: Shard,
+    /// What the workloads are drawn from; nothing for the usual ones.
+    pub seed: Option<u64>,
     /// Turns true when the run is to end after what is being graded now.
     pub stop: &'a AtomicBool,
 }
@@ -93,6 +95,7 @@ fn grade_all(job: &Job, listing: &Listing, mine: &[&Entry]) -> Result<(End, Vec<
         revision: job.course.revision(),
         course: job.course.digest()?,
         toolchain: workers.toolchain().to_owned(),
+        seed: job.seed,
     };
     let keys = mine.iter().map(|entry| entry.key.clone()).collect();
     Batch::new(with.clone(), job.shard, keys, listing.entries.len(), listing.digest()).save(job.out)?;

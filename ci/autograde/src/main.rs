@@ -2,8 +2,9 @@
 
 use autograde::batch::{self, End, Job, Refusal};
 use autograde::reports::{self, GradeReport};
-use autograde::{Course, Shard, Submission, merge, printable};
+use autograde::{Course, Shard, Submission, handout, merge, printable};
 use lexopt::{Arg, Parser, ValueExt};
+use proctor::lab::Lab;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use std::num::NonZero;
 use std::path::{Path, PathBuf};
@@ -17,6 +18,7 @@ Grades submissions on a pristine copy of the course.
     cargo autograde --lab LAB PATH [--out DIR]                            one submission
     cargo autograde --lab LAB --batch DIR --out OUT [--jobs N] [--shard K/N]   a folder of them
     cargo autograde merge OUT... --out MERGED [--batch DIR]               joins shards
+    cargo autograde handout DIR                                           the student edition
 
   LAB     such as lab03
   PATH    the learner's file, or a folder, git clone or archive that holds it
@@ -27,8 +29,10 @@ Grades submissions on a pristine copy of the course.
           Started again, it grades what is new or has changed.
   --jobs  how many are graded at once; one for each processor if left out
   --shard grades only the K-th of N parts of the class
+  --seed  draws fresh workloads from this number, instead of playing those that learners know
   merge   proves that nothing is missing or there twice; with --batch DIR also against the
           folder of submissions
+  handout writes the course without references, zoo and grader to the new folder DIR
 
 Exits with 0 when every submission has its result: graded, whatever the score, or unreadable, with
 a line in the summary; with 1 when something could not be graded or merged; with 2 for bad usage;
@@ -75,8 +79,9 @@ impl From<Refusal> for Failure {
 /// What was asked for.
 enum Task {
     Help,
-    One { lab: String, path: PathBuf, out: Option<PathBuf> },
-    Batch { lab: String, folder: PathBuf, out: PathBuf, jobs: Option<NonZero<usize>>, shard: Shard },
+    One { lab: String, path: PathBuf, out: Option<PathBuf>, seed: Option<u64> },
+    Batch { lab: String, folder: PathBuf, out: PathBuf, jobs: Option<NonZero<usize>>, shard: Shard, seed: Option<u64> },
+    Handout { dir: PathBuf },
     Merge { outs: Vec<PathBuf>, merged: PathBuf, submissions: Option<PathBuf> },
 }
 
@@ -86,12 +91,19 @@ fn run() -> Result<ExitCode, Failure> {
             println!("{USAGE}");
             Ok(ExitCode::SUCCESS)
         }
-        Task::One { lab, path, out } => one(&lab, &path, out),
-        Task::Batch { lab, folder, out, jobs, shard } => {
+        Task::One { lab, path, out, seed } => one(&lab, &path, out, seed),
+        Task::Handout { dir } => {
+            let none = || Failure::Usage("there is no course here: start it from a checkout of the course".into());
+            let course = Course::find(Path::new(".")).ok_or_else(none)?;
+            handout::write(&course, &dir).map_err(Failure::Grading)?;
+            println!("the student edition: {}", dir.display());
+            Ok(ExitCode::SUCCESS)
+        }
+        Task::Batch { lab, folder, out, jobs, shard, seed } => {
             let course = find_course(&folder).map_err(Failure::Usage)?;
             let lab = course.lab(&lab).map_err(Failure::Usage)?;
             let stop = stopped_by_signals().map_err(Failure::Grading)?;
-            let job = Job { course: &course, lab: &lab, folder: &folder, out: &out, jobs, shard, stop: &stop };
+            let job = Job { course: &course, lab: &lab, folder: &folder, out: &out, jobs, shard, seed, stop: &stop };
             let end = batch::run(&job)?;
             println!("summary.html, summary.csv in {}", out.display());
             Ok(match end {
@@ -116,23 +128,23 @@ fn run() -> Result<ExitCode, Failure> {
     }
 }
 
-fn one(lab: &str, path: &Path, out: Option<PathBuf>) -> Result<ExitCode, Failure> {
+fn one(lab: &str, path: &Path, out: Option<PathBuf>, seed: Option<u64>) -> Result<ExitCode, Failure> {
     let course = find_course(path).map_err(Failure::Usage)?;
     let lab = course.lab(lab).map_err(Failure::Usage)?;
     let submission = Submission::read(path, &lab).map_err(Failure::Usage)?;
     let out = out.unwrap_or_else(|| course.grading_dir().join("results").join(&lab.name));
 
     println!("{} {} · {}", lab.name, lab.title, path.display());
-    grade(&course, &lab, &submission, &out).map_err(Failure::Grading)?;
+    grade(&course, &lab, &submission, &out, seed).map_err(Failure::Grading)?;
     Ok(ExitCode::SUCCESS)
 }
 
-fn grade(course: &Course, lab: &proctor::lab::Lab, submission: &Submission, out: &Path) -> Result<(), String> {
+fn grade(course: &Course, lab: &Lab, submission: &Submission, out: &Path, seed: Option<u64>) -> Result<(), String> {
     // What stands there is about another submission.
     for path in reports::FILES.map(|name| out.join(name)).iter().filter(|path| path.exists()) {
         std::fs::remove_file(path).map_err(|e| format!("{}: {e}", path.display()))?;
     }
-    let grader = course.grader(&course.grading_dir())?;
+    let grader = course.grader(&course.grading_dir())?.seed(seed);
     let toolchain = grader.toolchain()?;
     let grade = grader.grade(lab, &submission.text)?;
     let report = GradeReport::new(submission, grade, &toolchain, course.revision().as_deref());
@@ -154,9 +166,9 @@ fn stopped_by_signals() -> Result<Arc<AtomicBool>, String> {
 }
 
 fn task() -> Result<Task, Failure> {
-    let (mut lab, mut out, mut batch, mut jobs, mut shard) = (None, None, None, None, None);
+    let (mut lab, mut out, mut batch, mut jobs, mut shard, mut seed) = (None, None, None, None, None, None);
     let mut paths: Vec<PathBuf> = Vec::new();
-    let mut merge = false;
+    let (mut merge, mut handout) = (false, false);
     let mut parser = Parser::from_env();
     while let Some(arg) = parser.next()? {
         match arg {
@@ -165,13 +177,19 @@ fn task() -> Result<Task, Failure> {
             Arg::Long("batch") => batch = Some(PathBuf::from(parser.value()?)),
             Arg::Long("jobs") => jobs = Some(parser.value()?.parse()?),
             Arg::Long("shard") => shard = Some(parser.value()?.parse()?),
+            Arg::Long("seed") => seed = Some(parser.value()?.parse()?),
             Arg::Long("help") | Arg::Short('h') => return Ok(Task::Help),
             Arg::Value(value) if value == "merge" && lab.is_none() && paths.is_empty() && !merge => merge = true,
+            Arg::Value(value) if value == "handout" && lab.is_none() && paths.is_empty() && !handout => handout = true,
             Arg::Value(value) if paths.is_empty() || merge => paths.push(PathBuf::from(value)),
             other => return Err(other.unexpected().into()),
         }
     }
     let missing = |what: &str| Failure::Usage(format!("{what} (cargo autograde --help tells more)"));
+    if handout {
+        let dir = paths.pop().ok_or_else(|| missing("where to? cargo autograde handout DIR"))?;
+        return Ok(Task::Handout { dir });
+    }
     if merge {
         let (false, None, None) = (paths.is_empty(), &jobs, &shard) else {
             return Err(missing("merge joins folders of results: cargo autograde merge OUT... --out MERGED"));
@@ -183,9 +201,9 @@ fn task() -> Result<Task, Failure> {
     match (batch, paths.pop()) {
         (Some(folder), None) => {
             let out = out.ok_or_else(|| missing("where do the results go? --out OUT"))?;
-            Ok(Task::Batch { lab, folder, out, jobs, shard: shard.unwrap_or(Shard::WHOLE) })
+            Ok(Task::Batch { lab, folder, out, jobs, shard: shard.unwrap_or(Shard::WHOLE), seed })
         }
-        (None, Some(path)) if jobs.is_none() && shard.is_none() => Ok(Task::One { lab, path, out }),
+        (None, Some(path)) if jobs.is_none() && shard.is_none() => Ok(Task::One { lab, path, out, seed }),
         (None, Some(_)) => Err(missing("--jobs and --shard are for --batch")),
         (Some(_), Some(_)) => Err(missing("one submission or --batch DIR, not both")),
         (None, None) => Err(missing("which submission?")),

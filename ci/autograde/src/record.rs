@@ -24,6 +24,8 @@ pub struct GradedWith {
     pub course: String,
     /// The compiler.
     pub toolchain: String,
+    /// What the workloads were drawn from; nothing for the usual ones.
+    pub seed: Option<u64>,
 }
 
 /// What a run of a batch sets out to do.

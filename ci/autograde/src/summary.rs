@@ -100,7 +100,9 @@ fn student<'a>(record: &'a Record, twins: &BTreeMap<String, String>) -> Student<
             let held = held(grade);
             let status = if held.is_empty() { Status::Graded } else { Status::Held };
             let first_line = remark(grade).and_then(|remark| remark.lines().next().map(str::to_owned));
-            (status, Some(&**grade), held.iter().cloned().chain(first_line).collect::<Vec<_>>())
+            // What it is held for stands in the first lines of the remark too.
+            let first_line = first_line.filter(|_| held.is_empty());
+            (status, Some(&**grade), held.into_iter().chain(first_line).collect::<Vec<_>>())
         }
         Outcome::Unreadable(line) => (Status::Unreadable, None, vec![line.clone()]),
         Outcome::NotGraded(line) => (Status::NotGraded, None, vec![line.clone()]),
@@ -110,8 +112,8 @@ fn student<'a>(record: &'a Record, twins: &BTreeMap<String, String>) -> Student<
 }
 
 /// Why a person has to look at a graded submission before its points count.
-fn held(_grade: &GradeReport) -> &[String] {
-    &[]
+fn held(grade: &GradeReport) -> Vec<String> {
+    grade.held.iter().map(|held| format!("line {}: {}", held.line, held.reason)).collect()
 }
 
 /// What the names of files and archives end in.

@@ -17,7 +17,7 @@ pub struct Workers {
 impl Workers {
     /// The first worker, and what it compiles with.
     pub fn open(job: &Job) -> Result<Self, String> {
-        let first = job.course.grader(&work_dir(job.course, 0))?;
+        let first = job.course.grader(&work_dir(job.course, 0))?.seed(job.seed);
         let toolchain = first.toolchain()?;
         Ok(Workers { graders: vec![first], toolchain })
     }
@@ -42,7 +42,7 @@ impl Workers {
         for number in 1..wanted {
             let folder = work_dir(job.course, number);
             // Opened, and so locked, before anything is put there.
-            let grader = job.course.grader(&folder)?;
+            let grader = job.course.grader(&folder)?.seed(job.seed);
             seed(&work_dir(job.course, 0), &folder)?;
             self.graders.push(grader);
         }
@@ -80,6 +80,13 @@ fn forget_course(target: &Path, labs: &Path) -> std::io::Result<()> {
     let fingerprints = target.join("debug/.fingerprint");
     if !fingerprints.is_dir() {
         return Ok(());
+    }
+    // Where the other worker's watchers are.
+    for entry in fs::read_dir(target)? {
+        let entry = entry?;
+        if entry.file_name().to_string_lossy().starts_with("prepared-") {
+            fs::remove_file(entry.path())?;
+        }
     }
     for entry in fs::read_dir(fingerprints)? {
         let entry = entry?;
