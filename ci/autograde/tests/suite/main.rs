@@ -3,4 +3,5 @@
 mod batch;
 mod course;
 mod grading;
+mod integrations;
 mod reports;
