@@ -114,7 +114,7 @@ fn row(class: &Class, student: &Student) -> String {
     // Without points the note has their place.
     let span = if student.grade.is_none() { class.rules.len() + 1 } else { 1 };
     format!(
-        "<tr{mark}><td class=\"name\">{name}</td><td>{status}</td>{points}<td colspan=\"{span}\">{note}</td></tr>\n"
+        "<tr{mark}><td class=\"name\">{name}</td><td>{status}</td>{points}<td class=\"note\" colspan=\"{span}\">{note}</td></tr>\n"
     )
 }
 
