@@ -2,10 +2,12 @@
 //!
 //! * [`course`]: the labs, their starters and their references.
 //! * [`grading`]: grades many sources the way a submission is graded.
+//! * [`hostile`]: submissions that attack whoever grades them.
 //! * [`outline`]: what a source file declares, without its bodies.
 //! * [`zoo`]: implementations that must fail and others that must pass, kept as diffs against the reference.
 
 pub mod course;
 pub mod grading;
+pub mod hostile;
 pub mod outline;
 pub mod zoo;
