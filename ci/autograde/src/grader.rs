@@ -19,6 +19,9 @@ use std::time::{Duration, Instant};
 /// The last resort. Each case has its own, much shorter limit, and the first grading compiles every dependency.
 const LIMIT: Duration = Duration::from_secs(15 * 60);
 
+/// How many compilers, and threads of one, run at a time.
+const JOBS: &str = "2";
+
 /// What a submission earned.
 #[derive(Clone, Debug)]
 pub struct Grade {
@@ -285,6 +288,8 @@ impl Grader {
             .args(["test", "--package", &lab.name, "--test", "exam", "--no-run", "--message-format=json"])
             .args(["--features", &self.features.join(",")])
             .env("CARGO_TARGET_DIR", &self.target)
+            // The compiler's threads take address space, and that is limited.
+            .env("CARGO_BUILD_JOBS", JOBS)
             .env("CARGO_TERM_COLOR", "never")
     }
 
@@ -345,6 +350,7 @@ impl Grader {
 
     /// The paths in a compiler's message as the learner knows them.
     fn in_the_learners_paths(&self, lab: &Lab, message: &str) -> String {
+        let message: String = message.chars().map(visible).collect();
         message.replace(&format!("{}/", self.copy.display()), "").replace(&format!("labs/{}/", lab.name), "")
     }
 }
@@ -383,5 +389,7 @@ fn why_it_gave_up(finished: &Finished) -> String {
 
 /// A character that a terminal would obey (a panic's message can hold any) is shown as one that it prints.
 fn visible(c: char) -> char {
-    if c.is_control() && c != '\n' && c != '\t' { '\u{fffd}' } else { c }
+    let turns_the_line_round = matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    let obeyed = c.is_control() && c != '\n' && c != '\t';
+    if obeyed || turns_the_line_round { '\u{fffd}' } else { c }
 }

@@ -29,7 +29,7 @@ const READ_SOURCE: &str = "confine-and-read-source";
 /// Processor time for each process of a build, in seconds. A lab takes one or two.
 const BUILD_SECONDS: u64 = 20;
 /// Address space for each of them. A compiler takes less than 2 GiB.
-const BUILD_MEMORY: u64 = 8 << 30;
+const BUILD_MEMORY: u64 = 4 << 30;
 /// The largest file that a build writes. A lab's exam has 20 MiB.
 const BUILD_FILE: u64 = 256 << 20;
 /// How many more processes and threads there may be than there were before.

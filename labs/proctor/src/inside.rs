@@ -109,8 +109,10 @@ pub fn run<F: FnOnce(&Desk)>(exam: Exam, body: F) -> ! {
     if finished {
         recorder.finish();
     }
-    // SAFETY: ends the process at once: neither the test runner nor anything registered at exit has a say.
-    unsafe { libc::_exit(if finished { 0 } else { FAILED }) }
+    // SAFETY: ends the process at once: neither the test runner nor anything registered at exit has a say, nor a function
+    // of the learner's that is called as the C library's is.
+    unsafe { libc::syscall(libc::SYS_exit_group, if finished { 0 } else { FAILED }) };
+    std::process::abort()
 }
 
 fn note(recorder: &Recorder, finding: &Finding) {

@@ -56,7 +56,10 @@ pub struct Remains {
 /// Runs the case `name` and judges it; a failing workload is made as short as it gets.
 pub fn examine(name: &str) -> Outcome {
     let outcome = run(name, FOR_THE_VERDICT, None);
-    let shrinkable = matches!(outcome.verdict, Verdict::Wrong | Verdict::Crashed | Verdict::Hung | Verdict::Exited);
+    // What sleeps would sleep through every one of the tries.
+    let awake = outcome.time < WALL;
+    let shrinkable =
+        awake && matches!(outcome.verdict, Verdict::Wrong | Verdict::Crashed | Verdict::Hung | Verdict::Exited);
     match outcome.workload.clone().filter(|_| shrinkable) {
         Some((play, ops)) => shrink(name, outcome, play, &ops),
         None => outcome,

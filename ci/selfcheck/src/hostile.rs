@@ -1,0 +1,92 @@
+//! Submissions that attack whoever grades them, in `labs/lab03/zoo/hostile/`.
+//!
+//! A file says what it tries, what it stands on, and what it must earn; then comes the code that is added:
+//!
+//! ```text
+//! // Looks for the reference when it runs.
+//! // on: reference                 or `nothing`, or the name of a wrong one
+//! // in: push                      attack() is called first thing in this function
+//! // held: `extern`                a part of the reason; none if it isn't held
+//! // earns: 100                    what its honest part earns
+//! ```
+//!
+//! An attack that gets what it wants calls `attack_succeeded()`, which panics: that costs it its points.
+
+use crate::course::{read, reference_file};
+use crate::zoo;
+use proctor::lab::Lab;
+use std::path::Path;
+
+/// One attack.
+#[derive(Clone, Debug)]
+pub struct Attack {
+    /// Such as `lab03`.
+    pub lab: Lab,
+    /// The name of its file.
+    pub name: String,
+    /// What it tries.
+    pub tries: String,
+    /// Parts of the reasons for which it has to be held.
+    pub held: Vec<String>,
+    /// The points of its honest part.
+    pub earns: u32,
+    /// The submission.
+    pub text: String,
+}
+
+/// What an attack calls that got what it wanted.
+const SUCCEEDED: &str = "\nfn attack_succeeded() -> ! {\n    panic!(\"the attack succeeded\")\n}\n";
+/// What its panic says.
+pub const SUCCESS: &str = "the attack succeeded";
+
+/// The attacks on a lab, by name.
+///
+/// # Errors
+/// One line that names the file and what is wrong with it.
+pub fn attacks(lab: &Lab) -> Result<Vec<Attack>, String> {
+    let dir = lab.dir.join("zoo/hostile");
+    let mut paths: Vec<_> = std::fs::read_dir(dir).into_iter().flatten().flatten().map(|entry| entry.path()).collect();
+    paths.sort();
+    paths.iter().map(|path| load(lab, path).map_err(|what| format!("{}: {what}", path.display()))).collect()
+}
+
+fn load(lab: &Lab, path: &Path) -> Result<Attack, String> {
+    let text = read(path);
+    let (head, code) = text.split_once("\n\n").ok_or("no empty line ends the head")?;
+    let (mut tries, mut on, mut place, mut held, mut earns) = (String::new(), None, None, Vec::new(), None);
+    for line in head.lines().filter_map(|line| line.strip_prefix("// ")) {
+        match line.split_once(": ") {
+            Some(("on", base)) => on = Some(base),
+            Some(("in", function)) => place = Some(function),
+            Some(("held", reason)) => held.push(reason.to_owned()),
+            Some(("earns", points)) => earns = Some(points.parse().map_err(|e| format!("earns: {e}"))?),
+            _ => tries.push_str(line),
+        }
+    }
+    let reference = read(&reference_file(lab));
+    let base = match on.ok_or("`on:` is missing")? {
+        "reference" => reference,
+        "nothing" => String::new(),
+        wrong => {
+            let members = zoo::members(lab)?;
+            let member =
+                members.iter().find(|member| member.name == wrong).ok_or("`on:` names no member of the zoo")?;
+            member.apply(&reference)?
+        }
+    };
+    let base = match place {
+        Some(function) => call_first_in(function, &base).ok_or_else(|| format!("there is no function `{function}`"))?,
+        None => base,
+    };
+    let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+    let helper = if code.contains("attack_succeeded") { SUCCEEDED } else { "" };
+    let earns = earns.ok_or("`earns:` is missing")?;
+    Ok(Attack { lab: lab.clone(), name, tries, held, earns, text: format!("{base}\n{code}{helper}") })
+}
+
+/// Calls `attack()` first thing in `function`.
+fn call_first_in(function: &str, text: &str) -> Option<String> {
+    let start = text.find(&format!("fn {function}("))?;
+    let body = start + text[start..].find("{\n")? + 2;
+    Some(format!("{}        attack();\n{}", &text[..body], &text[body..]))
+}

@@ -1,0 +1,183 @@
+//! Whoever attacks the grader earns what the honest part of the submission earns, and leaves nothing behind.
+//!
+//! `cargo test -p selfcheck --test hostile -- --nocapture` prints who tried what.
+
+use autograde::{Course, Grade, Grader, Submission};
+use proctor::lab::Lab;
+use selfcheck::course::{self, labs, read, reference_file};
+use selfcheck::grading::confining;
+use selfcheck::hostile::{Attack, SUCCESS, attacks};
+use std::collections::BTreeMap;
+use std::fmt::Write;
+use std::fs;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+const WORK_DIR: &str = concat!(env!("CARGO_TARGET_TMPDIR"), "/hostile");
+
+/// There must not be fewer of them.
+const LEAST: usize = 40;
+/// No attack may take longer than this, on a machine that does other things too. The honest take 2 s.
+const LONGEST: Duration = Duration::from_secs(120);
+/// How many attacks there are between two honest submissions.
+const HONEST_EVERY: usize = 15;
+
+#[test]
+fn an_attack_earns_what_its_honest_part_earns_and_leaves_nothing_behind() {
+    let course = Course::find(course::root()).unwrap();
+    let grader = confining(course.grader(Path::new(WORK_DIR)).unwrap()).unwrap();
+    let complete = grader.protection().unwrap().is_complete();
+    let all: Vec<Attack> = labs().iter().flat_map(|lab| attacks(lab).unwrap_or_else(|line| panic!("{line}"))).collect();
+    assert!(all.len() >= LEAST, "only {} attacks", all.len());
+
+    // Warm: what is compiled once is not part of what the attacks take or leave.
+    let honest = labs().into_iter().find(|lab| lab.name == "lab03").unwrap();
+    assert_honest(&grader, &honest, "the start");
+    let before = outside();
+    let (mut table, mut wrong) = (String::new(), String::new());
+    for (i, attack) in all.iter().enumerate() {
+        if !complete && !attack.held.is_empty() {
+            eprintln!(
+                "SKIPPED, since the sandbox is not complete on this machine: {} {}",
+                attack.lab.name, attack.name
+            );
+            continue;
+        }
+        let grade = grader.grade(&attack.lab, &attack.text).unwrap_or_else(|e| panic!("{}: {e}", attack.name));
+        let found = faults(attack, &grade);
+        let held = if grade.held.is_empty() { "" } else { "held" };
+        let (lab, name, score) = (&attack.lab.name, &attack.name, grade.report.score);
+        let _ = writeln!(
+            table,
+            "{lab}  {name:<40} {score:>4}  {held:<4} {:>5.1} s  {}",
+            grade.took.as_secs_f64(),
+            attack.tries
+        );
+        for fault in found {
+            let _ = writeln!(wrong, "{lab} {name}: {fault}");
+        }
+        if i % HONEST_EVERY == HONEST_EVERY - 1 {
+            assert_honest(&grader, &honest, name);
+        }
+    }
+    println!("{table}");
+    assert!(wrong.is_empty(), "\n{wrong}");
+    assert_honest(&grader, &honest, "the end");
+    let after = outside();
+    let changed: Vec<&PathBuf> = before
+        .iter()
+        .chain(&after)
+        .filter(|(path, what)| before.get(*path) != Some(what) || after.get(*path) != Some(what))
+        .map(|(path, _)| path)
+        .collect();
+    assert!(changed.is_empty(), "changed: {changed:?}");
+    assert_eq!(left_running(), Vec::<String>::new());
+}
+
+fn faults(attack: &Attack, grade: &Grade) -> Vec<String> {
+    let mut faults = Vec::new();
+    if grade.report.score != attack.earns {
+        faults.push(format!("earned {}, not {}", grade.report.score, attack.earns));
+    }
+    for reason in &attack.held {
+        if !grade.held.iter().any(|held| held.reason.contains(reason)) {
+            faults.push(format!("is not held for {reason}: {:?}", grade.held));
+        }
+    }
+    if attack.held.is_empty() && !grade.held.is_empty() {
+        faults.push(format!("is held: {:?}", grade.held));
+    }
+    if grade.took > LONGEST {
+        faults.push(format!("took {:.0?}", grade.took));
+    }
+    let screens: Vec<&str> =
+        grade.report.cases().map(|case| &*case.screen).chain(grade.compiler_message.as_deref()).collect();
+    if let Some(screen) = screens.iter().find(|screen| screen.contains(SUCCESS)) {
+        faults.push(format!("succeeded:\n{screen}"));
+    }
+    if screens.iter().any(|screen| screen.contains(|c: char| c.is_control() && c != '\n' && c != '\t')) {
+        faults.push("a terminal would obey its screen".to_owned());
+    }
+    if Path::new(WORK_DIR).join("private").exists() {
+        faults.push("left private files behind".to_owned());
+    }
+    faults
+}
+
+fn assert_honest(grader: &Grader, lab: &Lab, after: &str) {
+    let grade = grader.grade(lab, &read(&reference_file(lab))).unwrap();
+    assert_eq!(grade.report.score, 100, "an honest submission after {after}: {:?}", grade.compiler_message);
+    assert!(grade.held.is_empty());
+}
+
+/// What no submission may change: the course, the grader's copy of it and its watchers, and what attacks name elsewhere.
+fn outside() -> BTreeMap<PathBuf, u64> {
+    let mut files = BTreeMap::new();
+    let work_dir = Path::new(WORK_DIR);
+    for dir in ["Cargo.toml", "Cargo.lock", ".cargo", "labs", "ci", "book/src"] {
+        note(&course::root().join(dir), &mut files);
+        note(&work_dir.join("course").join(dir), &mut files);
+    }
+    note(&work_dir.join("target/debug/watchers"), &mut files);
+    let home = std::env::var_os("HOME").map(PathBuf::from).unwrap_or_default();
+    for name in [".cargo/config.toml", ".cargo/registry/hostile-was-here", ".bashrc", ".profile"] {
+        note(&home.join(name), &mut files);
+    }
+    for dir in ["/tmp", "/var/tmp", "/dev/shm"] {
+        note(&Path::new(dir).join("hostile-was-here"), &mut files);
+    }
+    files
+}
+
+fn note(path: &Path, files: &mut BTreeMap<PathBuf, u64>) {
+    if path.is_dir() {
+        for entry in fs::read_dir(path).unwrap().flatten() {
+            note(&entry.path(), files);
+        }
+    } else if let Ok(content) = fs::read(path) {
+        let mut hasher = DefaultHasher::new();
+        (content, fs::metadata(path).map(|metadata| metadata.permissions().readonly()).ok()).hash(&mut hasher);
+        files.insert(path.to_path_buf(), hasher.finish());
+    }
+}
+
+/// Programs of the graded labs that are still there.
+fn left_running() -> Vec<String> {
+    let processes = fs::read_dir("/proc").unwrap().flatten();
+    let programs = processes.filter_map(|entry| fs::read_link(entry.path().join("exe")).ok());
+    programs.filter(|program| program.starts_with(WORK_DIR)).map(|program| program.display().to_string()).collect()
+}
+
+#[test]
+fn a_file_that_is_no_text_or_too_much_of_it_gets_one_line() {
+    let place = tempfile::tempdir().unwrap();
+    let lab = labs().into_iter().find(|lab| lab.name == "lab03").unwrap();
+    let file = place.path().join("free_list.rs");
+    let huge = fs::File::create(&file).unwrap();
+    huge.set_len(100 << 20).unwrap();
+    assert!(Submission::read(&file, &lab).unwrap_err().contains("larger than"));
+    fs::write(&file, b"// caf\xe9").unwrap();
+    assert!(Submission::read(&file, &lab).unwrap_err().contains("not UTF-8"));
+    fs::remove_file(&file).unwrap();
+    std::os::unix::fs::symlink("/etc/passwd", &file).unwrap();
+    assert!(Submission::read(place.path(), &lab).is_err());
+}
+
+#[test]
+fn a_text_made_to_crash_whoever_reads_it_is_held() {
+    let course = Course::find(course::root()).unwrap();
+    let grader = confining(course.grader(&Path::new(WORK_DIR).with_extension("texts")).unwrap()).unwrap();
+    let lab = labs().into_iter().find(|lab| lab.name == "lab03").unwrap();
+    let nested = format!("const A: u8 = {}0{};", "(".repeat(200_000), ")".repeat(200_000));
+    let signs = format!("const A: bool = {}true;", "!".repeat(500_000));
+    let types = format!("type A = {}u8;", "&".repeat(500_000));
+    let large = " ".repeat((1 << 20) + 1);
+    for (what, text) in [("nested", nested), ("signs", signs), ("types", types), ("large", large)] {
+        let grade = grader.grade(&lab, &text).unwrap_or_else(|e| panic!("{what}: {e}"));
+        assert_eq!(grade.report.score, 0, "{what}");
+        assert_eq!(grade.held.len(), 1, "{what}: {:?}", grade.held);
+        assert!(grade.compiler_message.is_some(), "{what}");
+        println!("{what:<8} {:>5.1} s  {}", grade.took.as_secs_f64(), grade.held[0].reason);
+    }
+}

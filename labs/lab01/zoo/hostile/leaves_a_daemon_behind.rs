@@ -1,0 +1,20 @@
+// Lab 1 has a program of its own, so its cases may start one. Not more than that.
+// on: reference
+// in: alloc
+// held: `extern`
+// earns: 100
+
+unsafe extern "C" {
+    fn fork() -> i32;
+    fn setsid() -> i32;
+    fn setpgid(process: i32, group: i32) -> i32;
+    fn open(path: *const core::ffi::c_char, flags: i32, mode: u32) -> i32;
+}
+
+fn attack() {
+    unsafe {
+        if fork() >= 0 || setsid() >= 0 || setpgid(0, 0) == 0 || open(c"/etc/passwd".as_ptr(), 0, 0) >= 0 {
+            attack_succeeded();
+        }
+    }
+}

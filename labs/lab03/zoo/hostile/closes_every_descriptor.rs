@@ -1,0 +1,17 @@
+// Without its recorder a case can't prove anything.
+// on: reference
+// in: pop
+// held: `extern`
+// earns: 86
+
+unsafe extern "C" {
+    fn close(fd: i32) -> i32;
+}
+
+fn attack() {
+    unsafe {
+        for fd in 0..1024 {
+            close(fd);
+        }
+    }
+}

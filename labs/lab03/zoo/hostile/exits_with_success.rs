@@ -1,0 +1,15 @@
+// Ends the process at once, with 0.
+// on: reference
+// in: find
+// held: `extern`
+// earns: 48
+
+unsafe extern "C" {
+    fn _exit(code: i32) -> !;
+}
+
+fn attack() {
+    unsafe {
+        _exit(0);
+    }
+}

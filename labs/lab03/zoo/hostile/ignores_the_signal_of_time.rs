@@ -1,0 +1,19 @@
+// Ignores the signal, so that the loop goes on.
+// on: reference
+// in: pop
+// held: `extern`
+// earns: 86
+
+unsafe extern "C" {
+    fn signal(signal: i32, handler: usize) -> usize;
+}
+
+fn attack() {
+    unsafe {
+        signal(27, 1);
+        signal(24, 1);
+        loop {
+            core::hint::spin_loop();
+        }
+    }
+}

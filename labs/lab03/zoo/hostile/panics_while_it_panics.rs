@@ -1,0 +1,17 @@
+// A panic in a Drop during a panic ends the process at once.
+// on: reference
+// in: pop
+// earns: 86
+
+struct Bomb;
+
+impl Drop for Bomb {
+    fn drop(&mut self) {
+        panic!("twice");
+    }
+}
+
+fn attack() {
+    let _bomb = Bomb;
+    panic!("once");
+}

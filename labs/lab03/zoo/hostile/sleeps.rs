@@ -1,0 +1,17 @@
+// Uses no processor time, and all the patience.
+// on: reference
+// in: pop
+// held: `extern`
+// earns: 86
+
+unsafe extern "C" {
+    fn pause() -> i32;
+}
+
+fn attack() {
+    unsafe {
+        loop {
+            pause();
+        }
+    }
+}

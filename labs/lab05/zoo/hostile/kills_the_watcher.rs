@@ -1,0 +1,18 @@
+// The same as in lab 3, in a lab whose cases may start a program.
+// on: reference
+// in: trim
+// held: `extern`
+// earns: 100
+
+unsafe extern "C" {
+    fn getppid() -> i32;
+    fn kill(process: i32, signal: i32) -> i32;
+}
+
+fn attack() {
+    unsafe {
+        if kill(getppid(), 0) == 0 || kill(1, 0) == 0 || kill(0, 0) == 0 {
+            attack_succeeded();
+        }
+    }
+}
