@@ -1,6 +1,6 @@
 //! The checkout of the course that the grading is done with.
 
-use crate::Grader;
+use crate::{Grader, pristine};
 use proctor::lab::{self, Lab};
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -46,6 +46,14 @@ impl Course {
     /// One line: the folder can't be made or locked.
     pub fn grader(&self, work_dir: &Path) -> Result<Grader, String> {
         Grader::new(self.clone(), work_dir)
+    }
+
+    /// Stands for everything in the checkout that decides about a grade.
+    ///
+    /// # Errors
+    /// One line: a file can't be read.
+    pub fn digest(&self) -> Result<String, String> {
+        pristine::digest(&self.root)
     }
 
     /// The revision of the checkout, `-dirty` when it has changes; nothing when git doesn't know it.

@@ -7,14 +7,13 @@ use crate::source_rules::{self, Allowed, Held, Reading};
 use crate::{Course, pristine};
 use proctor::lab::Lab;
 use proctor::report::{CaseResult, REPORT_FILE, Report, SEED};
-use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap};
 use std::ffi::OsString;
 use std::fs::{self, File};
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::OnceLock;
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 /// The last resort. Each case has its own, much shorter limit, and the first grading compiles every dependency.
@@ -56,7 +55,7 @@ pub struct Grader {
     helper: Option<PathBuf>,
     sandbox: OnceLock<Result<Sandbox, String>>,
     /// The labs whose watcher is known to be up to date, with the state of the course it was made from.
-    prepared: RefCell<HashMap<String, (u64, PathBuf)>>,
+    prepared: Mutex<HashMap<String, (u64, PathBuf)>>,
     _lock: File,
 }
 
@@ -76,7 +75,7 @@ impl Grader {
             seed: None,
             helper: None,
             sandbox: OnceLock::new(),
-            prepared: RefCell::default(),
+            prepared: Mutex::default(),
             _lock: lock,
         })
     }
@@ -85,7 +84,7 @@ impl Grader {
     #[must_use]
     pub fn features<S: Into<String>>(mut self, features: impl IntoIterator<Item = S>) -> Self {
         self.features = features.into_iter().map(Into::into).collect();
-        self.prepared.borrow_mut().clear();
+        self.prepared().clear();
         self
     }
 
@@ -165,10 +164,14 @@ impl Grader {
         }
     }
 
+    fn prepared(&self) -> MutexGuard<'_, HashMap<String, (u64, PathBuf)>> {
+        self.prepared.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Makes sure that the lab's watcher stands ready, and with it every dependency. Only here does anything come from the
     /// network, and only the course's own code is compiled.
     fn prepare(&self, lab: &Lab, state: u64) -> Result<PathBuf, String> {
-        if let Some((of, watcher)) = self.prepared.borrow().get(&lab.name)
+        if let Some((of, watcher)) = self.prepared().get(&lab.name)
             && *of == state
         {
             return Ok(watcher.clone());
@@ -185,7 +188,7 @@ impl Grader {
                 watcher
             }
         };
-        self.prepared.borrow_mut().insert(lab.name.clone(), (state, watcher.clone()));
+        self.prepared().insert(lab.name.clone(), (state, watcher.clone()));
         Ok(watcher)
     }
 

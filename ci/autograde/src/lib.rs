@@ -3,7 +3,8 @@
 //! * [`Course`] is the checkout to grade with, [`Submission`] the one file that counts.
 //! * A [`Grader`] keeps the copy and what is compiled, and turns a source text into a [`Grade`].
 //! * [`handout`] writes the student edition.
-//! * [`reports`] writes a grade down for people, for CI systems and for Gradescope.
+//! * [`reports`] writes a grade down for people, for CI systems and for course systems.
+//! * [`batch`] grades a folder of submissions, [`merge`] joins what several machines graded.
 //!
 //! ```no_run
 //! # fn main() -> Result<(), String> {
@@ -16,17 +17,24 @@
 //! # }
 //! ```
 
+mod archive;
+pub mod batch;
 mod build;
 mod course;
+mod entry;
 mod grader;
 pub mod handout;
+pub mod merge;
 mod pristine;
 mod process;
+mod record;
 pub mod reports;
 pub mod sandbox;
 pub mod source_rules;
 mod submission;
+mod summary;
 
 pub use course::Course;
+pub use entry::{Shard, printable};
 pub use grader::{Grade, Grader};
 pub use submission::Submission;

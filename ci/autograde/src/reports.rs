@@ -1,76 +1,118 @@
-//! Writes a grade down: as JSON of our own, as JUnit XML and as Gradescope's `results.json`.
+//! Writes a grade down: as JSON of our own, as JUnit XML and in the formats of course systems.
 
+mod autolab;
+mod classroom;
 mod gradescope;
 mod junit;
 
 use crate::sandbox::Protection;
 use crate::source_rules::Held;
 use crate::{Grade, Submission};
-use proctor::report::{self, CaseResult, Report, Verdict};
-use serde::Serialize;
-use std::path::Path;
+use proctor::report::{self, CaseResult, Report, RuleResult, Verdict};
+use serde::{Deserialize, Serialize};
+use std::path::{Path, PathBuf};
 
 /// The name and version of our own format, in every `report.json`.
 pub const FORMAT: &str = "heap-lab-book/grade/1";
 
-/// Our own report: all there is to know about a grade.
-#[derive(Debug, Serialize)]
-pub struct GradeReport<'a> {
-    format: &'a str,
-    submission: &'a str,
-    file: &'a Path,
-    course_revision: Option<&'a str>,
-    toolchain: &'a str,
-    seconds: f64,
-    held: &'a [Held],
-    sandbox: &'a Protection,
-    compiler_message: Option<&'a str>,
-    ended_early: Option<&'a str>,
-    report: &'a Report,
+/// Our own report: all there is to know about a grade. Every other report is drawn from it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct GradeReport {
+    /// [`FORMAT`].
+    pub format: String,
+    /// What the instructor calls it.
+    pub submission: String,
+    /// The learner's file.
+    pub file: PathBuf,
+    /// The revision of the course that it was graded with.
+    pub course_revision: Option<String>,
+    /// The compiler that it was graded with.
+    pub toolchain: String,
+    /// How long it took.
+    pub seconds: f64,
+    /// Why somebody has to read the file before its points count.
+    pub held: Vec<Held>,
+    /// What the submission was kept away from.
+    pub sandbox: Protection,
+    /// What the compiler said when it refused the file.
+    pub compiler_message: Option<String>,
+    /// Why some cases weren't run although the file compiles.
+    pub ended_early: Option<String>,
+    /// The results, case by case.
+    pub report: Report,
 }
 
-/// The files that [`write`] leaves in its folder.
-pub const FILES: [&str; 3] = ["report.json", "junit.xml", "results.json"];
+/// The files that [`GradeReport::write`] leaves in its folder.
+pub const FILES: [&str; 6] =
+    ["report.json", "junit.xml", "results.json", "classroom50.json", "classroom.json", "autolab.txt"];
 
-/// Writes the three reports into the folder `out`.
-///
-/// # Errors
-/// One line that names the file and what the system said.
-pub fn write(
-    out: &Path,
-    submission: &Submission,
-    grade: &Grade,
-    toolchain: &str,
-    course_revision: Option<&str>,
-) -> Result<(), String> {
-    let own = GradeReport {
-        format: FORMAT,
-        submission: &submission.name,
-        file: &submission.file,
-        course_revision,
-        toolchain,
-        seconds: grade.took.as_secs_f64(),
-        held: &grade.held,
-        sandbox: &grade.sandbox,
-        compiler_message: grade.compiler_message.as_deref(),
-        ended_early: grade.ended_early.as_deref(),
-        report: &grade.report,
-    };
-    let texts = [
-        serde_json::to_string_pretty(&own).map_err(|e| e.to_string()),
-        junit::to_xml(grade),
-        serde_json::to_string_pretty(&gradescope::Results::new(grade)).map_err(|e| e.to_string()),
-    ];
-    for (name, text) in FILES.into_iter().zip(texts) {
-        let path = out.join(name);
-        text.and_then(|text| report::replace(&path, &text).map_err(|e| e.to_string()))
-            .map_err(|what| format!("{}: {what}", path.display()))?;
+impl GradeReport {
+    /// The report of one submission.
+    pub fn new(submission: &Submission, grade: Grade, toolchain: &str, course_revision: Option<&str>) -> Self {
+        GradeReport {
+            format: FORMAT.to_owned(),
+            submission: submission.name.clone(),
+            file: submission.file.clone(),
+            course_revision: course_revision.map(str::to_owned),
+            toolchain: toolchain.to_owned(),
+            seconds: grade.took.as_secs_f64(),
+            held: grade.held,
+            sandbox: grade.sandbox,
+            compiler_message: grade.compiler_message,
+            ended_early: grade.ended_early,
+            report: grade.report,
+        }
     }
-    Ok(())
+
+    /// Reads the report that [`GradeReport::write`] left in `out`.
+    ///
+    /// # Errors
+    /// One line that names the file and what is wrong with it.
+    pub fn load(out: &Path) -> Result<Self, String> {
+        let path = out.join("report.json");
+        let wrong = |what: String| format!("{}: {what}", path.display());
+        let text = std::fs::read_to_string(&path).map_err(|e| wrong(e.to_string()))?;
+        let report: GradeReport = serde_json::from_str(&text).map_err(|e| wrong(e.to_string()))?;
+        if report.format != FORMAT {
+            return Err(wrong(format!("the format is `{}`, not `{FORMAT}`", report.format)));
+        }
+        Ok(report)
+    }
+
+    /// Writes [`FILES`] into the folder `out`.
+    ///
+    /// # Errors
+    /// One line that names the file and what the system said.
+    pub fn write(&self, out: &Path) -> Result<(), String> {
+        let texts = [
+            to_json(self),
+            junit::to_xml(self),
+            to_json(&gradescope::Results::new(self)),
+            to_json(&classroom::Fifty::new(self)),
+            to_json(&classroom::Older::new(self)),
+            autolab::to_lines(self),
+        ];
+        for (name, text) in FILES.into_iter().zip(texts) {
+            let path = out.join(name);
+            text.and_then(|text| report::replace(&path, &text).map_err(|e| e.to_string()))
+                .map_err(|what| format!("{}: {what}", path.display()))?;
+        }
+        Ok(())
+    }
+
+    /// The cases that did not pass.
+    pub fn failing(&self) -> impl Iterator<Item = (&RuleResult, &CaseResult)> {
+        let cases = self.report.rules.iter().flat_map(|rule| rule.cases.iter().map(move |case| (rule, case)));
+        cases.filter(|(_, case)| !case.verdict.is_pass())
+    }
+}
+
+fn to_json(value: &impl Serialize) -> Result<String, String> {
+    serde_json::to_string_pretty(value).map_err(|e| e.to_string())
 }
 
 /// A verdict as a person says it.
-fn verdict_in_words(verdict: Verdict) -> &'static str {
+pub fn verdict_in_words(verdict: Verdict) -> &'static str {
     match verdict {
         Verdict::Passed => "passed",
         Verdict::Skipped => "skipped on this machine",
@@ -84,7 +126,7 @@ fn verdict_in_words(verdict: Verdict) -> &'static str {
 }
 
 /// What a person needs to read about a case that did not pass: its screen, or why it has none.
-fn explanation<'a>(grade: &'a Grade, case: &'a CaseResult) -> &'a str {
+pub fn explanation<'a>(grade: &'a GradeReport, case: &'a CaseResult) -> &'a str {
     if !case.screen.is_empty() {
         return &case.screen;
     }
@@ -96,22 +138,31 @@ fn explanation<'a>(grade: &'a Grade, case: &'a CaseResult) -> &'a str {
     }
 }
 
+/// What a person needs to read about a rule that was not kept.
+fn screens(grade: &GradeReport, rule: &RuleResult) -> String {
+    let failing = rule.cases.iter().filter(|case| !case.verdict.is_pass());
+    let mut screens: Vec<&str> = failing.map(|case| explanation(grade, case)).collect();
+    // Cases that were not run share one reason.
+    screens.dedup();
+    screens.join("\n\n")
+}
+
 /// Why somebody has to read the file, if somebody has to.
-fn held(grade: &Grade) -> Option<String> {
+fn held(grade: &GradeReport) -> Option<String> {
     let lines: Vec<String> = grade.held.iter().map(|held| format!("  line {}: {}\n", held.line, held.reason)).collect();
     let remark = "Held for review: the points count once somebody has read the file.\n";
     (!lines.is_empty()).then(|| remark.to_owned() + &lines.concat())
 }
 
 /// What holds for the whole grade, when something does.
-fn remark(grade: &Grade) -> Option<String> {
+pub fn remark(grade: &GradeReport) -> Option<String> {
     match (held(grade), outcome(grade)) {
         (Some(held), Some(outcome)) => Some(format!("{held}\n{outcome}")),
         (held, outcome) => held.or(outcome),
     }
 }
 
-fn outcome(grade: &Grade) -> Option<String> {
+fn outcome(grade: &GradeReport) -> Option<String> {
     if let Some(message) = &grade.compiler_message {
         return Some(format!("The file does not compile, so no case was run.\n\n{message}"));
     }
@@ -120,7 +171,7 @@ fn outcome(grade: &Grade) -> Option<String> {
 }
 
 /// The grade as a short table for the terminal.
-pub fn table(grade: &Grade) -> String {
+pub fn table(grade: &GradeReport) -> String {
     let mut text = remark(grade).map_or_else(String::new, |remark| format!("{}\n\n", remark.trim_end()));
     let width = grade.report.rules.iter().map(|rule| rule.id.chars().count()).max().unwrap_or(0);
     for rule in &grade.report.rules {

@@ -4,7 +4,8 @@
 use crate::inside::{TICKET, Ticket};
 use crate::judge::{Outcome, judge};
 use crate::recorder::Recorder;
-use crate::report::Verdict;
+use crate::report::{SEED, Verdict};
+use crate::seed;
 use heapkit::workload::{self, Op};
 use std::hash::{BuildHasher, RandomState};
 use std::io::{self, Read};
@@ -110,6 +111,9 @@ fn case_command(name: &str) -> io::Result<Command> {
     let mut command = Command::new(words.next().unwrap_or_default());
     // It has no business with what this program was told.
     command.args(words).env_clear();
+    if let Some(seed) = seed::of_this_run() {
+        command.env(SEED, seed.to_string());
+    }
     finish(&mut command, name);
     command.env("INSTA_UPDATE", "no");
     Ok(command)

@@ -1,7 +1,6 @@
 //! Gradescope's `results.json`: a test for each rule, worth the rule's points.
 
-use super::{explanation, remark};
-use crate::Grade;
+use super::{GradeReport, remark, screens};
 use crate::sandbox::Protection;
 use crate::source_rules::Held;
 use proctor::report::RuleResult;
@@ -39,11 +38,11 @@ struct Test {
 }
 
 impl Results {
-    pub fn new(grade: &Grade) -> Self {
+    pub fn new(grade: &GradeReport) -> Self {
         let rules = grade.report.rules.iter().enumerate();
         Results {
             score: grade.report.score,
-            execution_time: grade.took.as_secs_f64(),
+            execution_time: grade.seconds,
             output: remark(grade),
             output_format: "text",
             visibility: "visible",
@@ -53,18 +52,14 @@ impl Results {
     }
 }
 
-fn test(grade: &Grade, number: usize, rule: &RuleResult) -> Test {
-    let failing = rule.cases.iter().filter(|case| !case.verdict.is_pass());
-    let mut screens: Vec<&str> = failing.map(|case| explanation(grade, case)).collect();
-    // Cases that were not run share one reason.
-    screens.dedup();
+fn test(grade: &GradeReport, number: usize, rule: &RuleResult) -> Test {
     Test {
         number: number.to_string(),
         name: format!("{}: {}", rule.id, rule.text),
         score: rule.earned,
         max_score: rule.points,
         status: if rule.earned == rule.points { "passed" } else { "failed" },
-        output: screens.join("\n\n"),
+        output: screens(grade, rule),
         output_format: "text",
         visibility: "visible",
     }

@@ -1,12 +1,11 @@
 //! JUnit XML, which GitLab, Jenkins and most CI systems read: a suite for each rule, a test for each case.
 
-use super::{explanation, held, verdict_in_words};
-use crate::Grade;
+use super::{GradeReport, explanation, held, verdict_in_words};
 use proctor::report::{CaseResult, RuleResult, Verdict};
 use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
 use std::time::Duration;
 
-pub fn to_xml(grade: &Grade) -> Result<String, String> {
+pub fn to_xml(grade: &GradeReport) -> Result<String, String> {
     let mut junit = Report::new(grade.report.lab.as_str());
     if let Some(why) = held(grade) {
         let mut status = TestCaseStatus::non_success(NonSuccessKind::Error);
@@ -29,7 +28,7 @@ pub fn to_xml(grade: &Grade) -> Result<String, String> {
     junit.to_string().map_err(|e| e.to_string())
 }
 
-fn test_case(grade: &Grade, rule: &RuleResult, case: &CaseResult) -> TestCase {
+fn test_case(grade: &GradeReport, rule: &RuleResult, case: &CaseResult) -> TestCase {
     let voided = grade.report.void.is_some();
     let mut status = match case.verdict {
         Verdict::Passed if !voided => TestCaseStatus::success(),

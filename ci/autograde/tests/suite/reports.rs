@@ -28,7 +28,7 @@ fn for_each_kind(file: &str, check: impl Fn(&str, &str)) {
     }
 }
 
-fn assert_valid(schema: &str, kind: &str, text: &str) -> Value {
+pub fn assert_valid(schema: &str, kind: &str, text: &str) -> Value {
     let schema: Value = serde_json::from_str(schema).unwrap();
     let report: Value = serde_json::from_str(text).unwrap();
     let validator = jsonschema::validator_for(&schema).unwrap();

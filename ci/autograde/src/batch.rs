@@ -1,0 +1,213 @@
+//! Grades the entries of a folder, several at once.
+
+mod progress;
+mod worker;
+
+use crate::entry::{Entry, Listing, Shard, printable};
+use crate::record::{self, Batch, GradedWith, Outcome, Record};
+use crate::reports::GradeReport;
+use crate::{Course, Submission, summary};
+use proctor::lab::Lab;
+use progress::Progress;
+use std::collections::BTreeSet;
+use std::num::NonZero;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
+use std::sync::mpsc;
+use std::thread;
+use worker::Workers;
+
+/// What to grade, and how.
+#[derive(Debug)]
+pub struct Job<'a> {
+    /// The checkout to grade with.
+    pub course: &'a Course,
+    /// The lab.
+    pub lab: &'a Lab,
+    /// The folder with an entry for each learner.
+    pub folder: &'a Path,
+    /// Where the results go.
+    pub out: &'a Path,
+    /// How many are graded at once; nothing for one on each processor.
+    pub jobs: Option<NonZero<usize>>,
+    /// Which part of the class.
+    pub shard: Shard,
+    /// What the workloads are drawn from; nothing for the usual ones.
+    pub seed: Option<u64>,
+    /// Turns true when the run is to end after what is being graded now.
+    pub stop: &'a AtomicBool,
+}
+
+/// How a batch ended.
+#[derive(Debug, PartialEq, Eq)]
+pub enum End {
+    /// Every entry has its result.
+    Complete,
+    /// So many entries could not be graded, through no fault of theirs.
+    NotGraded(usize),
+    /// It was stopped; so many entries are left.
+    Stopped(usize),
+}
+
+/// Why a batch was not begun.
+#[derive(Debug)]
+pub enum Refusal {
+    /// What was asked for makes no sense.
+    Usage(String),
+    /// It does, but the machine or the course can't grade.
+    Grading(String),
+}
+
+/// Grades what `job` says, and writes each result the moment it is known, and the summary at the end.
+///
+/// # Errors
+/// One line: nothing could be graded.
+pub fn run(job: &Job) -> Result<End, Refusal> {
+    let listing = Listing::of(job.folder).map_err(Refusal::Usage)?;
+    check_apart(job.folder, job.out).map_err(Refusal::Usage)?;
+    for name in &listing.skipped {
+        eprintln!("autograde: {name}: skipped, its name starts with a dot");
+    }
+    let twins = summary::twins(listing.entries.iter().map(|entry| entry.name.as_str()));
+    for line in twins.into_values().collect::<BTreeSet<_>>() {
+        eprintln!("autograde: {line}");
+    }
+    let mine: Vec<&Entry> = listing.entries.iter().filter(|entry| job.shard.has(entry)).collect();
+    let (end, records) = grade_all(job, &listing, &mine).map_err(Refusal::Grading)?;
+    summary::write(job.out, &job.lab.name, &records).map_err(Refusal::Grading)?;
+    Ok(end)
+}
+
+/// Results among the submissions would be taken for submissions by the next run.
+fn check_apart(folder: &Path, out: &Path) -> Result<(), String> {
+    let full = |path: &Path| std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf());
+    let folder = folder.canonicalize().unwrap_or_else(|_| full(folder));
+    let out = full(out);
+    let real = out.ancestors().find_map(|path| Some((path, path.canonicalize().ok()?)));
+    let inside = real.is_some_and(|(_, real)| real.starts_with(&folder)) || out.starts_with(&folder);
+    if inside { Err(format!("{}: the results can't go into the folder of submissions", out.display())) } else { Ok(()) }
+}
+
+fn grade_all(job: &Job, listing: &Listing, mine: &[&Entry]) -> Result<(End, Vec<Record>), String> {
+    let mut workers = Workers::open(job)?;
+    let with = GradedWith {
+        lab: job.lab.name.clone(),
+        revision: job.course.revision(),
+        course: job.course.digest()?,
+        toolchain: workers.toolchain().to_owned(),
+        seed: job.seed,
+    };
+    let keys = mine.iter().map(|entry| entry.key.clone()).collect();
+    Batch::new(with.clone(), job.shard, keys, listing.entries.len(), listing.digest()).save(job.out)?;
+
+    // Reading is cheap: what is done already or can't be read is known before anything is compiled.
+    let mut records = Vec::new();
+    let mut to_grade = Vec::new();
+    for entry in mine {
+        match prepare(job, entry, &with)? {
+            Prepared::Known(record) => records.push(record),
+            Prepared::ToGrade(submission) => to_grade.push((*entry, submission)),
+        }
+    }
+    if !to_grade.is_empty() {
+        eprintln!("autograde: compiling what all submissions share");
+        workers.warm(job, to_grade.len())?;
+    }
+    let mut progress = Progress::start(mine.len(), to_grade.len());
+    for record in &records {
+        progress.known(record);
+    }
+    records.extend(grade_new(job, &workers, &with, &to_grade, &mut progress)?);
+    progress.end();
+
+    summary::sort(&mut records);
+    let not_graded = records.iter().filter(|record| matches!(record.outcome, Outcome::NotGraded(_))).count();
+    let end = match (mine.len() - records.len(), not_graded) {
+        (0, 0) => End::Complete,
+        (0, n) => End::NotGraded(n),
+        (left, _) => End::Stopped(left),
+    };
+    Ok((end, records))
+}
+
+enum Prepared {
+    /// Its result is known: from an earlier run, or because there is nothing to grade.
+    Known(Record),
+    ToGrade(Submission),
+}
+
+fn prepare(job: &Job, entry: &Entry, with: &GradedWith) -> Result<Prepared, String> {
+    let record = |outcome| Record { name: entry.name.clone(), key: entry.key.clone(), outcome };
+    let submission = if entry.path.is_symlink() {
+        Err("a symbolic link: hand in a file, a folder or an archive".to_owned())
+    } else {
+        Submission::read_entry(&entry.path, job.lab)
+    };
+    match submission {
+        Ok(submission) => Ok(match record::find(job.out, entry, with, &submission.text) {
+            Some(known) => Prepared::Known(known),
+            None => Prepared::ToGrade(submission),
+        }),
+        Err(line) => {
+            let record = record(Outcome::Unreadable(printable(&line)));
+            record::save(job.out, &record, with, None)?;
+            Ok(Prepared::Known(record))
+        }
+    }
+}
+
+/// Grades with all workers until nothing is left or the run is stopped.
+fn grade_new(
+    job: &Job,
+    workers: &Workers,
+    with: &GradedWith,
+    to_grade: &[(&Entry, Submission)],
+    progress: &mut Progress,
+) -> Result<Vec<Record>, String> {
+    let next = AtomicUsize::new(0);
+    let (sender, receiver) = mpsc::channel();
+    thread::scope(|scope| {
+        for grader in workers.graders() {
+            let (next, sender) = (&next, sender.clone());
+            scope.spawn(move || {
+                while !job.stop.load(Relaxed)
+                    && let Some((entry, submission)) = to_grade.get(next.fetch_add(1, Relaxed))
+                {
+                    let outcome = match grader.grade(job.lab, &submission.text) {
+                        Ok(grade) => {
+                            let revision = with.revision.as_deref();
+                            let report = GradeReport::new(submission, grade, &with.toolchain, revision);
+                            Outcome::Graded(Box::new(report))
+                        }
+                        Err(line) => Outcome::NotGraded(printable(&line)),
+                    };
+                    let record = Record { name: entry.name.clone(), key: entry.key.clone(), outcome };
+                    let saved = record::save(job.out, &record, with, Some(&submission.text));
+                    let failed = saved.is_err();
+                    // The receiver outlives the workers.
+                    let _ = sender.send(saved.map(|()| record));
+                    if failed {
+                        return;
+                    }
+                }
+            });
+        }
+        drop(sender);
+        let mut records = Vec::new();
+        for record in receiver {
+            // A result that can't be kept ends the run: the disk is full, and the next one could not be kept either.
+            let record = record.inspect_err(|_| job.stop.store(true, Relaxed))?;
+            progress.graded(&record);
+            records.push(record);
+        }
+        Ok(records)
+    })
+}
+
+/// Where the worker with this number keeps its copy of the course. The first shares that of single gradings.
+fn work_dir(course: &Course, worker: usize) -> PathBuf {
+    match worker {
+        0 => course.grading_dir(),
+        n => course.grading_dir().join(format!("worker-{}", n + 1)),
+    }
+}

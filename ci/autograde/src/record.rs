@@ -1,0 +1,215 @@
+//! What stands on disk about a batch: `batch.json` about all of it, and in a folder for each entry the reports and,
+//! written last, `entry.json`. A folder without it, or with one that can't be read, is a half result and counts as none.
+
+use crate::entry::{Entry, Shard};
+use crate::reports::GradeReport;
+use proctor::report::replace;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use std::fs;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+
+const BATCH_FORMAT: &str = "heap-lab-book/batch/1";
+const ENTRY_FORMAT: &str = "heap-lab-book/entry/1";
+
+/// With what a batch is graded: a result is used again only if all of it is the same.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GradedWith {
+    /// Such as `lab03`.
+    pub lab: String,
+    /// The revision of the course, if git knows it.
+    pub revision: Option<String>,
+    /// A hash of the files of the course that decide about a grade.
+    pub course: String,
+    /// The compiler.
+    pub toolchain: String,
+    /// What the workloads were drawn from; nothing for the usual ones.
+    pub seed: Option<u64>,
+}
+
+/// What a run of a batch sets out to do.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Batch {
+    format: String,
+    /// With what.
+    pub with: GradedWith,
+    /// Which part of the class.
+    pub shard: u64,
+    /// How many parts there are.
+    pub shards: u64,
+    /// The keys of its entries.
+    pub keys: Vec<String>,
+    /// How many entries the whole class has.
+    pub class_size: usize,
+    /// Stands for the names of the whole class.
+    pub class: String,
+}
+
+impl Batch {
+    /// What `shard` of a class does.
+    pub fn new(with: GradedWith, shard: Shard, keys: Vec<String>, class_size: usize, class: String) -> Self {
+        let format = BATCH_FORMAT.to_owned();
+        Batch { format, with, shard: shard.number, shards: shard.of, keys, class_size, class }
+    }
+
+    /// # Errors
+    /// One line that names the file and what is wrong with it.
+    pub fn load(out: &Path) -> Result<Self, String> {
+        let path = out.join("batch.json");
+        let batch: Batch = read_json(&path)?;
+        if batch.format != BATCH_FORMAT {
+            return Err(format!("{}: the format is `{}`, not `{BATCH_FORMAT}`", path.display(), batch.format));
+        }
+        Ok(batch)
+    }
+
+    /// # Errors
+    /// One line that names the file and what the system said.
+    pub fn save(&self, out: &Path) -> Result<(), String> {
+        write_json(&out.join("batch.json"), self)
+    }
+}
+
+/// What became of an entry.
+#[derive(Clone, Debug)]
+pub struct Record {
+    /// The entry's name, in one line.
+    pub name: String,
+    /// Its folder's name.
+    pub key: String,
+    /// What became of it.
+    pub outcome: Outcome,
+}
+
+/// How the grading of an entry ended.
+#[derive(Clone, Debug)]
+pub enum Outcome {
+    /// It was graded, whatever the score.
+    Graded(Box<GradeReport>),
+    /// There is nothing in it that could be graded: why, in one line.
+    Unreadable(String),
+    /// The grading itself failed: why, in one line. This isn't kept: the next run tries again.
+    NotGraded(String),
+}
+
+/// `entry.json`.
+#[derive(Serialize, Deserialize)]
+struct Seal {
+    format: String,
+    name: String,
+    key: String,
+    with: GradedWith,
+    /// A hash of the learner's file; nothing when it could not be read.
+    text: Option<String>,
+    /// Why it could not be read.
+    unreadable: Option<String>,
+}
+
+/// The folder of an entry's results.
+pub fn folder(out: &Path, key: &str) -> PathBuf {
+    out.join("results").join(key)
+}
+
+/// The result that stands on disk for `entry`, if it is about the same text, course and toolchain.
+pub fn find(out: &Path, entry: &Entry, with: &GradedWith, text: &str) -> Option<Record> {
+    let folder = folder(out, &entry.key);
+    let seal: Seal = read_json(&folder.join("entry.json")).ok()?;
+    let same = seal.format == ENTRY_FORMAT && seal.key == entry.key && seal.with == *with;
+    if !same || seal.text.as_deref() != Some(&hash(text)) {
+        return None;
+    }
+    load(out, &entry.key).ok()
+}
+
+/// The result that stands on disk for the entry with this key.
+///
+/// # Errors
+/// One line: there is none, or half of one.
+pub fn load(out: &Path, key: &str) -> Result<Record, String> {
+    let folder = folder(out, key);
+    let seal: Seal = read_json(&folder.join("entry.json"))?;
+    if seal.format != ENTRY_FORMAT || seal.key != key {
+        return Err(format!("{}: this is not the result of {key}", folder.join("entry.json").display()));
+    }
+    let outcome = match seal.unreadable {
+        Some(line) => Outcome::Unreadable(line),
+        None => Outcome::Graded(Box::new(GradeReport::load(&folder)?)),
+    };
+    Ok(Record { name: seal.name, key: seal.key, outcome })
+}
+
+/// Keeps `record`: the reports first, then the file that says they are whole.
+///
+/// # Errors
+/// One line that names the file and what the system said.
+pub fn save(out: &Path, record: &Record, with: &GradedWith, text: Option<&str>) -> Result<(), String> {
+    let folder = folder(out, &record.key);
+    clear(&folder)?;
+    let unreadable = match &record.outcome {
+        Outcome::Graded(report) => {
+            report.write(&folder)?;
+            None
+        }
+        Outcome::Unreadable(line) => Some(line.clone()),
+        Outcome::NotGraded(_) => return Ok(()),
+    };
+    let seal = Seal {
+        format: ENTRY_FORMAT.to_owned(),
+        name: record.name.clone(),
+        key: record.key.clone(),
+        with: with.clone(),
+        text: text.map(hash),
+        unreadable,
+    };
+    write_json(&folder.join("entry.json"), &seal)
+}
+
+/// Takes away what stands in an entry's folder, `entry.json` first: without it the rest counts for nothing.
+fn clear(folder: &Path) -> Result<(), String> {
+    let cannot = |path: &Path, e: std::io::Error| format!("{}: {e}", path.display());
+    let seal = folder.join("entry.json");
+    match fs::remove_file(&seal) {
+        Err(e) if e.kind() != ErrorKind::NotFound => return Err(cannot(&seal, e)),
+        _ => {}
+    }
+    match fs::remove_dir_all(folder) {
+        Err(e) if e.kind() != ErrorKind::NotFound => Err(cannot(folder, e)),
+        _ => Ok(()),
+    }
+}
+
+/// Copies a whole result to another output folder.
+///
+/// # Errors
+/// One line that names the file and what the system said.
+pub fn copy(from: &Path, to: &Path, key: &str) -> Result<(), String> {
+    let (from, to) = (folder(from, key), folder(to, key));
+    clear(&to)?;
+    let mut names: Vec<PathBuf> = crate::reports::FILES.iter().map(PathBuf::from).collect();
+    names.push(PathBuf::from("entry.json"));
+    for name in names {
+        let path = from.join(&name);
+        match fs::read_to_string(&path) {
+            Ok(text) => replace(&to.join(&name), &text).map_err(|e| format!("{}: {e}", to.join(&name).display()))?,
+            Err(e) if e.kind() == ErrorKind::NotFound => {}
+            Err(e) => return Err(format!("{}: {e}", path.display())),
+        }
+    }
+    Ok(())
+}
+
+fn hash(text: &str) -> String {
+    crate::entry::hex(&Sha256::digest(text))
+}
+
+fn read_json<T: for<'a> Deserialize<'a>>(path: &Path) -> Result<T, String> {
+    let text = fs::read_to_string(path).map_err(|e| format!("{}: {e}", path.display()))?;
+    serde_json::from_str(&text).map_err(|e| format!("{}: {e}", path.display()))
+}
+
+fn write_json(path: &Path, value: &impl Serialize) -> Result<(), String> {
+    let text = serde_json::to_string_pretty(value).map_err(|e| e.to_string());
+    text.and_then(|text| replace(path, &text).map_err(|e| e.to_string()))
+        .map_err(|e| format!("{}: {e}", path.display()))
+}

@@ -1,0 +1,132 @@
+//! A batch in two files: `summary.csv` for programs and `summary.html` for people.
+//!
+//! Both depend on the results alone, not on when, where or in which order they were found: shards, merged, have the
+//! summary of a single run.
+
+mod html;
+mod table;
+
+use crate::record::{Outcome, Record};
+use crate::reports::{GradeReport, remark};
+use proctor::report::replace;
+use std::collections::BTreeMap;
+use std::path::Path;
+
+/// Brings records into the summary's order.
+pub fn sort(records: &mut [Record]) {
+    records.sort_by(|a, b| (&a.name, &a.key).cmp(&(&b.name, &b.key)));
+}
+
+/// Writes both files into `out`.
+///
+/// # Errors
+/// One line that names the file and what the system said.
+pub fn write(out: &Path, lab: &str, records: &[Record]) -> Result<(), String> {
+    let class = Class::new(lab, records);
+    for (name, text) in [("summary.csv", table::csv(&class)?), ("summary.html", html::page(&class))] {
+        let path = out.join(name);
+        replace(&path, &text).map_err(|e| format!("{}: {e}", path.display()))?;
+    }
+    Ok(())
+}
+
+/// All results, and what they say about the rules.
+struct Class<'a> {
+    lab: &'a str,
+    rules: Vec<Rule<'a>>,
+    students: Vec<Student<'a>>,
+}
+
+/// A rule, and how the class did.
+struct Rule<'a> {
+    id: &'a str,
+    text: &'a str,
+    points: u32,
+    /// How many graded submissions don't keep it.
+    failing: usize,
+}
+
+/// A submission's line.
+struct Student<'a> {
+    name: &'a str,
+    key: &'a str,
+    status: Status,
+    /// Only of a graded one.
+    grade: Option<&'a GradeReport>,
+    /// What a person should know, in one line.
+    note: String,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Status {
+    Graded,
+    Held,
+    Unreadable,
+    NotGraded,
+}
+
+impl Status {
+    fn word(self) -> &'static str {
+        match self {
+            Status::Graded => "graded",
+            Status::Held => "held for review",
+            Status::Unreadable => "unreadable",
+            Status::NotGraded => "not graded",
+        }
+    }
+}
+
+impl<'a> Class<'a> {
+    fn new(lab: &'a str, records: &'a [Record]) -> Self {
+        let twins = twins(records.iter().map(|record| record.name.as_str()));
+        let students: Vec<Student> = records.iter().map(|record| student(record, &twins)).collect();
+        let grades: Vec<&GradeReport> = students.iter().filter_map(|student| student.grade).collect();
+        let rules = grades.first().map_or(&[][..], |grade| &grade.report.rules).iter().enumerate().map(|(i, rule)| {
+            let lost = |grade: &&&GradeReport| grade.report.rules.get(i).is_some_and(|rule| rule.earned < rule.points);
+            Rule { id: &rule.id, text: &rule.text, points: rule.points, failing: grades.iter().filter(lost).count() }
+        });
+        Class { lab, rules: rules.collect(), students }
+    }
+
+    /// The points of all graded submissions.
+    fn scores(&self) -> Vec<u32> {
+        self.students.iter().filter_map(|student| Some(student.grade?.report.score)).collect()
+    }
+}
+
+fn student<'a>(record: &'a Record, twins: &BTreeMap<String, String>) -> Student<'a> {
+    let (status, grade, mut notes) = match &record.outcome {
+        Outcome::Graded(grade) => {
+            let held = held(grade);
+            let status = if held.is_empty() { Status::Graded } else { Status::Held };
+            let first_line = remark(grade).and_then(|remark| remark.lines().next().map(str::to_owned));
+            // What it is held for stands in the first lines of the remark too.
+            let first_line = first_line.filter(|_| held.is_empty());
+            (status, Some(&**grade), held.into_iter().chain(first_line).collect::<Vec<_>>())
+        }
+        Outcome::Unreadable(line) => (Status::Unreadable, None, vec![line.clone()]),
+        Outcome::NotGraded(line) => (Status::NotGraded, None, vec![line.clone()]),
+    };
+    notes.extend(twins.get(&record.name).cloned());
+    Student { name: &record.name, key: &record.key, status, grade, note: crate::printable(&notes.join("; ")) }
+}
+
+/// Why a person has to look at a graded submission before its points count.
+fn held(grade: &GradeReport) -> Vec<String> {
+    grade.held.iter().map(|held| format!("line {}: {}", held.line, held.reason)).collect()
+}
+
+/// What the names of files and archives end in.
+const ENDINGS: [&str; 5] = [".rs", ".zip", ".tar.gz", ".tgz", ".tar"];
+
+/// Names that differ only in their ending look like two submissions of one learner: a line for each.
+pub fn twins<'a>(names: impl Iterator<Item = &'a str>) -> BTreeMap<String, String> {
+    let mut by_stem: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for name in names {
+        let stem = ENDINGS.iter().find_map(|ending| name.strip_suffix(ending)).unwrap_or(name);
+        by_stem.entry(stem).or_default().push(name);
+    }
+    let line = |names: &[&str]| format!("{} may be one learner's: each is graded", names.join(" and "));
+    let several = by_stem.values().filter(|names| names.len() > 1);
+    several.flat_map(|names| names.iter().map(|name| ((*name).to_owned(), line(names)))).collect()
+}

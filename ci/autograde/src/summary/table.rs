@@ -1,0 +1,44 @@
+//! The summary for programs: a line for each submission.
+
+use super::{Class, Student};
+use crate::reports::{GradeReport, verdict_in_words};
+use std::borrow::Cow;
+
+/// `submission, status, points, of`, the points of each rule, the failing cases, and a note.
+pub fn csv(class: &Class) -> Result<String, String> {
+    let mut csv = csv::Writer::from_writer(Vec::new());
+    let fixed = ["submission", "status", "points", "of"];
+    let header = fixed.into_iter().chain(class.rules.iter().map(|rule| rule.id)).chain(["failing", "note", "results"]);
+    csv.write_record(header).map_err(|e| e.to_string())?;
+    for student in &class.students {
+        let row = row(class, student);
+        csv.write_record(row.iter().map(|cell| harmless(cell).into_owned())).map_err(|e| e.to_string())?;
+    }
+    let bytes = csv.into_inner().map_err(|e| e.to_string())?;
+    String::from_utf8(bytes).map_err(|e| e.to_string())
+}
+
+fn row(class: &Class, student: &Student) -> Vec<String> {
+    let mut row = vec![student.name.to_owned(), student.status.word().to_owned()];
+    match student.grade {
+        Some(grade) => {
+            row.extend([grade.report.score.to_string(), grade.report.max_score.to_string()]);
+            row.extend(grade.report.rules.iter().map(|rule| rule.earned.to_string()));
+            row.push(failing(grade));
+        }
+        // No points are not zero points.
+        None => row.extend(std::iter::repeat_n(String::new(), class.rules.len() + 3)),
+    }
+    row.extend([student.note.clone(), format!("results/{}", student.key)]);
+    row
+}
+
+fn failing(grade: &GradeReport) -> String {
+    let cases = grade.failing().map(|(_, case)| format!("{} ({})", case.name, verdict_in_words(case.verdict)));
+    cases.collect::<Vec<_>>().join("; ")
+}
+
+/// A cell that starts like a formula gets an apostrophe: a spreadsheet would compute what a learner wrote.
+fn harmless(cell: &str) -> Cow<'_, str> {
+    if cell.starts_with(['=', '+', '-', '@']) { Cow::Owned(format!("'{cell}")) } else { Cow::Borrowed(cell) }
+}

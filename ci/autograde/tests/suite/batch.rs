@@ -1,0 +1,410 @@
+//! A folder of submissions: what each earns, what stops none of the others, and what is on disk when.
+
+use crate::course::{ABORTS, BROKEN, FakeCourse, HALF, RIGHT, assert_graded, one_line};
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io::Write;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant, SystemTime};
+
+/// A course and a class that hands in.
+struct Class {
+    course: FakeCourse,
+}
+
+impl Class {
+    fn new() -> Self {
+        let class = Class { course: FakeCourse::new() };
+        fs::create_dir_all(class.folder()).unwrap();
+        class
+    }
+
+    fn folder(&self) -> PathBuf {
+        self.course.root().parent().unwrap().join("class")
+    }
+
+    fn entry(&self, name: &str) -> PathBuf {
+        let path = self.folder().join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        path
+    }
+
+    fn hand_in(&self, name: &str, text: &str) {
+        fs::write(self.entry(name), text).unwrap();
+    }
+
+    fn autograde(&self, out: &Path) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_autograde"));
+        command.current_dir(self.course.root()).args(["--lab", "lab03", "--jobs", "2", "--batch"]);
+        command.arg(self.folder()).arg("--out").arg(out);
+        command
+    }
+
+    fn grade(&self) -> Output {
+        self.autograde(&self.course.out()).output().unwrap()
+    }
+
+    fn merge(&self, outs: &[&Path], merged: &Path) -> Output {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_autograde"));
+        command.current_dir(self.course.root()).arg("merge").args(outs).arg("--out").arg(merged);
+        command.arg("--batch").arg(self.folder()).output().unwrap()
+    }
+
+    /// The rows of the summary, by submission.
+    fn summary(&self) -> BTreeMap<String, BTreeMap<String, String>> {
+        rows(&self.course.out())
+    }
+
+    /// When the result of an entry was written.
+    fn written(&self, key: &str) -> SystemTime {
+        fs::metadata(self.course.out().join("results").join(key).join("entry.json")).unwrap().modified().unwrap()
+    }
+}
+
+fn rows(out: &Path) -> BTreeMap<String, BTreeMap<String, String>> {
+    let mut csv = csv::Reader::from_path(out.join("summary.csv")).unwrap();
+    let header = csv.headers().unwrap().clone();
+    let row = |record: csv::StringRecord| -> BTreeMap<String, String> {
+        header.iter().zip(&record).map(|(name, cell)| (name.to_owned(), cell.to_owned())).collect()
+    };
+    csv.records().map(|record| row(record.unwrap())).map(|row| (row["submission"].clone(), row)).collect()
+}
+
+fn zip(path: &Path, files: &[(&str, &str)]) {
+    let mut zip = zip::ZipWriter::new(File::create(path).unwrap());
+    for (name, text) in files {
+        zip.start_file(*name, zip::write::SimpleFileOptions::default()).unwrap();
+        zip.write_all(text.as_bytes()).unwrap();
+    }
+    zip.finish().unwrap();
+}
+
+/// A tar archive whose names are taken as they are, also those that its writer would refuse.
+fn tar(name: &str, kind: tar::EntryType, text: &str) -> Vec<u8> {
+    let mut header = tar::Header::new_gnu();
+    header.as_old_mut().name[..name.len()].copy_from_slice(name.as_bytes());
+    header.set_entry_type(kind);
+    header.set_size(text.len() as u64);
+    if kind.is_symlink() {
+        header.set_link_name("/etc/passwd").unwrap();
+    }
+    header.set_cksum();
+    let mut tar = tar::Builder::new(Vec::new());
+    tar.append(&header, text.as_bytes()).unwrap();
+    tar.into_inner().unwrap()
+}
+
+fn gzip(bytes: &[u8]) -> Vec<u8> {
+    let mut gzip = GzEncoder::new(Vec::new(), Compression::fast());
+    gzip.write_all(bytes).unwrap();
+    gzip.finish().unwrap()
+}
+
+#[test]
+fn files_folders_clones_and_archives_earn_what_their_file_earns() {
+    let class = Class::new();
+    class.hand_in("file.rs", RIGHT);
+    class.hand_in("folder/src/free_list.rs", HALF);
+    class.hand_in("clone/course-main/labs/lab03/src/free_list.rs", RIGHT);
+    class.hand_in("clone/course-main/labs/lab03/solution/free_list.rs", HALF);
+    class.hand_in("crashes/free_list.rs", ABORTS);
+    class.hand_in("broken/free_list.rs", BROKEN);
+    class.hand_in("renamed/free_list (1).rs", HALF);
+    zip(&class.entry("zip.zip"), &[("lab03/src/free_list.rs", HALF), ("lab03/target/free_list.rs", RIGHT)]);
+    zip(&class.entry("course system/handed_in.zip"), &[("free_list.rs", RIGHT)]);
+    fs::write(class.entry("windows.zip"), "").unwrap();
+    zip(&class.entry("windows.zip"), &[("lab03\\src\\free_list.rs", RIGHT)]);
+    let packed = tar("./src/free_list.rs", tar::EntryType::Regular, HALF);
+    fs::write(class.entry("tar.tar"), &packed).unwrap();
+    fs::write(class.entry("tgz.TGZ"), gzip(&packed)).unwrap();
+    fs::write(class.entry(".DS_Store"), "").unwrap();
+
+    let output = class.grade();
+    assert_graded(&output);
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert!(stderr.contains(".DS_Store: skipped"), "{stderr}");
+    assert!(stderr.contains("11 of 11 done · 7 without full marks · 0 without a grade"), "{stderr}");
+    let points: BTreeMap<String, String> =
+        class.summary().into_iter().map(|(name, row)| (name, row["points"].clone())).collect();
+    let wanted = [
+        ("broken", "0"),
+        ("clone", "100"),
+        ("course system", "100"),
+        ("crashes", "40"),
+        ("file.rs", "100"),
+        ("folder", "40"),
+        ("renamed", "40"),
+        ("tar.tar", "40"),
+        ("tgz.TGZ", "40"),
+        ("windows.zip", "100"),
+        ("zip.zip", "40"),
+    ];
+    assert_eq!(points.len(), 11);
+    for (name, score) in wanted {
+        assert_eq!(points[name], score, "{name}");
+    }
+    let broken = &class.summary()["broken"];
+    assert_eq!((&*broken["lifo"], &*broken["note"]), ("0", "The file does not compile, so no case was run."));
+    assert!(class.summary()["crashes"]["failing"].contains("unlink_head (not run)"));
+}
+
+#[test]
+fn what_can_not_be_read_has_its_line_and_stops_nobody() {
+    let class = Class::new();
+    class.hand_in("good.rs", RIGHT);
+    fs::create_dir(class.entry("empty")).unwrap();
+    class.hand_in("nothing/README.md", "later");
+    class.hand_in("two/a/free_list.rs", RIGHT);
+    class.hand_in("two/b/free_list.rs", RIGHT);
+    fs::write(class.entry("latin.rs"), b"// one\n// caf\xe9\n").unwrap();
+    File::create(class.entry("huge.rs")).unwrap().set_len(2 << 30).unwrap();
+    File::create(class.entry("huge.zip")).unwrap().set_len(2 << 30).unwrap();
+    assert!(Command::new("mkfifo").arg(class.entry("pipe.rs")).status().unwrap().success());
+    fs::create_dir_all(class.entry("pipe in folder/src")).unwrap();
+    assert!(Command::new("mkfifo").arg(class.entry("pipe in folder/src/free_list.rs")).status().unwrap().success());
+    symlink("/dev/zero", class.entry("device.rs")).unwrap();
+    symlink("loop", class.entry("loop")).unwrap();
+    fs::create_dir_all(class.entry("inner loop")).unwrap();
+    symlink("../inner loop", class.entry("inner loop/again")).unwrap();
+    symlink("/etc", class.entry("inner loop/src")).unwrap();
+    fs::write(class.entry("damaged.zip"), "PK\x03\x04").unwrap();
+    fs::write(class.entry("damaged.tar.gz"), "no gzip").unwrap();
+    fs::write(class.entry("up.tar"), tar("../free_list.rs", tar::EntryType::Regular, RIGHT)).unwrap();
+    fs::write(class.entry("root.tar"), tar("/tmp/free_list.rs", tar::EntryType::Regular, RIGHT)).unwrap();
+    fs::write(class.entry("link.tar"), tar("free_list.rs", tar::EntryType::Symlink, "")).unwrap();
+    zip(&class.entry("up.zip"), &[("../../free_list.rs", RIGHT)]);
+    let zeros = vec![0; 300 << 20];
+    fs::write(class.entry("bomb.tgz"), bomb(&zeros)).unwrap();
+
+    let before = listing(class.folder().parent().unwrap());
+    let start = Instant::now();
+    let output = class.grade();
+    assert_graded(&output);
+    assert!(start.elapsed() < Duration::from_secs(60), "{:?}", start.elapsed());
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    let rows = class.summary();
+    assert_eq!(rows["good.rs"]["points"], "100");
+    for (name, part) in [
+        ("empty", "a folder without files"),
+        ("nothing", "found neither labs/lab03/src/free_list.rs"),
+        ("two", "2 files are called free_list.rs (a/free_list.rs, b/free_list.rs): name the one to grade"),
+        ("latin.rs", "not UTF-8 (line 2)"),
+        ("huge.rs", "larger than 1048576 bytes"),
+        ("huge.zip", "an archive of 2048 MiB"),
+        ("pipe.rs", "not a regular file"),
+        ("pipe in folder", "not a regular file"),
+        ("device.rs", "a symbolic link"),
+        ("loop", "a symbolic link"),
+        ("inner loop", "a folder without files"),
+        ("damaged.zip", "a damaged archive"),
+        ("damaged.tar.gz", "a damaged archive"),
+        ("up.tar", "a path that leads out of it: ../free_list.rs"),
+        ("root.tar", "a path that leads out of it: /tmp/free_list.rs"),
+        ("link.tar", "found neither"),
+        ("up.zip", "a path that leads out of it: ../../free_list.rs"),
+        ("bomb.tgz", "unpacks to 300 MiB"),
+    ] {
+        let row = &rows[name];
+        assert_eq!((&*row["status"], &*row["points"]), ("unreadable", ""), "{name}");
+        assert!(row["note"].contains(part), "{name}: {}", row["note"]);
+        let lines: Vec<&str> =
+            stderr.lines().filter(|line| line.starts_with(&format!("autograde: {name}: "))).collect();
+        assert_eq!(lines.len(), 1, "{name}: {stderr}");
+    }
+    assert_eq!(rows.len(), 19);
+    let mut after = listing(class.folder().parent().unwrap());
+    after.retain(|path| !path.starts_with(class.course.out()) && !path.starts_with(class.course.root().join("target")));
+    assert_eq!(before, after, "nothing was written outside the results");
+}
+
+fn bomb(zeros: &[u8]) -> Vec<u8> {
+    let mut header = tar::Header::new_gnu();
+    header.set_path("src/free_list.rs").unwrap();
+    header.set_size(zeros.len() as u64);
+    header.set_cksum();
+    let mut gzip = GzEncoder::new(Vec::new(), Compression::fast());
+    gzip.write_all(header.as_bytes()).unwrap();
+    // It need not hold what it claims.
+    gzip.write_all(&zeros[..1 << 20]).unwrap();
+    gzip.finish().unwrap()
+}
+
+fn listing(folder: &Path) -> Vec<PathBuf> {
+    let mut paths: Vec<PathBuf> =
+        ignore::WalkBuilder::new(folder).standard_filters(false).build().flatten().map(|e| e.into_path()).collect();
+    paths.sort();
+    paths
+}
+
+#[test]
+fn hostile_names_stay_text() {
+    let class = Class::new();
+    let names =
+        ["-rf", "--help", "a b", "two\nlines", "🦀", "<script>alert(1)", "=1+1", "\u{202e}sr.ecila", "a\"b'c&d"];
+    for name in names {
+        class.hand_in(&format!("{name}/<b>/free_list.rs"), HALF);
+    }
+    class.hand_in("twin.rs", RIGHT);
+    class.hand_in("twin/free_list.rs", RIGHT);
+    let output = class.grade();
+    assert_graded(&output);
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(stderr.lines().filter(|line| line.contains("may be one learner's")).count(), 1, "{stderr}");
+    let rows = class.summary();
+    assert_eq!(rows.len(), 11);
+    for name in ["'-rf", "'--help", "a b", "two\\nlines", "🦀", "'=1+1", "\\u{202e}sr.ecila"] {
+        assert_eq!(rows[name]["points"], "40", "{name}");
+    }
+    for name in ["twin", "twin.rs"] {
+        assert_eq!(rows[name]["note"], "twin and twin.rs may be one learner's: each is graded");
+    }
+    let page = fs::read_to_string(class.course.out().join("summary.html")).unwrap();
+    assert_eq!(page.matches("<script>").count(), 1, "the page's own");
+    assert!(page.contains("&lt;script&gt;alert(1)<"));
+    assert!(page.contains("saw &lt;0&gt; ]]&gt;"), "the screens are there");
+    assert!(!page.contains('\u{1b}') && !page.contains('\u{202e}'));
+    assert!(!page.contains("://"), "nothing is loaded");
+}
+
+#[test]
+fn a_second_run_grades_what_is_new_changed_or_half_written() {
+    let class = Class::new();
+    for name in ["same.rs", "changed.rs", "half.rs", "torn.rs"] {
+        class.hand_in(name, HALF);
+    }
+    assert_graded(&class.grade());
+    let keys = ["same.rs", "changed.rs", "half.rs", "torn.rs"];
+    let first = keys.map(|key| class.written(key));
+
+    class.hand_in("changed.rs", RIGHT);
+    class.hand_in("new.rs", RIGHT);
+    let results = class.course.out().join("results");
+    fs::remove_file(results.join("half.rs/entry.json")).unwrap();
+    let torn = fs::read_to_string(results.join("torn.rs/report.json")).unwrap();
+    fs::write(results.join("torn.rs/report.json"), &torn[..torn.len() / 2]).unwrap();
+    assert_graded(&class.grade());
+    let again: Vec<bool> = keys.iter().zip(first).map(|(key, first)| class.written(key) > first).collect();
+    assert_eq!(again, [false, true, true, true]);
+    assert_eq!(class.summary()["changed.rs"]["points"], "100");
+    assert_eq!(class.summary()["new.rs"]["points"], "100");
+
+    // Another exam is another course; a page of the book isn't.
+    let first = class.written("same.rs");
+    class.course.write("book/src/welcome.md", "# Welcome\n");
+    assert_graded(&class.grade());
+    assert_eq!(class.written("same.rs"), first);
+    let exam = fs::read_to_string(class.course.root().join("labs/lab03/tests/exam.rs")).unwrap();
+    class.course.write("labs/lab03/tests/exam.rs", &exam.replace("lab03::unlink(1)", "!lab03::unlink(1)"));
+    assert_graded(&class.grade());
+    assert_eq!(class.summary()["same.rs"]["points"], "100");
+}
+
+#[test]
+fn a_killed_run_keeps_its_results_and_the_next_one_goes_on() {
+    let class = Class::new();
+    for i in 0..8 {
+        class.hand_in(&format!("{i}.rs"), &format!("{HALF}// {i}\n"));
+    }
+    for signal in ["KILL", "INT"] {
+        let mut child = class.autograde(&class.course.out()).stderr(Stdio::piped()).spawn().unwrap();
+        let done = |n: usize| (0..8).filter(|i| entry(&class, *i).exists()).count() > n;
+        let so_far = (0..8).filter(|i| entry(&class, *i).exists()).count();
+        let start = Instant::now();
+        while !done(so_far) {
+            assert!(start.elapsed() < Duration::from_secs(60));
+            std::thread::sleep(Duration::from_millis(2));
+        }
+        let killed = Command::new("kill").args([&format!("-{signal}"), &child.id().to_string()]).status().unwrap();
+        assert!(killed.success());
+        let status = child.wait().unwrap();
+        assert_eq!(status.code(), if signal == "INT" { Some(130) } else { None });
+    }
+    // Stopped in order, it has said so far as it came.
+    let before = class.summary();
+    assert!(before.len() >= 2 && before.len() < 8, "{}", before.len());
+    let kept: Vec<(usize, SystemTime)> =
+        (0..8).filter(|i| entry(&class, *i).exists()).map(|i| (i, class.written(&format!("{i}.rs")))).collect();
+    assert_graded(&class.grade());
+    assert_eq!(class.summary().len(), 8);
+    for (i, written) in kept {
+        assert_eq!(class.written(&format!("{i}.rs")), written);
+    }
+}
+
+fn entry(class: &Class, i: usize) -> PathBuf {
+    class.course.out().join(format!("results/{i}.rs/entry.json"))
+}
+
+#[test]
+fn shards_merge_to_the_summary_of_one_run_and_a_gap_is_found() {
+    let class = Class::new();
+    for (i, text) in [RIGHT, HALF, BROKEN, ABORTS, RIGHT, HALF].iter().enumerate() {
+        class.hand_in(&format!("learner {i}/free_list.rs"), text);
+    }
+    fs::create_dir(class.entry("empty")).unwrap();
+    assert_graded(&class.grade());
+
+    let place = class.folder().parent().unwrap().to_path_buf();
+    let (one, two, merged) = (place.join("one"), place.join("two"), place.join("merged"));
+    for (out, shard) in [(&one, "1/2"), (&two, "2/2")] {
+        assert_graded(&class.autograde(out).args(["--shard", shard]).output().unwrap());
+    }
+    let refused = |outs: &[&Path], part: &str| {
+        let output = class.merge(outs, &merged);
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(1));
+        assert!(stderr.contains(part), "{stderr}");
+        assert!(!merged.exists());
+    };
+    refused(&[&one], "shard 2/2 is missing");
+    refused(&[&one], "has no result");
+    refused(&[&one, &two, &one], "shard 1/2 is there more than once");
+    refused(&[&one, &class.course.out()], "have another number of shards");
+    refused(&[&one, &place.join("none")], "none/batch.json: No such file");
+    class.hand_in("late/free_list.rs", RIGHT);
+    refused(&[&one, &two], "late is in");
+    fs::remove_dir_all(class.entry("late")).unwrap();
+    let lost = fs::read_dir(one.join("results")).unwrap().flatten().next().unwrap().path().join("entry.json");
+    let kept = fs::read(&lost).unwrap();
+    fs::remove_file(&lost).unwrap();
+    refused(&[&one, &two], "no result for");
+    fs::write(&lost, kept).unwrap();
+
+    assert_graded(&class.merge(&[&two, &one], &merged));
+    for file in ["summary.csv", "summary.html"] {
+        let text = |out: &Path| fs::read_to_string(out.join(file)).unwrap();
+        assert!(text(&merged) == text(&class.course.out()), "{file} differs");
+    }
+    assert_eq!(rows(&merged).len(), 7);
+}
+
+#[test]
+fn a_batch_that_makes_no_sense_gets_one_line() {
+    let class = Class::new();
+    let line = one_line(&class.grade(), 2);
+    assert!(line.contains("there is no submission in it"), "{line}");
+    class.hand_in("good.rs", RIGHT);
+    let line = one_line(&class.autograde(&class.folder().join("out")).output().unwrap(), 2);
+    assert!(line.contains("can't go into the folder of submissions"), "{line}");
+    let line = one_line(&class.autograde(&class.course.out()).args(["--shard", "3/2"]).output().unwrap(), 2);
+    assert!(line.contains("`3/2` is no shard"), "{line}");
+    fs::remove_dir_all(class.folder()).unwrap();
+    let line = one_line(&class.grade(), 2);
+    assert!(line.contains("No such file"), "{line}");
+    assert!(!class.course.out().exists());
+}
+
+#[test]
+fn a_course_that_can_not_grade_stops_the_batch() {
+    let class = Class::new();
+    class.hand_in("good.rs", RIGHT);
+    class.course.write("labs/lab03/tests/exam.rs", "fn main() { no_such_function() }");
+    let output = class.grade();
+    assert_eq!(output.status.code(), Some(1));
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert!(stderr.contains("the course's own lab03 does not compile"), "{stderr}");
+}
