@@ -142,20 +142,26 @@ pub enum Fate {
     Survived,
 }
 
-/// What became of the mutant that was given this grade.
+/// The cases that grade a lab's mutants: all but those about types, which compile programs and take longer than all the
+/// others. No mutant changes a type.
+pub fn cases(lab: &Lab) -> Vec<String> {
+    lab.rules.iter().filter(|rule| rule.id != "types").flat_map(|rule| rule.cases.clone()).collect()
+}
+
+/// What became of a mutant that `cases` gave this grade.
 ///
 /// # Errors
-/// One line: no case was run, so nobody knows.
-pub fn fate(grade: &Grade) -> Result<Fate, String> {
+/// One line: none of the cases was run, so nobody knows.
+pub fn fate(grade: &Grade, cases: &[String]) -> Result<Fate, String> {
     if grade.compiler_message.is_some() {
         return Ok(Fate::Refused);
     }
-    if grade.report.cases().all(|case| case.verdict == Verdict::NotRun) {
-        let why = grade.ended_early.as_deref().unwrap_or("nobody knows why");
-        return Err(format!("no case of a mutant of {} was run: {why}", grade.report.lab));
+    let results = || grade.report.cases().filter(|result| cases.contains(&result.name));
+    if results().all(|result| result.verdict == Verdict::NotRun) {
+        return Err(format!("no case of a mutant of {} was run", grade.report.lab));
     }
-    let failing = grade.report.cases().find(|case| !case.verdict.is_pass());
-    Ok(failing.map_or(Fate::Survived, |case| Fate::Caught { by: case.name.clone() }))
+    let failing = results().find(|result| !result.verdict.is_pass());
+    Ok(failing.map_or(Fate::Survived, |result| Fate::Caught { by: result.name.clone() }))
 }
 
 /// Whether exactly the listed mutants of a lab survive: a complaint for each difference.

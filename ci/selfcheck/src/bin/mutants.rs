@@ -50,9 +50,10 @@ fn run(names: &[String]) -> Result<Vec<String>, String> {
 fn grade(lab: &Lab, mutants: &[Mutant], complaints: &mut Vec<String>) -> Result<Score, String> {
     let start = Instant::now();
     let listed = mutants::survivors(lab)?;
-    let jobs: Vec<Job> = mutants.iter().map(|mutant| Job { lab, text: &mutant.text, cases: &[] }).collect();
+    let cases = mutants::cases(lab);
+    let jobs: Vec<Job> = mutants.iter().map(|mutant| Job { lab, text: &mutant.text, cases: &cases }).collect();
     let grades = grade_all(&jobs, &root().join("target/tmp/grading"))?;
-    let fates = grades.iter().map(mutants::fate).collect::<Result<Vec<_>, _>>()?;
+    let fates = grades.iter().map(|grade| mutants::fate(grade, &cases)).collect::<Result<Vec<_>, _>>()?;
     let fates: Vec<_> = mutants.iter().map(|mutant| &mutant.change).zip(fates).collect();
     complaints.extend(mutants::compare(lab, &fates, &listed));
     let score = Score::of(fates.iter().map(|(_, fate)| fate));
