@@ -9,7 +9,7 @@
 
 pub mod course;
 pub mod grading;
-pub mod mutants;
 pub mod hostile;
+pub mod mutants;
 pub mod outline;
 pub mod zoo;
