@@ -107,7 +107,8 @@ fn each_call_is_measured_by_itself() {
             };
             // SAFETY: there is no block.
             let watch = || unsafe { observer.watch(malloc) };
-            let journey = desk.step(format!("watch a malloc that moves the break by {moved:+}"), watch, said);
+            let what = format!("watch a malloc that moves the break by {moved:+} and returns null");
+            let journey = desk.step(what, watch, said);
             desk.expect("moved", moved, journey.moved);
         }
     });
@@ -230,7 +231,7 @@ impl<'desk> Ours<'desk> {
         let start = self.os.start().addr().get();
         let place = |block: NonNull<u8>| Offset(block.addr().get().wrapping_sub(start));
         let block = self.desk.step(
-            format!("alloc({request})"),
+            format!("alloc({})", heapkit::draw::bytes(request)),
             || self.bump.alloc(request),
             |block| block.map_or("None".into(), |block| format!("block at {}", place(block))),
         )?;
@@ -244,7 +245,7 @@ impl<'desk> Ours<'desk> {
             self.desk.fail(Finding::new(what).expected(format!("an end at most at {}", Offset(end)), seen));
         }
         // SAFETY: `request` bytes below the break, handed out to this caller.
-        self.desk.act("the program fills it", || unsafe { block.write_bytes(0x77, request) });
+        unsafe { block.write_bytes(0x77, request) };
         Some(Offset(at))
     }
 }
@@ -304,7 +305,7 @@ fn the_first_block_is_aligned_wherever_the_break_is() {
 fn not_a_byte_is_lost_at_an_odd_break() {
     EXAM.case("side-by-side", |desk| {
         let os = desk.os(false);
-        os.foreign_sbrk(1);
+        desk.act("other code moves the break by 1", || os.foreign_sbrk(1));
         let mut ours = Ours::on(desk, os);
         // 15 bytes are skipped, and a byte is left when the third block needs 16.
         let places = [100, 135_040, 16, 100].map(|request| ours.alloc(request));
@@ -376,17 +377,17 @@ fn blocks_go_on_behind_memory_that_other_code_took() {
 fn a_refused_request_loses_nothing() {
     EXAM.case("refusal", |desk| {
         let mut ours = Ours::new(desk);
-        ours.os.refuse(Refusal::Break);
+        desk.act("from now on the system refuses", || ours.os.refuse(Refusal::Break));
         desk.expect("a first request that is refused", None, ours.alloc(100));
-        ours.os.refuse(Refusal::Nothing);
+        desk.act("from now on the system grants", || ours.os.refuse(Refusal::Nothing));
         desk.expect("the same again, granted", Some(Offset(0)), ours.alloc(100));
-        ours.os.refuse(Refusal::Break);
+        desk.act("from now on the system refuses", || ours.os.refuse(Refusal::Break));
         desk.expect("a large request that is refused", None, ours.alloc(200_000));
         desk.expect("what was left is still there", Some(Offset(112)), ours.alloc(100));
-        ours.os.refuse(Refusal::Nothing);
+        desk.act("from now on the system grants", || ours.os.refuse(Refusal::Nothing));
         desk.expect("the large one, granted", Some(Offset(224)), ours.alloc(200_000));
-        ours.os.foreign_sbrk(100);
-        ours.os.refuse(Refusal::Break);
+        desk.act("other code moves the break by 100 bytes", || ours.os.foreign_sbrk(100));
+        desk.act("from now on the system refuses", || ours.os.refuse(Refusal::Break));
         desk.expect("refused after other code moved the break", None, ours.alloc(400_000));
         desk.expect("what was left is still there", Some(Offset(200_224)), ours.alloc(100));
     });
