@@ -7,14 +7,13 @@ use crate::source_rules::{self, Allowed, Held, Reading};
 use crate::{Course, pristine};
 use proctor::lab::Lab;
 use proctor::report::{CaseResult, REPORT_FILE, Report};
-use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap};
 use std::ffi::OsString;
 use std::fs::{self, File};
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::OnceLock;
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 /// The last resort. Each case has its own, much shorter limit, and the first grading compiles every dependency.
@@ -40,6 +39,9 @@ pub struct Grade {
     pub took: Duration,
 }
 
+/// For each lab the state of the course, and the watcher that was made from it.
+type Prepared = HashMap<String, (u64, PathBuf)>;
+
 /// Grades one source text after the other on a pristine copy of the course.
 ///
 /// The submission is compiled and run in a [sandbox], and it is judged from outside: the program that starts the cases and
@@ -57,8 +59,8 @@ pub struct Grader {
     features: Vec<String>,
     helper: Option<PathBuf>,
     sandbox: OnceLock<Result<Sandbox, String>>,
-    /// The labs whose watcher is known to be up to date, with the state of the course it was made from.
-    prepared: RefCell<HashMap<String, (u64, PathBuf)>>,
+    /// The labs whose watcher is known to be up to date.
+    prepared: Mutex<Prepared>,
     _lock: File,
 }
 
@@ -77,7 +79,7 @@ impl Grader {
             features: vec!["given".to_owned()],
             helper: None,
             sandbox: OnceLock::new(),
-            prepared: RefCell::default(),
+            prepared: Mutex::default(),
             _lock: lock,
         })
     }
@@ -86,7 +88,7 @@ impl Grader {
     #[must_use]
     pub fn features<S: Into<String>>(mut self, features: impl IntoIterator<Item = S>) -> Self {
         self.features = features.into_iter().map(Into::into).collect();
-        self.prepared.borrow_mut().clear();
+        self.prepared().clear();
         self
     }
 
@@ -151,10 +153,14 @@ impl Grader {
         }
     }
 
+    fn prepared(&self) -> MutexGuard<'_, Prepared> {
+        self.prepared.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Makes sure that the lab's watcher stands ready, and with it every dependency. Only here does anything come from the
     /// network, and only the course's own code is compiled.
     fn prepare(&self, lab: &Lab, state: u64) -> Result<PathBuf, String> {
-        if let Some((of, watcher)) = self.prepared.borrow().get(&lab.name)
+        if let Some((of, watcher)) = self.prepared().get(&lab.name)
             && *of == state
         {
             return Ok(watcher.clone());
@@ -171,7 +177,7 @@ impl Grader {
                 watcher
             }
         };
-        self.prepared.borrow_mut().insert(lab.name.clone(), (state, watcher.clone()));
+        self.prepared().insert(lab.name.clone(), (state, watcher.clone()));
         Ok(watcher)
     }
 
