@@ -39,6 +39,9 @@ pub struct Grade {
     pub took: Duration,
 }
 
+/// For each lab the state of the course, and the watcher that was made from it.
+type Prepared = HashMap<String, (u64, PathBuf)>;
+
 /// Grades one source text after the other on a pristine copy of the course.
 ///
 /// The submission is compiled and run in a [sandbox], and it is judged from outside: the program that starts the cases and
@@ -57,8 +60,8 @@ pub struct Grader {
     seed: Option<u64>,
     helper: Option<PathBuf>,
     sandbox: OnceLock<Result<Sandbox, String>>,
-    /// The labs whose watcher is known to be up to date, with the state of the course it was made from.
-    prepared: Mutex<HashMap<String, (u64, PathBuf)>>,
+    /// The labs whose watcher is known to be up to date.
+    prepared: Mutex<Prepared>,
     _lock: File,
 }
 
@@ -167,7 +170,7 @@ impl Grader {
         }
     }
 
-    fn prepared(&self) -> MutexGuard<'_, HashMap<String, (u64, PathBuf)>> {
+    fn prepared(&self) -> MutexGuard<'_, Prepared> {
         self.prepared.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
