@@ -30,6 +30,8 @@ pub struct Attack {
     pub held: Vec<String>,
     /// The points of its honest part.
     pub earns: u32,
+    /// Whether it may earn less: it spends the processor time of its own cases, and how much that costs is the machine's affair.
+    pub or_less: bool,
     /// The submission.
     pub text: String,
 }
@@ -54,12 +56,17 @@ fn load(lab: &Lab, path: &Path) -> Result<Attack, String> {
     let text = read(path);
     let (head, code) = text.split_once("\n\n").ok_or("no empty line ends the head")?;
     let (mut tries, mut on, mut place, mut held, mut earns) = (String::new(), None, None, Vec::new(), None);
+    let mut or_less = false;
     for line in head.lines().filter_map(|line| line.strip_prefix("// ")) {
         match line.split_once(": ") {
             Some(("on", base)) => on = Some(base),
             Some(("in", function)) => place = Some(function),
             Some(("held", reason)) => held.push(reason.to_owned()),
-            Some(("earns", points)) => earns = Some(points.parse().map_err(|e| format!("earns: {e}"))?),
+            Some(("earns", points)) => {
+                or_less = points.starts_with("at most ");
+                let points = points.trim_start_matches("at most ");
+                earns = Some(points.parse().map_err(|e| format!("earns: {e}"))?);
+            }
             _ => tries.push_str(line),
         }
     }
@@ -81,7 +88,7 @@ fn load(lab: &Lab, path: &Path) -> Result<Attack, String> {
     let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
     let helper = if code.contains("attack_succeeded") { SUCCEEDED } else { "" };
     let earns = earns.ok_or("`earns:` is missing")?;
-    Ok(Attack { lab: lab.clone(), name, tries, held, earns, text: format!("{base}\n{code}{helper}") })
+    Ok(Attack { lab: lab.clone(), name, tries, held, earns, or_less, text: format!("{base}\n{code}{helper}") })
 }
 
 /// Calls `attack()` first thing in `function`.

@@ -77,7 +77,8 @@ fn an_attack_earns_what_its_honest_part_earns_and_leaves_nothing_behind() {
 
 fn faults(attack: &Attack, grade: &Grade) -> Vec<String> {
     let mut faults = Vec::new();
-    if grade.report.score != attack.earns {
+    let (score, earns) = (grade.report.score, attack.earns);
+    if score > earns || (score < earns && !attack.or_less) {
         faults.push(format!("earned {}, not {}", grade.report.score, attack.earns));
     }
     for reason in &attack.held {

@@ -2,7 +2,7 @@
 // on: best_fit_takes_the_first
 // in: find
 // held: `extern`
-// earns: 80
+// earns: at most 80
 
 unsafe extern "C" {
     fn write(fd: i32, text: *const u8, len: usize) -> isize;
