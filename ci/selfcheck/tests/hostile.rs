@@ -31,9 +31,11 @@ fn an_attack_earns_what_its_honest_part_earns_and_leaves_nothing_behind() {
     let all: Vec<Attack> = labs().iter().flat_map(|lab| attacks(lab).unwrap_or_else(|line| panic!("{line}"))).collect();
     assert!(all.len() >= LEAST, "only {} attacks", all.len());
 
-    // Warm: what is compiled once is not part of what the attacks take or leave.
+    // Warm: what is compiled once for a lab is not part of what the attacks on it take or leave.
+    for lab in labs().iter().filter(|lab| all.iter().any(|attack| attack.lab.name == lab.name)) {
+        assert_honest(&grader, lab, "the start");
+    }
     let honest = labs().into_iter().find(|lab| lab.name == "lab03").unwrap();
-    assert_honest(&grader, &honest, "the start");
     let before = outside();
     let (mut table, mut wrong) = (String::new(), String::new());
     for (i, attack) in all.iter().enumerate() {
