@@ -58,14 +58,10 @@ fn check_same_class(shards: &[PartOfClass], wrong: &mut Vec<String>) {
     let first = &shards[0];
     for other in &shards[1..] {
         let (a, b) = (&first.batch, &other.batch);
-        let differences = [
-            ("lab", a.with.lab != b.with.lab),
-            ("course", a.with.course != b.with.course),
-            ("compiler", a.with.toolchain != b.with.toolchain),
-            ("number of shards", a.shards != b.shards),
-            ("list of submissions", a.class != b.class),
-        ];
-        for (what, _) in differences.iter().filter(|(_, differs)| *differs) {
+        let mut differences = a.with.differences(&b.with);
+        differences.extend((a.shards != b.shards).then_some("number of shards"));
+        differences.extend((a.class != b.class).then_some("list of submissions"));
+        for what in differences {
             wrong.push(format!("{} and {} have another {what}", first.out.display(), other.out.display()));
         }
     }
@@ -91,7 +87,7 @@ fn check_entries<'a>(shards: &[PartOfClass<'a>], wrong: &mut Vec<String>) -> Fou
     let mut found = Found::new();
     for shard in shards {
         for key in &shard.batch.keys {
-            match record::load(shard.out, key) {
+            match record::load(shard.out, key, &shard.batch.with) {
                 Ok(record) => found.entry(key.clone()).or_default().push((shard.out, record)),
                 Err(line) => wrong.push(format!("no result for {key}: {line}")),
             }

@@ -372,7 +372,14 @@ fn shards_merge_to_the_summary_of_one_run_and_a_gap_is_found() {
     let kept = fs::read(&lost).unwrap();
     fs::remove_file(&lost).unwrap();
     refused(&[&one, &two], "no result for");
+    // What an earlier run with another course has left behind, before this one came to it.
+    let stale = String::from_utf8(kept.clone()).unwrap().replace("\"course\": \"", "\"course\": \"0");
+    fs::write(&lost, stale).unwrap();
+    refused(&[&one, &two], "it was graded with another course");
     fs::write(&lost, kept).unwrap();
+    let seeded = place.join("seeded");
+    assert_graded(&class.autograde(&seeded).args(["--shard", "2/2", "--seed", "7"]).output().unwrap());
+    refused(&[&one, &seeded], "have another seed");
 
     assert_graded(&class.merge(&[&two, &one], &merged));
     for file in ["summary.csv", "summary.html"] {
