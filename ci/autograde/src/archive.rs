@@ -3,6 +3,7 @@
 //! Nothing is ever written, so a path in it can lead nowhere; and no more is read than the limits allow.
 
 use flate2::read::MultiGzDecoder;
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Component, Path, PathBuf};
@@ -16,6 +17,8 @@ const MAX_TOTAL: u64 = 512 << 20;
 const MAX_FILE: u64 = 256 << 20;
 /// How many entries an archive may have.
 const MAX_ENTRIES: usize = 20_000;
+/// How long a name in it may be: no longer than a file system's.
+const MAX_NAME: usize = 4096;
 
 /// The endings of the names of archives, and how to read them.
 const ENDINGS: [(&str, Format); 4] =
@@ -34,7 +37,7 @@ pub struct Archive {
     path: PathBuf,
     format: Format,
     /// The regular files in it.
-    files: Vec<PathBuf>,
+    files: BTreeSet<PathBuf>,
 }
 
 /// Whether the name is that of an archive this module reads.
@@ -67,7 +70,7 @@ impl Archive {
     }
 
     /// The regular files in it.
-    pub fn files(&self) -> &[PathBuf] {
+    pub fn files(&self) -> &BTreeSet<PathBuf> {
         &self.files
     }
 
@@ -106,7 +109,7 @@ impl Archive {
 struct Listing {
     entries: usize,
     total: u64,
-    files: Vec<PathBuf>,
+    files: BTreeSet<PathBuf>,
 }
 
 impl Listing {
@@ -122,9 +125,13 @@ impl Listing {
         if self.total > MAX_TOTAL {
             return Err(too_much());
         }
+        if name.len() > MAX_NAME {
+            return Err(format!("an archive with a name of {} bytes in it", name.len()));
+        }
         let path = inside(name)?;
-        if is_file {
-            self.files.push(path);
+        // Whoever unpacks it by hand has one of them, and the grader would have the other.
+        if is_file && !self.files.insert(path) {
+            return Err(format!("an archive that holds {name} twice"));
         }
         Ok(())
     }
@@ -140,6 +147,19 @@ fn list_zip(path: &Path, listing: &mut Listing) -> Result<(), String> {
 }
 
 fn list_tar(path: &Path, format: Format, listing: &mut Listing) -> Result<(), String> {
+    // A long name is an entry of its own, and is read into memory as a whole.
+    for entry in tar::Archive::new(open_tar(path, format)?).entries().map_err(damaged)?.raw(true) {
+        let entry = entry.map_err(damaged)?;
+        let kind = entry.header().entry_type();
+        let is_name = kind.is_gnu_longname() || kind.is_gnu_longlink() || kind.is_pax_local_extensions();
+        if is_name && entry.size() > 4 * MAX_NAME as u64 {
+            return Err(format!("an archive with a name of {} in it", bytes(entry.size())));
+        }
+        // What stands behind that is never looked at.
+        if entry.size() > MAX_FILE {
+            break;
+        }
+    }
     let mut tar = tar::Archive::new(open_tar(path, format)?);
     for entry in tar.entries().map_err(damaged)? {
         let entry = entry.map_err(damaged)?;

@@ -92,14 +92,10 @@ fn grade_all(job: &Job, listing: &Listing, mine: &[&Entry]) -> Result<(End, Vec<
     let mut workers = Workers::open(job)?;
     let with = GradedWith {
         lab: job.lab.name.clone(),
-        revision: job.course.revision(),
         course: job.course.digest()?,
         toolchain: workers.toolchain().to_owned(),
         seed: job.seed,
     };
-    let keys = mine.iter().map(|entry| entry.key.clone()).collect();
-    Batch::new(with.clone(), job.shard, keys, listing.entries.len(), listing.digest()).save(job.out)?;
-
     // Reading is cheap: what is done already or can't be read is known before anything is compiled.
     let mut records = Vec::new();
     let mut to_grade = Vec::new();
@@ -109,6 +105,8 @@ fn grade_all(job: &Job, listing: &Listing, mine: &[&Entry]) -> Result<(End, Vec<
             Prepared::ToGrade(submission) => to_grade.push((*entry, submission)),
         }
     }
+    let keys = mine.iter().map(|entry| entry.key.clone()).collect();
+    Batch::new(with.clone(), job.shard, keys, listing.entries.len(), listing.digest()).save(job.out)?;
     if !to_grade.is_empty() {
         eprintln!("autograde: compiling what all submissions share");
         workers.warm(job, to_grade.len())?;
@@ -117,17 +115,25 @@ fn grade_all(job: &Job, listing: &Listing, mine: &[&Entry]) -> Result<(End, Vec<
     for record in &records {
         progress.known(record);
     }
-    records.extend(grade_new(job, &workers, &with, &to_grade, &mut progress)?);
+    records.extend(grade_new(job, &mut workers, &with, &to_grade, &mut progress)?);
     progress.end();
 
-    summary::sort(&mut records);
     let not_graded = records.iter().filter(|record| matches!(record.outcome, Outcome::NotGraded(_))).count();
     let end = match (mine.len() - records.len(), not_graded) {
         (0, 0) => End::Complete,
         (0, n) => End::NotGraded(n),
         (left, _) => End::Stopped(left),
     };
+    // Whoever opens the summary of a run that was stopped has to see who is missing.
+    let done: BTreeSet<String> = records.iter().map(|record| record.key.clone()).collect();
+    let left = mine.iter().filter(|entry| !done.contains(&entry.key));
+    records.extend(left.map(|entry| record_of(entry, Outcome::NotGraded("the run was stopped before".to_owned()))));
+    summary::sort(&mut records);
     Ok((end, records))
+}
+
+fn record_of(entry: &Entry, outcome: Outcome) -> Record {
+    Record { name: entry.name.clone(), key: entry.key.clone(), outcome }
 }
 
 enum Prepared {
@@ -137,7 +143,6 @@ enum Prepared {
 }
 
 fn prepare(job: &Job, entry: &Entry, with: &GradedWith) -> Result<Prepared, String> {
-    let record = |outcome| Record { name: entry.name.clone(), key: entry.key.clone(), outcome };
     let submission = if entry.path.is_symlink() {
         Err("a symbolic link: hand in a file, a folder or an archive".to_owned())
     } else {
@@ -146,10 +151,14 @@ fn prepare(job: &Job, entry: &Entry, with: &GradedWith) -> Result<Prepared, Stri
     match submission {
         Ok(submission) => Ok(match record::find(job.out, entry, with, &submission.text) {
             Some(known) => Prepared::Known(known),
-            None => Prepared::ToGrade(submission),
+            None => {
+                // If this run is stopped, what is there about another text or course must not be taken for its result.
+                record::clear(&record::folder(job.out, &entry.key))?;
+                Prepared::ToGrade(submission)
+            }
         }),
         Err(line) => {
-            let record = record(Outcome::Unreadable(printable(&line)));
+            let record = record_of(entry, Outcome::Unreadable(printable(&line)));
             record::save(job.out, &record, with, None)?;
             Ok(Prepared::Known(record))
         }
@@ -159,29 +168,29 @@ fn prepare(job: &Job, entry: &Entry, with: &GradedWith) -> Result<Prepared, Stri
 /// Grades with all workers until nothing is left or the run is stopped.
 fn grade_new(
     job: &Job,
-    workers: &Workers,
+    workers: &mut Workers,
     with: &GradedWith,
     to_grade: &[(&Entry, Submission)],
     progress: &mut Progress,
 ) -> Result<Vec<Record>, String> {
     let next = AtomicUsize::new(0);
+    let revision = job.course.revision();
     let (sender, receiver) = mpsc::channel();
     thread::scope(|scope| {
         for grader in workers.graders() {
-            let (next, sender) = (&next, sender.clone());
+            let (next, revision, sender) = (&next, revision.as_deref(), sender.clone());
             scope.spawn(move || {
                 while !job.stop.load(Relaxed)
                     && let Some((entry, submission)) = to_grade.get(next.fetch_add(1, Relaxed))
                 {
                     let outcome = match grader.grade(job.lab, &submission.text) {
                         Ok(grade) => {
-                            let revision = with.revision.as_deref();
                             let report = GradeReport::new(submission, grade, &with.toolchain, revision);
                             Outcome::Graded(Box::new(report))
                         }
                         Err(line) => Outcome::NotGraded(printable(&line)),
                     };
-                    let record = Record { name: entry.name.clone(), key: entry.key.clone(), outcome };
+                    let record = record_of(entry, outcome);
                     let saved = record::save(job.out, &record, with, Some(&submission.text));
                     let failed = saved.is_err();
                     // The receiver outlives the workers.

@@ -110,20 +110,28 @@ impl FromStr for Shard {
 
 /// The name as a folder's name: as it is if that is harmless, else made harmless, with a hash of the name behind it.
 fn key(name: &OsStr) -> String {
-    let plain = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
     let bytes = name.as_bytes();
-    let harmless = bytes.iter().all(plain) && bytes.len() <= MAX_PLAIN && !bytes.starts_with(b"-");
+    let harmless = bytes.iter().all(is_plain) && bytes.len() <= MAX_PLAIN && !bytes.starts_with(b"-");
     if harmless {
         return String::from_utf8_lossy(bytes).into_owned();
     }
-    let start = bytes.iter().take(40).map(|byte| if plain(byte) { char::from(*byte) } else { '_' });
+    let start = bytes.iter().take(40).map(|byte| if is_plain(byte) { char::from(*byte) } else { '_' });
     let hash = hex(&Sha256::digest(bytes));
     // No plain name has a tilde.
     format!("{}~{}", start.collect::<String>().replacen('-', "_", 1), &hash[..16])
 }
 
+/// Whether it could be a [`key`]: the name of a folder, and not a way to another one.
+pub fn is_key(text: &str) -> bool {
+    !text.is_empty() && !text.starts_with('.') && text.bytes().all(|byte| is_plain(&byte) || byte == b'~')
+}
+
+fn is_plain(byte: &u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-')
+}
+
 /// A name in one line: what isn't UTF-8 as `\xE9`.
-fn in_one_line(name: &OsStr) -> String {
+pub fn in_one_line(name: &OsStr) -> String {
     let mut text = String::new();
     for chunk in name.as_bytes().utf8_chunks() {
         text.push_str(&printable(chunk.valid()));
@@ -138,13 +146,26 @@ fn in_one_line(name: &OsStr) -> String {
 pub fn printable(text: &str) -> String {
     let mut printable = String::new();
     for c in text.chars() {
-        if c.is_control() || matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}') {
+        if is_obeyed(c) {
             printable.extend(c.escape_default());
         } else {
             printable.push(c);
         }
     }
     printable
+}
+
+/// Whether a terminal or a page obeys the character instead of showing it: it moves the cursor, turns the direction of writing
+/// around, or has no place in XML.
+pub fn is_obeyed(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{fffe}' | '\u{ffff}')
+}
+
+/// `text` with its lines, but without what is obeyed instead of shown.
+pub fn visible(text: &str) -> String {
+    let show = |c| if is_obeyed(c) && c != '\n' && c != '\t' { '\u{fffd}' } else { c };
+    text.chars().map(show).collect()
 }
 
 /// In hexadecimal.
@@ -181,9 +202,13 @@ mod tests {
         for entry in &entries {
             assert!(!entry.name.contains(['\n', '\u{202e}']), "{}", entry.name);
             assert!(entry.key.len() <= 80 && !entry.key.starts_with('-'), "{}", entry.key);
+            assert!(is_key(&entry.key), "{}", entry.key);
             assert!(entry.key.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-~".contains(&byte)));
         }
         assert_eq!(entries[0].key, "alice");
+        for path in ["", ".", "..", "../alice", "a/b", "/alice"] {
+            assert!(!is_key(path), "{path}");
+        }
         assert_eq!(entries[9].name, "🦀");
         assert_eq!(entries[11].name, "caf\\xE9");
     }

@@ -1,25 +1,26 @@
 //! Turns the text of a learner's file into a grade.
 
 use crate::build::{self, Build, Built};
+use crate::entry::visible;
 use crate::process::{self, Finished};
 use crate::sandbox::{self, Protection, Sandbox};
 use crate::source_rules::{self, Allowed, Held, Reading};
 use crate::{Course, pristine};
 use proctor::lab::Lab;
-use proctor::report::{CaseResult, REPORT_FILE, Report, SEED};
+use proctor::report::{CaseResult, REPORT_FILE, Report, SEED, Verdict};
+use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, HashMap};
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fs::{self, File};
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 /// The last resort. Each case has its own, much shorter limit, and the first grading compiles every dependency.
 const LIMIT: Duration = Duration::from_secs(15 * 60);
 
-/// How many compilers, and threads of one, run at a time.
+/// How many compilers, threads of one, or cases run at a time.
 const JOBS: &str = "2";
 
 /// What a submission earned.
@@ -33,14 +34,19 @@ pub struct Grade {
     pub sandbox: Protection,
     /// What the compiler said when it refused the file. No case was run then.
     pub compiler_message: Option<String>,
-    /// Why some cases weren't run although the file compiles.
-    pub ended_early: Option<String>,
     /// How long it took: compile, link and run.
     pub took: Duration,
 }
 
-/// For each lab the state of the course, and the watcher that was made from it.
-type Prepared = HashMap<String, (u64, PathBuf)>;
+/// The program that judges, and what is compiled beside it each time.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct Watcher {
+    /// What it was made from: the state of the course, and the features.
+    of: String,
+    program: PathBuf,
+    /// How the names of the files begin that are made of a submission.
+    made: Vec<String>,
+}
 
 /// Grades one source text after the other on a pristine copy of the course.
 ///
@@ -59,9 +65,10 @@ pub struct Grader {
     features: Vec<String>,
     seed: Option<u64>,
     helper: Option<PathBuf>,
-    sandbox: OnceLock<Result<Sandbox, String>>,
-    /// The labs whose watcher is known to be up to date.
-    prepared: Mutex<Prepared>,
+    /// Set up when it is first needed.
+    sandbox: Option<Sandbox>,
+    /// The watchers of the labs that have been graded, by the labs' names.
+    watchers: HashMap<String, Watcher>,
     _lock: File,
 }
 
@@ -71,7 +78,10 @@ impl Grader {
         fs::create_dir_all(work_dir).map_err(cannot)?;
         let work_dir = work_dir.canonicalize().map_err(cannot)?;
         let lock = File::create(work_dir.join("lock")).map_err(cannot)?;
-        lock.lock().map_err(cannot)?;
+        if lock.try_lock().is_err() {
+            eprintln!("autograde: waiting for another one that grades in {}", work_dir.display());
+            lock.lock().map_err(cannot)?;
+        }
         Ok(Grader {
             course,
             copy: work_dir.join("course"),
@@ -80,8 +90,8 @@ impl Grader {
             features: vec!["given".to_owned()],
             seed: None,
             helper: None,
-            sandbox: OnceLock::new(),
-            prepared: Mutex::default(),
+            sandbox: None,
+            watchers: HashMap::new(),
             _lock: lock,
         })
     }
@@ -90,7 +100,7 @@ impl Grader {
     #[must_use]
     pub fn features<S: Into<String>>(mut self, features: impl IntoIterator<Item = S>) -> Self {
         self.features = features.into_iter().map(Into::into).collect();
-        self.prepared().clear();
+        self.watchers.clear();
         self
     }
 
@@ -106,20 +116,16 @@ impl Grader {
     ///
     /// # Errors
     /// One line: the sandbox can't be set up.
-    pub fn protection(&self) -> Result<Protection, String> {
-        Ok(self.sandbox()?.protection.clone())
+    pub fn protection(&mut self) -> Result<Protection, String> {
+        Ok(self.sandbox()?.protection)
     }
 
-    fn sandbox(&self) -> Result<&Sandbox, String> {
-        let sandbox = self.sandbox.get_or_init(|| {
-            let helper = self.helper.clone().map_or_else(sandbox::find_helper, Ok)?;
-            let sandbox = Sandbox::new(&helper)?;
-            for missing in &sandbox.protection.missing {
-                eprintln!("autograde: warning: the sandbox is not complete: {missing}");
-            }
-            Ok(sandbox)
-        });
-        sandbox.as_ref().map_err(Clone::clone)
+    fn sandbox(&mut self) -> Result<Sandbox, String> {
+        if let Some(sandbox) = &self.sandbox {
+            return Ok(sandbox.clone());
+        }
+        let helper = self.helper.clone().map_or_else(sandbox::find_helper, Ok)?;
+        Ok(self.sandbox.insert(Sandbox::new(&helper)?).clone())
     }
 
     /// Draws the workloads from this seed, instead of playing the usual ones.
@@ -133,7 +139,7 @@ impl Grader {
     ///
     /// # Errors
     /// One line: why it could not be graded. A text that doesn't compile, crashes or hangs *is* graded.
-    pub fn grade(&self, lab: &Lab, text: &str) -> Result<Grade, String> {
+    pub fn grade(&mut self, lab: &Lab, text: &str) -> Result<Grade, String> {
         self.grade_cases(lab, text, &[])
     }
 
@@ -141,18 +147,18 @@ impl Grader {
     ///
     /// # Errors
     /// As for [`Grader::grade`].
-    pub fn grade_cases(&self, lab: &Lab, text: &str, cases: &[String]) -> Result<Grade, String> {
+    pub fn grade_cases(&mut self, lab: &Lab, text: &str, cases: &[String]) -> Result<Grade, String> {
         let start = Instant::now();
         let sandbox = self.sandbox()?;
         let state = pristine::refresh(self.course.root(), &self.copy)?;
         let watcher = self.prepare(lab, state)?;
-        let (helper, task) = sandbox.reader();
-        let reading = source_rules::read_apart((&helper, task), text, Allowed::of(&lab.dir))?;
+        let reading = source_rules::read_apart(sandbox.reader(), text, Allowed::of(&lab.dir))?;
         self.clear_private()?;
         let graded = self.grade_on_copy(lab, text, &watcher, reading, cases);
         // The starter stands in the copy again, whatever happened, and nothing is left for the next submission to find.
         pristine::refresh(self.course.root(), &self.copy)?;
         let _ = fs::remove_dir_all(&self.private);
+        self.forget(&watcher)?;
         graded.map(|grade| Grade { took: start.elapsed(), ..grade })
     }
 
@@ -170,39 +176,35 @@ impl Grader {
         }
     }
 
-    fn prepared(&self) -> MutexGuard<'_, Prepared> {
-        self.prepared.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// Makes sure that the lab's watcher stands ready, and with it every dependency. Only here does anything come from the
     /// network, and only the course's own code is compiled.
-    fn prepare(&self, lab: &Lab, state: u64) -> Result<PathBuf, String> {
-        if let Some((of, watcher)) = self.prepared().get(&lab.name)
-            && *of == state
-        {
+    fn prepare(&mut self, lab: &Lab, state: u64) -> Result<Watcher, String> {
+        let of = format!("{state:x} {}", self.features.join(","));
+        let is_current = |watcher: &Watcher| watcher.of == of && watcher.program.is_file();
+        if let Some(watcher) = self.watchers.get(&lab.name).filter(|watcher| is_current(watcher)) {
             return Ok(watcher.clone());
         }
-        let stamp_file = self.target.join(format!("prepared-{}", lab.name));
-        let stamp = |watcher: &Path| format!("{state:x} {}\n{}", self.features.join(","), watcher.display());
-        let stamped = fs::read_to_string(&stamp_file).ok();
-        let kept = stamped.as_deref().and_then(|text| text.lines().nth(1)).map(PathBuf::from);
-        let watcher = match kept.filter(|path| path.is_file() && stamped.as_deref() == Some(&stamp(path))) {
+        let file = self.target.join(format!("prepared-{}", lab.name));
+        let kept = fs::read(&file).ok().and_then(|json| serde_json::from_slice(&json).ok());
+        let watcher = match kept.filter(is_current) {
             Some(watcher) => watcher,
             None => {
-                let watcher = self.make_watcher(lab)?;
-                fs::write(&stamp_file, stamp(&watcher)).map_err(|e| format!("{}: {e}", stamp_file.display()))?;
+                let watcher = self.make_watcher(lab, of)?;
+                let json = serde_json::to_string(&watcher).map_err(|e| e.to_string());
+                json.and_then(|json| fs::write(&file, json).map_err(|e| e.to_string()))
+                    .map_err(|e| format!("{}: {e}", file.display()))?;
                 watcher
             }
         };
-        self.prepared().insert(lab.name.clone(), (state, watcher.clone()));
+        self.watchers.insert(lab.name.clone(), watcher.clone());
         Ok(watcher)
     }
 
-    fn make_watcher(&self, lab: &Lab) -> Result<PathBuf, String> {
+    fn make_watcher(&self, lab: &Lab, of: String) -> Result<Watcher, String> {
         let mut cargo = process::clean_command("cargo");
         // Locked, but not offline: on a fresh clone the lab's dependencies are still to be fetched.
         let finished = start(self.building(&mut cargo, lab).arg("--locked"))?;
-        let built = match build::read(&finished.stdout) {
+        let built = match build::read(&finished.stdout, &lab.name) {
             Build::Succeeded(built) => built,
             Build::Failed(message) => {
                 let first = message.lines().next().unwrap_or_default();
@@ -215,23 +217,31 @@ impl Grader {
         };
         // Two folders below the target's, where trybuild looks for the features of the program it runs in.
         let folder = self.target.join("debug").join("watchers");
-        let watcher = folder.join(built.exam.file_name().unwrap_or_default());
-        let copy = || fs::create_dir_all(&folder).and_then(|()| fs::copy(&built.exam, &watcher));
-        copy().map_err(|e| format!("{}: {e}", watcher.display()))?;
+        let program = folder.join(built.exam.file_name().unwrap_or_default());
+        let copy = || fs::create_dir_all(&folder).and_then(|()| fs::copy(&built.exam, &program));
+        copy().map_err(|e| format!("{}: {e}", program.display()))?;
         // What the compile-fail cases build on is compiled now: later, the references can't be read.
-        let mut warm = process::clean_command(&watcher);
+        let mut warm = process::clean_command(&program);
         warm.current_dir(self.copy.join("labs").join(&lab.name))
             .env("CARGO_TARGET_DIR", &self.target)
             .env("PROCTOR_TYPES", "1");
-        start(&mut warm)?;
-        Ok(watcher)
+        let warmed = start(&mut warm)?;
+        if !warmed.status.is_some_and(|status| status.success()) {
+            return Err(format!("the programs of {} that must not compile can't be checked here", lab.name));
+        }
+        // `lab05-probe` is a link to `deps/lab05_probe-0123…`; the other names have their hash.
+        let stem = |path: &Path| path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+        let programs = built.programs.iter().map(|path| format!("{}-", stem(path).replace('-', "_")));
+        let made = built.files.iter().filter(|path| path.parent().is_some_and(|dir| dir.ends_with("deps")));
+        let made = made.map(|path| stem(path).trim_start_matches("lib").to_owned()).chain(programs).collect();
+        Ok(Watcher { of, program, made })
     }
 
     fn grade_on_copy(
-        &self,
+        &mut self,
         lab: &Lab,
         text: &str,
-        watcher: &Path,
+        watcher: &Watcher,
         mut reading: Reading,
         cases: &[String],
     ) -> Result<Grade, String> {
@@ -241,7 +251,6 @@ impl Grader {
             held,
             sandbox: protection.clone(),
             compiler_message: message,
-            ended_early: None,
             took: Duration::ZERO,
         };
         if text.len() > source_rules::MAX_BYTES {
@@ -256,30 +265,38 @@ impl Grader {
         reading.held.extend(reading.unreadable);
         let finished = self.run(lab, watcher, &built, cases)?;
         let report = self.take_report(lab)?;
-        let cut = cases.is_empty() && !report.is_complete();
-        Ok(Grade { ended_early: cut.then(|| how_it_ended(&finished)), report, ..ungraded(None, reading.held) })
+        // A submission has no way to end the watcher. A case that wasn't run is the machine's fault, and costs no points.
+        let wanted = |case: &CaseResult| cases.is_empty() || cases.contains(&case.name);
+        if let Some(case) = report.cases().find(|case| wanted(case) && case.verdict == Verdict::NotRun) {
+            return Err(format!("the case {} was not run: {}", case.name, how_it_ended(&finished)));
+        }
+        Ok(Grade { report, ..ungraded(None, reading.held) })
     }
 
     /// Compiles the lab with `text` as the learner's file: the programs, or what the compiler says.
-    fn build(&self, lab: &Lab, text: &str) -> Result<Result<Built, String>, String> {
+    fn build(&mut self, lab: &Lab, text: &str) -> Result<Result<Built, String>, String> {
         let to = self.copy.join("labs").join(&lab.name).join(&lab.file);
         fs::write(&to, text).map_err(|e| format!("{}: {e}", to.display()))?;
         let finished = self.build_confined(lab)?;
-        let message = match build::read(&finished.stdout) {
+        let message = match build::read(&finished.stdout, &lab.name) {
             Build::Succeeded(built) => return Ok(Ok(built)),
             Build::Failed(message) if !message.is_empty() => return Ok(Err(message)),
+            // The sandbox's limits end a compiler with other signals.
+            _ if finished.status.is_none() || finished.stderr.contains("(signal: 9,") => {
+                return Err("the compiler was stopped from outside: is the machine out of memory?".to_owned());
+            }
             _ => why_it_gave_up(&finished),
         };
         // Nothing of the file was complained about. If the starter fares no better, it is no fault of the submission.
         let starter = self.course.root().join("labs").join(&lab.name).join(&lab.file);
         fs::copy(&starter, &to).map_err(|e| format!("{}: {e}", to.display()))?;
-        match build::read(&self.build_confined(lab)?.stdout) {
+        match build::read(&self.build_confined(lab)?.stdout, &lab.name) {
             Build::Succeeded(_) => Ok(Err(message)),
             Build::Failed(_) | Build::NotFinished => Err(format!("{} can't be compiled here: {message}", lab.name)),
         }
     }
 
-    fn build_confined(&self, lab: &Lab) -> Result<Finished, String> {
+    fn build_confined(&mut self, lab: &Lab) -> Result<Finished, String> {
         let mut cargo = self.confined(Path::new("cargo"))?;
         start(self.building(&mut cargo, lab).args(["--locked", "--offline"]))
     }
@@ -291,23 +308,27 @@ impl Grader {
             .args(["test", "--package", &lab.name, "--test", "exam", "--no-run", "--message-format=json"])
             .args(["--features", &self.features.join(",")])
             .env("CARGO_TARGET_DIR", &self.target)
+            // What is left for the next compilation would be left for the next submission.
+            .env("CARGO_INCREMENTAL", "0")
             // The compiler's threads take address space, and that is limited.
             .env("CARGO_BUILD_JOBS", JOBS)
             .env("CARGO_TERM_COLOR", "never")
     }
 
     /// Runs the lab's cases in the submission's exam, under the eyes of the watcher.
-    fn run(&self, lab: &Lab, watcher: &Path, built: &Built, cases: &[String]) -> Result<Finished, String> {
+    fn run(&mut self, lab: &Lab, watcher: &Watcher, built: &Built, cases: &[String]) -> Result<Finished, String> {
         let sandbox = self.sandbox()?;
         let labs = self.copy.join("labs");
         let data = [labs.join(&lab.name).join("tests/snapshots"), labs.join("traces")];
         let case = sandbox.words(&sandbox.case(&built.exam, &built.programs, &data), &built.exam);
-        let mut command = self.confined(watcher)?;
+        let mut command = self.confined(&watcher.program)?;
         command
             .current_dir(labs.join(&lab.name))
             .env("CARGO_TARGET_DIR", &self.target)
             .env("CARGO_NET_OFFLINE", "true")
             .env("INSTA_UPDATE", "no")
+            // There is a worker for each processor: if each of them ran a case on each, that would be too many at once.
+            .env("RUST_TEST_THREADS", JOBS)
             .env("PROCTOR_CASES", case.join(&OsString::from("\n")))
             .env(REPORT_FILE, self.report_file());
         if let Some(seed) = self.seed {
@@ -320,12 +341,26 @@ impl Grader {
     }
 
     /// A command that can reach the copy, the toolchain and the target folder, and nothing else.
-    fn confined(&self, program: &Path) -> Result<Command, String> {
+    fn confined(&mut self, program: &Path) -> Result<Command, String> {
         let sandbox = self.sandbox()?;
         let policy = sandbox.build(&self.copy, &[&self.target, &self.private]);
         let mut command = process::confined_command(&sandbox.words(&policy, program));
         command.env("TMPDIR", &self.private);
         Ok(command)
+    }
+
+    /// Removes what was compiled of the submission: the next one can read the target folder.
+    fn forget(&self, watcher: &Watcher) -> Result<(), String> {
+        let deps = self.target.join("debug/deps");
+        let is_made_of_it = |name: &str| {
+            let name = name.strip_prefix("lib").unwrap_or(name);
+            watcher.made.iter().any(|start| name.starts_with(start))
+        };
+        let found = fs::read_dir(&deps).into_iter().flatten().flatten().map(|entry| entry.path());
+        for path in found.filter(|path| path.file_name().and_then(OsStr::to_str).is_some_and(is_made_of_it)) {
+            fs::remove_file(&path).map_err(|e| format!("{}: {e}", path.display()))?;
+        }
+        Ok(())
     }
 
     fn report_file(&self) -> PathBuf {
@@ -344,17 +379,14 @@ impl Grader {
             return Ok(Report::new(lab, &BTreeMap::new(), None));
         }
         let left = Report::load(&file)?;
-        let results = left.cases().map(|case| {
-            let screen = case.screen.chars().map(visible).collect();
-            (case.name.clone(), CaseResult { screen, ..case.clone() })
-        });
+        let results =
+            left.cases().map(|case| (case.name.clone(), CaseResult { screen: visible(&case.screen), ..case.clone() }));
         Ok(Report { seed: self.seed, ..Report::new(lab, &results.collect(), left.void) })
     }
 
     /// The paths in a compiler's message as the learner knows them.
     fn in_the_learners_paths(&self, lab: &Lab, message: &str) -> String {
-        let message: String = message.chars().map(visible).collect();
-        message.replace(&format!("{}/", self.copy.display()), "").replace(&format!("labs/{}/", lab.name), "")
+        visible(message).replace(&format!("{}/", self.copy.display()), "").replace(&format!("labs/{}/", lab.name), "")
     }
 }
 
@@ -372,27 +404,21 @@ fn first_error(stderr: &str) -> String {
 
 fn how_it_ended(finished: &Finished) -> String {
     match finished.status {
-        None => format!("The cases were stopped after {} minutes.", LIMIT.as_secs() / 60),
-        Some(status) if status.signal().is_some() => {
-            format!("The test program was killed before all cases had run ({status}).")
+        None => format!("the test program was stopped after {} minutes", LIMIT.as_secs() / 60),
+        Some(status) if status.signal().is_some() => format!("the test program was killed ({status})"),
+        // The message of a panic stands in front of the tests that failed.
+        Some(_) => {
+            let words = finished.stdout.lines().skip_while(|line| !line.starts_with("thread '")).nth(1);
+            words.unwrap_or("the test program doesn't say why").to_owned()
         }
-        Some(_) => "The test program ended before all cases had run.".to_owned(),
     }
 }
 
 /// Why there is no word of the compiler's about the file.
 fn why_it_gave_up(finished: &Finished) -> String {
     let ended = finished.stderr.rsplit_once("(signal:").and_then(|(_, rest)| rest.split(')').next());
-    match (finished.status, ended) {
-        (None, _) => format!("error: the compiler was stopped after {} minutes", LIMIT.as_secs() / 60),
-        (_, Some(signal)) => format!("error: the compiler ran into a limit or crashed (signal:{signal})"),
-        _ => format!("error: the compiler gave up: {}", first_error(&finished.stderr)),
+    match ended {
+        Some(signal) => format!("error: the compiler ran into a limit or crashed (signal:{signal})"),
+        None => format!("error: the compiler gave up: {}", first_error(&finished.stderr)),
     }
-}
-
-/// A character that a terminal would obey (a panic's message can hold any) is shown as one that it prints.
-fn visible(c: char) -> char {
-    let turns_the_line_round = matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
-    let obeyed = c.is_control() && c != '\n' && c != '\t';
-    if obeyed || turns_the_line_round { '\u{fffd}' } else { c }
 }

@@ -35,8 +35,8 @@ Grades submissions on a pristine copy of the course.
   handout writes the course without references, zoo and grader to the new folder DIR
 
 Exits with 0 when every submission has its result: graded, whatever the score, or unreadable, with
-a line in the summary; with 1 when something could not be graded or merged; with 2 for bad usage;
-with 130 when it was stopped.";
+a line in the summary; with 1 when something could not be graded or merged; with 2 for bad usage,
+with 3 when the one submission is unreadable, with 130 when it was stopped.";
 
 fn main() -> ExitCode {
     if let Some(done) = autograde::sandbox::helper() {
@@ -46,6 +46,7 @@ fn main() -> ExitCode {
         Ok(code) => code,
         Err(Failure::Usage(line)) => fail(&line, 2),
         Err(Failure::Grading(line)) => fail(&line, 1),
+        Err(Failure::Unreadable(line)) => fail(&line, 3),
     }
 }
 
@@ -59,6 +60,8 @@ enum Failure {
     Usage(String),
     /// It does, but the grading could not be done.
     Grading(String),
+    /// There is nothing in the submission that could be graded.
+    Unreadable(String),
 }
 
 impl From<lexopt::Error> for Failure {
@@ -131,7 +134,7 @@ fn run() -> Result<ExitCode, Failure> {
 fn one(lab: &str, path: &Path, out: Option<PathBuf>, seed: Option<u64>) -> Result<ExitCode, Failure> {
     let course = find_course(path).map_err(Failure::Usage)?;
     let lab = course.lab(lab).map_err(Failure::Usage)?;
-    let submission = Submission::read(path, &lab).map_err(Failure::Usage)?;
+    let submission = Submission::read(path, &lab).map_err(Failure::Unreadable)?;
     let out = out.unwrap_or_else(|| course.grading_dir().join("results").join(&lab.name));
 
     println!("{} {} · {}", lab.name, lab.title, path.display());
@@ -144,7 +147,8 @@ fn grade(course: &Course, lab: &Lab, submission: &Submission, out: &Path, seed: 
     for path in reports::FILES.map(|name| out.join(name)).iter().filter(|path| path.exists()) {
         std::fs::remove_file(path).map_err(|e| format!("{}: {e}", path.display()))?;
     }
-    let grader = course.grader(&course.grading_dir())?.seed(seed);
+    let mut grader = course.grader(&course.grading_dir())?.seed(seed);
+    grader.protection()?.warn();
     let toolchain = grader.toolchain()?;
     let grade = grader.grade(lab, &submission.text)?;
     let report = GradeReport::new(submission, grade, &toolchain, course.revision().as_deref());
@@ -186,14 +190,20 @@ fn task() -> Result<Task, Failure> {
         }
     }
     let missing = |what: &str| Failure::Usage(format!("{what} (cargo autograde --help tells more)"));
+    if (handout || merge) && (lab.is_some() || seed.is_some() || jobs.is_some() || shard.is_some()) {
+        return Err(missing("--lab, --seed, --jobs and --shard are for grading"));
+    }
     if handout {
+        if out.is_some() || batch.is_some() {
+            return Err(missing("handout has no options: cargo autograde handout DIR"));
+        }
         let dir = paths.pop().ok_or_else(|| missing("where to? cargo autograde handout DIR"))?;
         return Ok(Task::Handout { dir });
     }
     if merge {
-        let (false, None, None) = (paths.is_empty(), &jobs, &shard) else {
+        if paths.is_empty() {
             return Err(missing("merge joins folders of results: cargo autograde merge OUT... --out MERGED"));
-        };
+        }
         let merged = out.ok_or_else(|| missing("where to? --out MERGED"))?;
         return Ok(Task::Merge { outs: paths, merged, submissions: batch });
     }

@@ -151,10 +151,10 @@ mod tests {
         let start = Instant::now();
         let mut command = clean_command("sh");
         command.args(["-c", "echo begun; sleep 60 & sleep 60"]);
-        let finished = run(&mut command, Duration::from_millis(200)).unwrap();
+        let finished = run(&mut command, Duration::from_secs(2)).unwrap();
         assert!(finished.status.is_none());
         assert_eq!(finished.stdout, "begun\n");
-        assert!(start.elapsed() < Duration::from_secs(5));
+        assert!(start.elapsed() < Duration::from_secs(30));
     }
 
     #[test]
@@ -162,6 +162,6 @@ mod tests {
         let start = Instant::now();
         let finished = run(clean_command("sh").args(["-c", "sleep 60 & exit 3"]), Duration::MAX / 4).unwrap();
         assert_eq!(finished.status.and_then(|status| status.code()), Some(3));
-        assert!(start.elapsed() < Duration::from_secs(5));
+        assert!(start.elapsed() < Duration::from_secs(30));
     }
 }

@@ -1,7 +1,7 @@
 //! What stands on disk about a batch: `batch.json` about all of it, and in a folder for each entry the reports and,
 //! written last, `entry.json`. A folder without it, or with one that can't be read, is a half result and counts as none.
 
-use crate::entry::{Entry, Shard};
+use crate::entry::{Entry, Shard, is_key, printable};
 use crate::reports::GradeReport;
 use proctor::report::replace;
 use serde::{Deserialize, Serialize};
@@ -13,13 +13,11 @@ use std::path::{Path, PathBuf};
 const BATCH_FORMAT: &str = "heap-lab-book/batch/1";
 const ENTRY_FORMAT: &str = "heap-lab-book/entry/1";
 
-/// With what a batch is graded.
+/// With what a batch is graded: all that decides about a result.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct GradedWith {
     /// Such as `lab03`.
     pub lab: String,
-    /// The revision of the course, if git knows it.
-    pub revision: Option<String>,
     /// A hash of the files of the course that decide about a grade.
     pub course: String,
     /// The compiler.
@@ -29,7 +27,7 @@ pub struct GradedWith {
 }
 
 impl GradedWith {
-    /// What decides about results and isn't the same. The revision doesn't decide: it changes with every page of the book.
+    /// What isn't the same.
     pub fn differences(&self, other: &GradedWith) -> Vec<&'static str> {
         let differs = [
             ("lab", self.lab != other.lab),
@@ -73,6 +71,10 @@ impl Batch {
         let batch: Batch = read_json(&path)?;
         if batch.format != BATCH_FORMAT {
             return Err(format!("{}: the format is `{}`, not `{BATCH_FORMAT}`", path.display(), batch.format));
+        }
+        // They become paths.
+        if let Some(key) = batch.keys.iter().find(|key| !is_key(key)) {
+            return Err(format!("{}: `{}` is no name of a folder of results", path.display(), printable(key)));
         }
         Ok(batch)
     }
@@ -181,7 +183,10 @@ pub fn save(out: &Path, record: &Record, with: &GradedWith, text: Option<&str>) 
 }
 
 /// Takes away what stands in an entry's folder, `entry.json` first: without it the rest counts for nothing.
-fn clear(folder: &Path) -> Result<(), String> {
+///
+/// # Errors
+/// One line that names the file and what the system said.
+pub fn clear(folder: &Path) -> Result<(), String> {
     let cannot = |path: &Path, e: std::io::Error| format!("{}: {e}", path.display());
     let seal = folder.join("entry.json");
     match fs::remove_file(&seal) {

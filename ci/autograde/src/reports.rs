@@ -5,12 +5,13 @@ mod classroom;
 mod gradescope;
 mod junit;
 
+use crate::entry::in_one_line;
 use crate::sandbox::Protection;
 use crate::source_rules::Held;
 use crate::{Grade, Submission};
 use proctor::report::{self, CaseResult, Report, RuleResult, Verdict};
 use serde::{Deserialize, Serialize};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// The name and version of our own format, in every `report.json`.
 pub const FORMAT: &str = "heap-lab-book/grade/1";
@@ -22,8 +23,8 @@ pub struct GradeReport {
     pub format: String,
     /// What the instructor calls it.
     pub submission: String,
-    /// The learner's file.
-    pub file: PathBuf,
+    /// The learner's file, in one line.
+    pub file: String,
     /// The revision of the course that it was graded with.
     pub course_revision: Option<String>,
     /// The compiler that it was graded with.
@@ -36,8 +37,6 @@ pub struct GradeReport {
     pub sandbox: Protection,
     /// What the compiler said when it refused the file.
     pub compiler_message: Option<String>,
-    /// Why some cases weren't run although the file compiles.
-    pub ended_early: Option<String>,
     /// The results, case by case.
     pub report: Report,
 }
@@ -52,14 +51,13 @@ impl GradeReport {
         GradeReport {
             format: FORMAT.to_owned(),
             submission: submission.name.clone(),
-            file: submission.file.clone(),
+            file: in_one_line(submission.file.as_os_str()),
             course_revision: course_revision.map(str::to_owned),
             toolchain: toolchain.to_owned(),
             seconds: grade.took.as_secs_f64(),
             held: grade.held,
             sandbox: grade.sandbox,
             compiler_message: grade.compiler_message,
-            ended_early: grade.ended_early,
             report: grade.report,
         }
     }
@@ -130,9 +128,8 @@ pub fn explanation<'a>(grade: &'a GradeReport, case: &'a CaseResult) -> &'a str 
     if !case.screen.is_empty() {
         return &case.screen;
     }
-    let why = grade.compiler_message.as_deref().or(grade.ended_early.as_deref());
-    match (case.verdict, &grade.report.void, why) {
-        (Verdict::NotRun, _, Some(why)) => why,
+    match (case.verdict, &grade.report.void, &grade.compiler_message) {
+        (Verdict::NotRun, _, Some(message)) => message,
         (_, Some(void), _) => void,
         (verdict, ..) => verdict_in_words(verdict),
     }
@@ -166,8 +163,7 @@ fn outcome(grade: &GradeReport) -> Option<String> {
     if let Some(message) = &grade.compiler_message {
         return Some(format!("The file does not compile, so no case was run.\n\n{message}"));
     }
-    let void = grade.report.void.as_ref().map(|why| format!("Nothing counts: {why}"));
-    grade.ended_early.clone().or(void)
+    grade.report.void.as_ref().map(|why| format!("Nothing counts: {why}"))
 }
 
 /// The grade as a short table for the terminal.

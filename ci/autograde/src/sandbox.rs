@@ -32,8 +32,12 @@ const BUILD_SECONDS: u64 = 20;
 const BUILD_MEMORY: u64 = 4 << 30;
 /// The largest file that a build writes. A lab's exam has 20 MiB.
 const BUILD_FILE: u64 = 256 << 20;
-/// How many more processes and threads there may be than there were before.
+/// How many more processes and threads there may be than there were before: so many, and so many for each processor. There is
+/// a worker for each, and its linker has up to 16.
 const MORE_PROCESSES: u64 = 512;
+const MORE_FOR_EACH: u64 = 64;
+/// The user that a case runs as if the grader is root.
+const NOBODY: u32 = 65534;
 
 /// What every program needs that isn't linked statically.
 const LIBRARIES: [&str; 6] = ["/lib", "/lib64", "/lib32", "/usr/lib", "/usr/lib64", "/usr/local/lib"];
@@ -89,6 +93,7 @@ pub struct Sandbox {
     /// What it can do on this machine.
     pub protection: Protection,
     processes: u64,
+    case_processes: u64,
 }
 
 impl Sandbox {
@@ -97,10 +102,12 @@ impl Sandbox {
     /// # Errors
     /// One line: it can't be started.
     pub fn new(helper: &Path) -> Result<Self, String> {
+        let own = rustix::process::getuid().as_raw();
         let mut sandbox = Sandbox {
             helper: helper.to_path_buf(),
             protection: Protection::default(),
-            processes: MORE_PROCESSES + running_threads(),
+            processes: most_processes(own),
+            case_processes: most_processes(if own == 0 { NOBODY } else { own }),
         };
         let policy = sandbox.case(Path::new("/nonexistent"), &[], &[]);
         let told = Command::new(helper).arg(TRY).arg(as_argument(&policy)).output();
@@ -113,7 +120,7 @@ impl Sandbox {
 
     /// What a build of the course in `copy` may do, and the watcher that runs the cases.
     pub fn build(&self, copy: &Path, write: &[&Path]) -> Policy {
-        let home = std::env::var_os("HOME").map(PathBuf::from).unwrap_or_default();
+        let home = std::env::home_dir().unwrap_or_default();
         let folder =
             |variable: &str, name: &str| std::env::var_os(variable).map_or_else(|| home.join(name), PathBuf::from);
         let cargo = folder("CARGO_HOME", ".cargo");
@@ -123,7 +130,8 @@ impl Sandbox {
         // Not all of cargo's home: its credentials are there too.
         run.extend(["bin", "registry", "git"].map(|name| cargo.join(name)));
         let mut read = paths(&LOADER);
-        read.push("/proc".into());
+        // Of what the system tells, only what is about the machine.
+        read.extend(paths(&["/proc/cpuinfo", "/proc/meminfo", "/proc/stat", "/proc/sys/vm"]));
         read.extend(["config.toml", "config", "env", ".global-cache"].map(|name| cargo.join(name)));
         // Cargo reads these wherever it stands, and takes it for an error if one is there and can't be read.
         let settings = |folder: &Path| ["config.toml", "config"].map(|name| folder.join(".cargo").join(name));
@@ -164,7 +172,7 @@ impl Sandbox {
             own_proc: true,
             processes: if programs.is_empty() { Processes::None } else { Processes::Programs },
             // Time, memory and file size are limited by the watcher, as they are at home.
-            limits: vec![Limit::Processes(self.processes), Limit::Files(64), Limit::Core(0)],
+            limits: vec![Limit::Processes(self.case_processes), Limit::Files(64), Limit::Core(0)],
         }
     }
 
@@ -174,8 +182,10 @@ impl Sandbox {
     }
 
     /// The helper, as the reader of a source.
-    pub fn reader(&self) -> (PathBuf, &'static str) {
-        (self.helper.clone(), READ_SOURCE)
+    pub fn reader(&self) -> Command {
+        let mut reader = Command::new(&self.helper);
+        reader.arg(READ_SOURCE);
+        reader
     }
 }
 
@@ -204,14 +214,19 @@ fn readable_parts(copy: &Path) -> Vec<PathBuf> {
     parts
 }
 
-/// How many threads this user runs, in all their programs.
-fn running_threads() -> u64 {
+/// How many processes and threads `user` may have, beside those that run now.
+fn most_processes(user: u32) -> u64 {
+    let processors = std::thread::available_parallelism().map_or(1, usize::from) as u64;
+    running_threads(user) + MORE_PROCESSES + MORE_FOR_EACH * processors
+}
+
+/// How many threads a user runs, in all their programs.
+fn running_threads(user: u32) -> u64 {
     use std::os::unix::fs::MetadataExt;
-    let own = rustix::process::getuid().as_raw();
     let processes = std::fs::read_dir("/proc").into_iter().flatten().flatten();
     let threads = processes
         .filter(|entry| entry.file_name().as_encoded_bytes().iter().all(u8::is_ascii_digit))
-        .filter(|entry| entry.metadata().is_ok_and(|metadata| metadata.uid() == own))
+        .filter(|entry| entry.metadata().is_ok_and(|metadata| metadata.uid() == user))
         .map(|entry| std::fs::read_dir(entry.path().join("task")).map_or(0, |tasks| tasks.count() as u64));
     threads.sum()
 }

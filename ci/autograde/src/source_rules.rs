@@ -4,20 +4,25 @@
 //! A name counts wherever it stands, also in the body of a macro: what a macro makes of its tokens can't be known before
 //! it is compiled. So the rules read tokens; only imports are read as what they are.
 
+use crate::entry::printable;
 use proc_macro2::{Delimiter, Group, Spacing, TokenStream, TokenTree};
-use rustix::process::{Resource, Rlimit, setrlimit};
+use rustix::process::{Resource, Rlimit, Signal, setrlimit};
 use serde::{Deserialize, Serialize};
 use std::ffi::OsString;
 use std::io::{Read, Write};
+use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::Path;
 use std::process::{Command, Stdio};
 use syn::spanned::Spanned;
 use syn::visit::Visit;
+use toml_edit::DocumentMut;
 
 /// The largest source that is looked at. A lab's file has a few hundred lines.
 pub const MAX_BYTES: usize = 1 << 20;
 /// The most lines that are named.
 const MAX_HELD: usize = 50;
+/// The most characters of a reason.
+const MAX_REASON: usize = 200;
 /// Processor time for reading one source, in seconds, and its memory.
 const READ_SECONDS: u64 = 5;
 const READ_MEMORY: u64 = 2 << 30;
@@ -51,35 +56,38 @@ impl Allowed {
     /// Reads it off the lab's manifest.
     pub fn of(lab_dir: &Path) -> Self {
         let manifest = std::fs::read_to_string(lab_dir.join("Cargo.toml")).unwrap_or_default();
-        let dependencies = manifest.split_once("\n[dependencies]").map_or("", |(_, after)| after);
-        let dependencies = dependencies.split("\n[").next().unwrap_or_default();
-        Allowed { os: dependencies.lines().any(|line| line.starts_with("heapkit")) }
+        let manifest: DocumentMut = manifest.parse().unwrap_or_default();
+        Allowed { os: manifest.get("dependencies").and_then(|all| all.get("heapkit")).is_some() }
     }
 }
 
-/// Reads `text` in the process of the helper `program task`: a text can be nested so deeply that whoever parses it crashes.
+/// Reads `text` in the process of the sandbox's helper, which `reader` starts: a text can be nested so deeply that whoever
+/// parses it crashes.
 ///
 /// # Errors
 /// One line: the helper can't be started.
-pub fn read_apart(helper: (&Path, &str), text: &str, allowed: Allowed) -> Result<Reading, String> {
+pub fn read_apart(mut reader: Command, text: &str, allowed: Allowed) -> Result<Reading, String> {
     let held = |reason: &str| Held { line: 1, reason: reason.to_owned() };
     if text.len() > MAX_BYTES {
         return Ok(Reading { held: vec![held("the file is too large to be read")], unreadable: None });
     }
-    let (program, task) = helper;
-    let cannot = |e: std::io::Error| format!("the sandbox's helper {}: {e}", program.display());
-    let os = if allowed.os { "os" } else { "" };
-    let mut child = Command::new(program)
-        .args([task, os])
+    let cannot = |e: std::io::Error| format!("the sandbox's helper: {e}");
+    let mut child = reader
+        .arg(if allowed.os { "os" } else { "" })
         .env_clear()
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::null())
+        // Ctrl-C is for the run: what has begun is finished.
+        .process_group(0)
         .spawn()
         .map_err(cannot)?;
     // It reads everything before it writes anything. If it is gone before, its silence says so.
     let _ = child.stdin.take().map(|mut stdin| stdin.write_all(text.as_bytes()));
     let output = child.wait_with_output().map_err(cannot)?;
+    if output.status.signal() == Some(Signal::KILL.as_raw()) {
+        return Err("the source was not read to its end: is the machine out of memory?".to_owned());
+    }
     let reading = serde_json::from_slice(&output.stdout);
     Ok(reading.unwrap_or_else(|_| Reading {
         held: vec![held("the file is nested so deeply that it can't be read")],
@@ -90,7 +98,8 @@ pub fn read_apart(helper: (&Path, &str), text: &str, allowed: Allowed) -> Result
 /// The helper's part: reads a source from its standard input, and writes what the rules say.
 pub fn read_stdin(allowed: Option<OsString>) -> Result<(), String> {
     for (resource, limit) in [(Resource::Cpu, READ_SECONDS), (Resource::As, READ_MEMORY), (Resource::Core, 0)] {
-        let limit = Rlimit { current: Some(limit), maximum: Some(limit) };
+        // At the first limit of time there is another signal than that of a machine without memory.
+        let limit = Rlimit { current: Some(limit), maximum: Some(limit + 2) };
         setrlimit(resource, limit).map_err(|e| e.to_string())?;
     }
     let mut text = String::new();
@@ -105,7 +114,7 @@ pub fn read(text: &str, allowed: Allowed) -> Reading {
     let mut rules = Rules { allowed, held: Vec::new() };
     let unreadable = rules.read(text).err().map(|e| {
         let line = e.span().start().line.max(1);
-        Held { line, reason: format!("the file can't be read as Rust: {e}") }
+        Held { line, reason: printable(&format!("the file can't be read as Rust: {e}")) }
     });
     let mut held = rules.held;
     held.sort();
@@ -123,62 +132,87 @@ impl Rules {
     fn read(&mut self, text: &str) -> syn::Result<()> {
         let text = text.trim_start_matches('\u{feff}');
         let tokens: TokenStream = text.parse().map_err(syn::Error::from)?;
-        self.tokens(tokens);
+        self.tokens(tokens, false);
         let file = syn::parse_file(text)?;
         self.visit_file(&file);
         Ok(())
     }
 
-    fn hold(&mut self, at: proc_macro2::Span, reason: impl Into<String>) {
-        self.held.push(Held { line: at.start().line.max(1), reason: reason.into() });
+    fn hold(&mut self, at: proc_macro2::Span, reason: impl AsRef<str>) {
+        let reason: String = printable(reason.as_ref()).chars().take(MAX_REASON).collect();
+        self.held.push(Held { line: at.start().line.max(1), reason });
     }
 
-    fn tokens(&mut self, tokens: TokenStream) {
+    /// Reads tokens; `in_macro` says whether a macro may make of them what it likes.
+    fn tokens(&mut self, tokens: TokenStream, in_macro: bool) {
         let tokens: Vec<TokenTree> = tokens.into_iter().collect();
         for (i, token) in tokens.iter().enumerate() {
+            let (before, after) = (&tokens[..i], &tokens[i + 1..]);
             match token {
                 TokenTree::Ident(ident) => {
-                    if let Some(reason) = self.word(&plain(ident), &tokens[..i], &tokens[i + 1..]) {
+                    if let Some(reason) = self.word(&plain(ident), before, after, in_macro) {
                         self.hold(ident.span(), reason);
                     }
                 }
-                TokenTree::Punct(punct) if punct.as_char() == '#' => self.attribute(&tokens[i + 1..]),
-                TokenTree::Group(group) => self.tokens(group.stream()),
+                TokenTree::Punct(punct) if punct.as_char() == '#' => self.attribute(punct, after),
+                TokenTree::Punct(punct) if punct.as_char() == '$' && puts_a_name_together(before, after) => {
+                    self.hold(punct.span(), "a name that a macro makes can't be read before it is compiled");
+                }
+                TokenTree::Group(group) => self.tokens(group.stream(), in_macro || is_macros_input(before)),
                 _ => {}
             }
         }
     }
 
     /// Why a word has no business where it stands.
-    fn word(&self, word: &str, before: &[TokenTree], after: &[TokenTree]) -> Option<String> {
-        let called = is(after.first(), '!') || matches!(after.first(), Some(TokenTree::Group(_)));
+    fn word(&self, word: &str, before: &[TokenTree], after: &[TokenTree], in_macro: bool) -> Option<String> {
+        let is_field = is(before.last(), '.') && !is(before.len().checked_sub(2).and_then(|i| before.get(i)), '.');
+        if is_field {
+            return None;
+        }
+        let is_called = is(after.first(), '!') || matches!(after.first(), Some(TokenTree::Group(_)));
         let in_path = (is(before.last(), ':') && !is_single_colon(before)) || is_path(after);
+        // In a macro the rest may stand anywhere.
+        let (called, in_path) = (is_called || in_path || in_macro, in_path || in_macro);
         let reason = match word {
             "extern" => "`extern`: a lab is plain Rust and calls nothing outside of it",
-            "asm" | "global_asm" | "naked_asm" if is(after.first(), '!') || in_path => {
+            "asm" | "global_asm" | "naked_asm" if called => {
                 return Some(format!("`{word}!`: inline assembly can do what the language forbids"));
             }
             "no_mangle" | "export_name" | "link_section" | "link_name" | "link_ordinal" | "global_allocator"
             | "panic_handler" => {
                 return Some(format!("`{word}`: what the linker does with a lab is not the lab's to say"));
             }
-            "include" | "include_str" | "include_bytes" if is(after.first(), '!') || in_path || word != "include" => {
+            "include" | "include_str" | "include_bytes" if called || word != "include" => {
                 return Some(format!("`{word}!`: a lab is one file and reads no other"));
             }
-            "env" | "option_env" if is(after.first(), '!') || in_path => {
+            "env" | "option_env" if called => {
                 return Some(format!("`{word}!`: what is compiled must not depend on the environment"));
             }
-            "cfg" | "cfg_attr" | "cfg_select" | "cfg_match" if called => {
+            "cfg" | "cfg_attr" | "cfg_select" | "cfg_match" if is_called || in_macro => {
                 return Some(format!("`{word}`: the code that is graded has to be the code that is read"));
             }
-            "std" | "libc" | "proctor" | "insta" | "trybuild" if !is(before.last(), '.') => {
+            "std" | "libc" | "proctor" | "insta" | "trybuild" if in_path => {
                 return Some(format!("`{word}`: a lab is built on `core` and the labs before it"));
             }
-            "alloc" if is_path(after) && !is(before.last(), '.') => "`alloc`: a lab is the allocator",
-            "intrinsics" | "arch" if in_path => return Some(format!("`core::{word}` is beyond the language")),
-            "LinuxOs" => "`LinuxOs`: the system is handed to a lab; it doesn't take it",
-            "heapkit" if !self.may_follow(after) => {
-                "`heapkit`: only `heapkit::os`, and only where the lab starts with it"
+            "intrinsics" | "arch" if is_in_core(before) => {
+                return Some(format!("`core::{word}` is beyond the language"));
+            }
+            "LinuxOs" | "SimOs" => return Some(format!("`{word}`: the system is handed to a lab; it doesn't take it")),
+            // Imports are read as what they are.
+            "heapkit" if in_macro || !is_in_use(before) => "`heapkit`: a lab imports `Os` and `PAGE`, and no more",
+            "transmute" | "transmute_copy" => {
+                return Some(format!("`{word}`: makes anything of anything, a function too"));
+            }
+            "union" if matches!(after.first(), Some(TokenTree::Ident(_))) => {
+                "`union`: makes anything of anything, a function too"
+            }
+            "dyn" => "`dyn`: calls a function that stands in memory; a lab's own stand in the code",
+            "fn" if !matches!(after.first(), Some(TokenTree::Ident(_))) && !is(after.first(), '$') => {
+                "a function pointer: calls a function that stands in memory; a lab's own stand in the code"
+            }
+            "macro_rules" if makes_a_macro_of_the_languages(after) => {
+                "`macro_rules!`: a macro with the name of one of the language's own"
             }
             "mod" if is_in_another_file(after) => "`mod …;`: a lab is one file",
             _ => return None,
@@ -186,28 +220,17 @@ impl Rules {
         Some(reason.to_owned())
     }
 
-    fn may_follow(&self, after: &[TokenTree]) -> bool {
-        let os = |token: Option<&TokenTree>| matches!(token, Some(TokenTree::Ident(ident)) if plain(ident) == "os");
-        let next = after.iter().find(|token| !is(Some(token), ':'));
-        self.allowed.os
-            && match next {
-                // `heapkit::{os::Os, os::PAGE}`
-                Some(TokenTree::Group(group)) => {
-                    let tokens: Vec<TokenTree> = group.stream().into_iter().collect();
-                    tokens.split(|token| is(Some(token), ',')).all(|part| part.is_empty() || os(part.first()))
-                }
-                next => os(next),
-            }
-    }
-
-    fn attribute(&mut self, after: &[TokenTree]) {
+    fn attribute(&mut self, sign: &proc_macro2::Punct, after: &[TokenTree]) {
         let inner = is(after.first(), '!');
-        let Some(TokenTree::Group(group)) = after.get(usize::from(inner)) else { return };
-        if group.delimiter() != Delimiter::Bracket {
-            return;
-        }
+        let group = match after.get(usize::from(inner)) {
+            Some(TokenTree::Group(group)) if group.delimiter() == Delimiter::Bracket => group,
+            _ => {
+                return self
+                    .hold(sign.span(), "`#`: an attribute that a macro makes can't be read before it is compiled");
+            }
+        };
         let name = group.stream().into_iter().next().map(|token| token.to_string()).unwrap_or_default();
-        let harmless = ["doc", "allow", "warn", "deny", "forbid", "expect"];
+        let harmless = ["doc", "allow", "warn", "deny", "forbid", "expect", "no_std"];
         if inner && !harmless.contains(&name.as_str()) {
             self.hold(group.span(), format!("`#![{name}…]`: a lab doesn't say how its crate is compiled"));
         }
@@ -252,6 +275,12 @@ impl Rules {
         if root == "core" && ["arch", "intrinsics", "*", "self", ""].contains(&second) {
             self.hold(at, format!("`core::{second}` is beyond the language"));
         }
+        if ["std", "libc", "proctor", "insta", "trybuild"].contains(&root) {
+            self.hold(at, format!("`{root}`: a lab is built on `core` and the labs before it"));
+        }
+        if root == "heapkit" && !(self.allowed.os && path == ["heapkit", "os"] && ["Os", "PAGE"].contains(&last)) {
+            self.hold(at, "`heapkit`: a lab imports `Os` and `PAGE`, and no more, and only if it starts with them");
+        }
         for name in [last].into_iter().chain(path.iter().map(String::as_str)) {
             let macros = ["include", "include_str", "include_bytes", "env", "option_env", "cfg", "asm", "global_asm"];
             if macros.contains(&name) {
@@ -281,6 +310,61 @@ fn is(token: Option<&TokenTree>, mark: char) -> bool {
 fn is_path(after: &[TokenTree]) -> bool {
     matches!(after.first(), Some(TokenTree::Punct(punct)) if punct.as_char() == ':' && punct.spacing() == Spacing::Joint)
         && is(after.get(1), ':')
+}
+
+/// Behind `core ::`.
+fn is_in_core(before: &[TokenTree]) -> bool {
+    let [.., TokenTree::Ident(root), first, second] = before else { return false };
+    plain(root) == "core" && is(Some(first), ':') && is(Some(second), ':')
+}
+
+/// Whether the statement that ends here started with `use`.
+fn is_in_use(before: &[TokenTree]) -> bool {
+    let statement = before.rsplit(|token| is(Some(token), ';')).next().unwrap_or_default();
+    statement.iter().any(|token| matches!(token, TokenTree::Ident(ident) if plain(ident) == "use"))
+}
+
+/// The language's own macros that take expressions for what they are.
+const TAKE_EXPRESSIONS: [&str; 14] = [
+    "assert",
+    "assert_eq",
+    "assert_ne",
+    "debug_assert",
+    "debug_assert_eq",
+    "debug_assert_ne",
+    "format_args",
+    "matches",
+    "panic",
+    "todo",
+    "unimplemented",
+    "unreachable",
+    "write",
+    "writeln",
+];
+
+/// Behind `name !` or `macro_rules ! name`: a macro decides what becomes of it.
+fn is_macros_input(before: &[TokenTree]) -> bool {
+    match before {
+        [.., TokenTree::Ident(word), mark] if is(Some(mark), '!') => !TAKE_EXPRESSIONS.contains(&&*plain(word)),
+        [.., TokenTree::Ident(word), mark, TokenTree::Ident(_)] => is(Some(mark), '!') && plain(word) == "macro_rules",
+        _ => false,
+    }
+}
+
+/// Behind `macro_rules`: `! assert`.
+fn makes_a_macro_of_the_languages(after: &[TokenTree]) -> bool {
+    matches!(after.get(1), Some(TokenTree::Ident(name)) if TAKE_EXPRESSIONS.contains(&&*plain(name)))
+}
+
+/// Whether a macro's `$name`, of which the `$` stands here, becomes a part of a path, the name of a macro, or what stands in
+/// front of an attribute's brackets.
+fn puts_a_name_together(before: &[TokenTree], after: &[TokenTree]) -> bool {
+    let [TokenTree::Ident(_), after @ ..] = after else { return false };
+    let brackets = |token: Option<&TokenTree>| matches!(token, Some(TokenTree::Group(group)) if group.delimiter() == Delimiter::Bracket);
+    is(after.first(), '!')
+        || brackets(after.first())
+        || is_path(after)
+        || (is(before.last(), ':') && !is_single_colon(before))
 }
 
 /// Whether the colon at the end stands alone: `name: Type`, not `path::name`.
@@ -345,6 +429,21 @@ mod tests {
             "macro_rules! m { () => { unsafe { core::arch::asm!(\"syscall\") } } }",
             "macro_rules! m { ($(#[$a:meta])* $i:item) => { $(#[$a])* $i } }",
             "macro_rules! m { ($m:ident) => { core::$m!(\"x\") } } m!(include_str);",
+            "macro_rules! m { ($m:ident) => { $m!(\"x\") } } m!(env);",
+            "macro_rules! call { ($a:ident $b:ident $($t:tt)*) => { core::$a::$b!($($t)*) } } call!(arch asm \"syscall\");",
+            "macro_rules! m { ($a:ident $b:ident) => { $a::$b::exit(0) } } fn f() { m!(std process) }",
+            "macro_rules! m { ($h:tt $p:ident $m:tt) => { $h[$p] $m } } m!(# used static);",
+            "macro_rules! m { ($h:tt $g:tt $m:tt) => { $h $g $m } } m!(# [used] static);",
+            "macro_rules! assert { ($($t:tt)*) => { 1 } }",
+            "fn f() { let _ = ..libc::abort(); }",
+            "fn f() { for _ in 0..std::process::id() {} }",
+            "use libc as l;",
+            "fn f(p: *const u8) { let g: fn() = unsafe { core::mem::transmute(p) }; g() }",
+            "struct A(fn(usize) -> isize);",
+            "union U { a: usize, b: [u8; 8] }",
+            "fn f(g: &dyn Fn()) { g() }",
+            "macro_rules! m { ($f:tt $a:tt) => { type F = $f $a; } } m!(fn ());",
+            "fn f(os: &heapkit::os::SimOs) {}",
         ] {
             let held = reasons(&format!("//! A lab.\n\n{line}\n"));
             assert!(held.iter().all(|held| held.line == 3), "{line}: {held:?}");
@@ -364,13 +463,23 @@ mod tests {
             mod inside { pub fn alloc() {} }
             macro_rules! double { ($x:expr) => { $x * 2 } }
             fn f(arch: &Arch) -> usize { inside::alloc(); let include = "std::fs"; double!(arch.used) + include.len() }
+            mod alloc { pub fn take() {} }
+            fn g(std: usize, x: impl Fn(usize) -> usize) -> usize { alloc::take(); debug_assert!(std > 0); x(std) }
+            fn h(layout: core::alloc::Layout) -> usize { layout.size() }
+            #[inline] fn i(a: &[usize], i: usize) -> usize { assert!(a[i] > 0, "{}", a[i]); a[i] }
         "#;
         assert_eq!(read(text, Allowed { os: false }), Reading::default());
         assert_eq!(reasons("use heapkit::os::{Os, PAGE};").len(), 1);
         let os = Allowed { os: true };
         assert_eq!(read("use heapkit::os::{Os, PAGE};", os), Reading::default());
+        assert_eq!(read("use heapkit::{os::Os, os::PAGE as P};", os), Reading::default());
+        for more in
+            ["use heapkit::os;", "use heapkit::os::*;", "use heapkit::os::{self, Os};", "use heapkit::os::Refusal;"]
+        {
+            assert_eq!(read(more, os).held.len(), 1, "{more}");
+        }
         assert_eq!(read("use heapkit::{os::Os, memory::Heap};", os).held.len(), 1);
-        assert_eq!(read("fn f() { heapkit::os::LinuxOs; }", os).held.len(), 1);
+        assert_eq!(read("fn f() { heapkit::os::LinuxOs; }", os).held.len(), 2, "the crate, and the name");
     }
 
     #[test]

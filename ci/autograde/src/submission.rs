@@ -109,9 +109,11 @@ fn files_of(folder: &Path) -> Result<Vec<PathBuf>, String> {
     Ok(files)
 }
 
-/// Whether a part of `path` is a folder that cargo or git made, or one that macOS puts into archives.
+/// Whether a part of `path` is a folder that cargo or git made, or what macOS puts beside files.
 fn is_by_product(path: &Path) -> bool {
-    path.iter().any(|part| part == "target" || part == ".git" || part == "__MACOSX")
+    path.iter().any(|part| {
+        part == "target" || part == ".git" || part == "__MACOSX" || part.as_encoded_bytes().starts_with(b"._")
+    })
 }
 
 fn path_in_a_clone(lab: &Lab) -> PathBuf {

@@ -3,7 +3,7 @@
 use crate::course;
 use autograde::{Course, Grade, Grader};
 use proctor::lab::Lab;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Mutex;
 use std::thread;
 
@@ -31,7 +31,7 @@ pub fn grade_all(jobs: &[Job<'_>], work_dir: &Path) -> Result<Vec<Grade>, String
     let queue = Mutex::new(jobs.iter().enumerate());
     let next = || queue.lock().ok()?.next();
     let work = |number: usize| -> Result<Vec<(usize, Grade)>, String> {
-        let grader = confining(course.grader(&work_dir.join(number.to_string()))?)?;
+        let mut grader = confining(course.grader(&work_dir.join(number.to_string()))?)?;
         let mut grades = Vec::new();
         while let Some((index, job)) = next() {
             grades.push((index, grader.grade_cases(job.lab, job.text, job.cases)?));
@@ -57,14 +57,7 @@ pub fn grade_all(jobs: &[Job<'_>], work_dir: &Path) -> Result<Vec<Grade>, String
 pub fn confining(grader: Grader) -> Result<Grader, String> {
     let test = std::env::current_exe().map_err(|e| format!("the running program: {e}"))?;
     // target/debug/deps/zoo-0123 → target/debug/selfcheck-confine
-    let helper: PathBuf = test
-        .ancestors()
-        .skip(1)
-        .take(2)
-        .map(|dir| dir.join("selfcheck-confine"))
-        .collect::<Vec<_>>()
-        .into_iter()
-        .find(|path| path.is_file())
-        .ok_or("the program selfcheck-confine is not beside the tests")?;
+    let mut places = test.ancestors().skip(1).take(2).map(|dir| dir.join("selfcheck-confine"));
+    let helper = places.find(|path| path.is_file()).ok_or("the program selfcheck-confine is not beside the tests")?;
     Ok(grader.helper(&helper))
 }

@@ -26,14 +26,14 @@ const HONEST_EVERY: usize = 15;
 #[test]
 fn an_attack_earns_what_its_honest_part_earns_and_leaves_nothing_behind() {
     let course = Course::find(course::root()).unwrap();
-    let grader = confining(course.grader(Path::new(WORK_DIR)).unwrap()).unwrap();
+    let mut grader = confining(course.grader(Path::new(WORK_DIR)).unwrap()).unwrap();
     let complete = grader.protection().unwrap().is_complete();
     let all: Vec<Attack> = labs().iter().flat_map(|lab| attacks(lab).unwrap_or_else(|line| panic!("{line}"))).collect();
     assert!(all.len() >= LEAST, "only {} attacks", all.len());
 
     // Warm: what is compiled once for a lab is not part of what the attacks on it take or leave.
     for lab in labs().iter().filter(|lab| all.iter().any(|attack| attack.lab.name == lab.name)) {
-        assert_honest(&grader, lab, "the start");
+        assert_honest(&mut grader, lab, "the start");
     }
     let honest = labs().into_iter().find(|lab| lab.name == "lab03").unwrap();
     let before = outside();
@@ -60,12 +60,12 @@ fn an_attack_earns_what_its_honest_part_earns_and_leaves_nothing_behind() {
             let _ = writeln!(wrong, "{lab} {name}: {fault}");
         }
         if i % HONEST_EVERY == HONEST_EVERY - 1 {
-            assert_honest(&grader, &honest, name);
+            assert_honest(&mut grader, &honest, name);
         }
     }
     println!("{table}");
     assert!(wrong.is_empty(), "\n{wrong}");
-    assert_honest(&grader, &honest, "the end");
+    assert_honest(&mut grader, &honest, "the end");
     let after = outside();
     let changed: Vec<&PathBuf> = before
         .iter()
@@ -108,7 +108,7 @@ fn faults(attack: &Attack, grade: &Grade) -> Vec<String> {
     faults
 }
 
-fn assert_honest(grader: &Grader, lab: &Lab, after: &str) {
+fn assert_honest(grader: &mut Grader, lab: &Lab, after: &str) {
     let grade = grader.grade(lab, &read(&reference_file(lab))).unwrap();
     assert_eq!(grade.report.score, 100, "an honest submission after {after}: {:?}", grade.compiler_message);
     assert!(grade.held.is_empty());
@@ -170,7 +170,7 @@ fn a_file_that_is_no_text_or_too_much_of_it_gets_one_line() {
 #[test]
 fn a_text_made_to_crash_whoever_reads_it_is_held() {
     let course = Course::find(course::root()).unwrap();
-    let grader = confining(course.grader(Path::new(WORK_DIR)).unwrap()).unwrap();
+    let mut grader = confining(course.grader(Path::new(WORK_DIR)).unwrap()).unwrap();
     let lab = labs().into_iter().find(|lab| lab.name == "lab03").unwrap();
     let nested = format!("const A: u8 = {}0{};", "(".repeat(200_000), ")".repeat(200_000));
     let signs = format!("const A: bool = {}true;", "!".repeat(500_000));

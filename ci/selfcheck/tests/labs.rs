@@ -39,7 +39,6 @@ fn graded(file: impl Fn(&Lab) -> std::path::PathBuf) -> Vec<(Lab, Report)> {
     let grades = grade_all(&jobs, Path::new(WORK_DIR)).unwrap_or_else(|line| panic!("{line}"));
     for (lab, grade) in labs.iter().zip(&grades) {
         assert_eq!(grade.compiler_message, None, "{} does not compile", lab.name);
-        assert_eq!(grade.ended_early, None, "{}", lab.name);
     }
     labs.into_iter().zip(grades.into_iter().map(|grade| grade.report)).collect()
 }

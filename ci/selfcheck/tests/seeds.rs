@@ -18,7 +18,7 @@ fn a_seed_draws_other_workloads_and_always_the_same() {
     let course = Course::find(course::root()).expect("this is the course");
     let screen = |seed| {
         let graded = || {
-            let grader = confining(course.grader(Path::new(WORK_DIR))?.seed(seed))?;
+            let mut grader = confining(course.grader(Path::new(WORK_DIR))?.seed(seed))?;
             grader.grade_cases(&lab, &text, &[CASE.to_owned()])
         };
         let grade = graded().unwrap_or_else(|line: String| panic!("{line}"));

@@ -581,7 +581,7 @@ fn run(desk: &Desk, program: &str) {
     let mut ours = Malloc::new(LinuxOs);
     // Here first: a body that isn't written yet ends this process, whose journal names it.
     desk.step("malloc(1)", || ours.malloc(1), |_| String::new());
-    let os = SimOs::new(Heap::reserve(64 << 20).unwrap_or_else(|e| desk.skip(e)), |_| {});
+    let os = SimOs::new(Heap::zeroed(64 << 20).unwrap_or_else(|e| desk.skip(e)), |_| {});
     let bill = serve(desk, &os, &trace.ops);
     if cfg!(feature = "solution") {
         let text = format!("{} {} {}", bill.memory, bill.looked_at, bill.calls);

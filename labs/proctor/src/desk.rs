@@ -1,6 +1,7 @@
 //! What the body of a case works with.
 
 use crate::finding::{Finding, Kind};
+use crate::inside::{Finished, is_replay};
 use crate::recorder::{Recorder, Word};
 use heapkit::image::{Image, Offset, Raw};
 use heapkit::journal::Journal;
@@ -136,7 +137,7 @@ impl Desk {
     /// Whether the watcher's workload stands for one that has not been played yet: then what the case asserts on the way
     /// there says nothing.
     fn is_waiting(&self) -> bool {
-        self.instead.as_ref().is_some_and(|(play, _)| self.plays.get() <= *play)
+        is_replay() && self.instead.as_ref().is_some_and(|(play, _)| self.plays.get() <= *play)
     }
 
     /// Ends the case: something is wrong.
@@ -175,7 +176,7 @@ impl Desk {
                 payloads[id] = referee.payload(id).and_then(|p| usize::try_from(heap.offset_of(p.as_ptr())).ok());
             }
         }
-        self.played();
+        self.played(ops);
         payloads
     }
 
@@ -208,26 +209,34 @@ impl Desk {
                 places[id] = referee.place(id);
             }
         }
-        self.played();
+        self.played(ops);
         places
     }
 
     /// What to play next in the place of `ops`; `None` if the watcher asks for another play of this case.
     fn next_workload<'a>(&'a self, ops: &'a [Op]) -> Option<&'a [Op]> {
         let index = self.plays.replace(self.plays.get() + 1);
-        let ops = match &self.instead {
+        let ops = match self.instead.as_ref().filter(|_| is_replay()) {
             Some((instead, _)) if *instead != index => return None,
             Some((_, ops)) => ops,
             None => ops,
         };
-        self.recorder.set_workload(&format!("{index} {}", workload::format(ops)));
+        self.recorder.set_workload(&workload_line(index, ops));
         Some(ops)
     }
 
     /// Ends the case if that was the watcher's workload: what the case asserts about its own says nothing about another one.
-    fn played(&self) {
-        if self.instead.is_some() {
-            std::panic::resume_unwind(Box::new(crate::inside::Finished));
+    fn played(&self, ops: &[Op]) {
+        let index = self.plays.get() - 1;
+        // The recorder keeps the beginning of a very long one.
+        let kept = self.recorder.workload().unwrap_or_default();
+        if kept.is_empty() || !workload_line(index, ops).starts_with(&kept) {
+            self.fail(Finding::new(
+                "What was played isn't what was to be played: your code writes over the exam's memory.",
+            ));
+        }
+        if is_replay() {
+            std::panic::resume_unwind(Box::new(Finished));
         }
     }
 
@@ -276,6 +285,11 @@ impl Desk {
             self.fail(Finding { shows_the_heap, ..Finding::new(what).expected(expected, seen) });
         }
     }
+}
+
+/// A workload as the recorder keeps it: the how-manieth of the case it is, and its operations.
+fn workload_line(index: usize, ops: &[Op]) -> String {
+    format!("{index} {}", workload::format(ops))
 }
 
 /// How many blocks the operations name.

@@ -3,7 +3,7 @@
 use crate::desk::Desk;
 use crate::exam::Exam;
 use crate::finding::{Finding, Kind};
-use crate::recorder::{Recorder, Word, access};
+use crate::recorder::{End, Recorder, Word, access};
 use heapkit::workload;
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, PanicHookInfo, catch_unwind};
@@ -54,8 +54,34 @@ impl Ticket {
     }
 }
 
-/// The payload of an unwinding that ends a case well.
+/// The payload of an unwinding that ends a case once the watcher's workload has been played.
 pub struct Finished;
+
+/// Whether the watcher's workload is played, which switches most checks off. A learner's stray pointer must not be able to
+/// do that: when the body runs, these pages can only be read.
+static REPLAY: Sealed = Sealed { flag: AtomicBool::new(false), _rest: [0; _] };
+
+/// As large as a page of any machine, and nothing else is on it.
+#[repr(C, align(65536))]
+struct Sealed {
+    flag: AtomicBool,
+    _rest: [u8; 65535],
+}
+
+impl Sealed {
+    fn seal(&'static self, flag: bool) {
+        self.flag.store(flag, Ordering::Relaxed);
+        let start: *const Sealed = self;
+        // SAFETY: whole pages with nothing on them but this, which nobody writes to any more.
+        let sealed = unsafe { libc::mprotect(start.cast_mut().cast(), size_of::<Sealed>(), libc::PROT_READ) };
+        assert_eq!(sealed, 0, "the system seals no memory");
+    }
+}
+
+/// Whether this process plays the watcher's workload.
+pub fn is_replay() -> bool {
+    REPLAY.flag.load(Ordering::Relaxed)
+}
 
 /// Whether this process was started to run one case.
 pub fn is_case() -> bool {
@@ -86,6 +112,7 @@ pub fn run<F: FnOnce(&Desk)>(exam: Exam, body: F) -> ! {
         instead: ticket.instead,
         plays: Cell::new(0),
     };
+    REPLAY.seal(desk.instead.is_some());
     let lab = Path::new(exam.dir).file_name().unwrap_or_default();
     LAB.get_or_init(|| format!("labs/{}/", lab.display()));
     LOCATE.store(ticket.locate, Ordering::Relaxed);
@@ -94,24 +121,24 @@ pub fn run<F: FnOnce(&Desk)>(exam: Exam, body: F) -> ! {
     limit_cpu_time(ticket.cpu_ms);
     let ended = catch_unwind(AssertUnwindSafe(|| body(&desk)));
     limit_cpu_time(0);
-    let finished = match ended {
-        Ok(()) => true,
+    let end = match ended {
+        Ok(()) => Some(End::Whole),
         Err(payload) => match payload.downcast::<Finding>() {
             Ok(finding) => {
                 note(recorder, &finding);
                 // A case that can't be tried here counts as passed, so that has to be proved too.
-                finding.kind == Kind::Skipped
+                (finding.kind == Kind::Skipped).then_some(End::Whole)
             }
             // Any other panic went through the hook.
-            Err(other) => other.is::<Finished>(),
+            Err(other) => other.is::<Finished>().then_some(End::Replay),
         },
     };
-    if finished {
-        recorder.finish();
+    if let Some(end) = end {
+        recorder.finish(end);
     }
     // SAFETY: ends the process at once: neither the test runner nor anything registered at exit has a say, nor a function
     // of the learner's that is called as the C library's is.
-    unsafe { libc::syscall(libc::SYS_exit_group, if finished { 0 } else { FAILED }) };
+    unsafe { libc::syscall(libc::SYS_exit_group, if end.is_some() { 0 } else { FAILED }) };
     std::process::abort()
 }
 

@@ -31,10 +31,10 @@ pub struct Outcome {
     pub time: Duration,
 }
 
-/// Judges what is left of a case. Only a process that knew the token and wrote it down has passed.
-pub fn judge(recorder: &Recorder, remains: &Remains, token: u64) -> Outcome {
+/// Judges what is left of a case. Only a process that has written down `proof` has passed.
+pub fn judge(recorder: &Recorder, remains: &Remains, proof: u64) -> Outcome {
     let finding = recorder.finding().and_then(|json| serde_json::from_str::<Finding>(&json).ok());
-    let (verdict, mut finding) = if recorder.get(Word::Finished) == token {
+    let (verdict, mut finding) = if recorder.get(Word::Finished) == proof {
         match finding.filter(|finding| finding.kind == Kind::Skipped) {
             Some(finding) => (Verdict::Skipped, finding),
             None => (Verdict::Passed, Finding::new(recorder.measured().unwrap_or_default())),
@@ -119,7 +119,7 @@ fn crashed(recorder: &Recorder, signal: i32, finding: Option<Finding>, output: &
         _ => "touched",
     };
     let (base, len) = (recorder.get(Word::HeapBase), recorder.get(Word::HeapLen));
-    let past_the_end = address.wrapping_sub(base + len);
+    let past_the_end = address.wrapping_sub(base.wrapping_add(len));
     let before_the_start = base.wrapping_sub(address);
     let what = if address == u64::MAX {
         format!(
@@ -150,7 +150,7 @@ fn crashed(recorder: &Recorder, signal: i32, finding: Option<Finding>, output: &
 fn in_a_mapping(recorder: &Recorder, address: usize) -> Option<String> {
     let (layout, left_out) = recorder.layout();
     let mut numbered = (left_out + 1..).zip(layout.mappings);
-    let near = |mapping: &Mapping| (mapping.start..mapping.start + mapping.len + NEAR as usize).contains(&address);
+    let near = |mapping: &Mapping| address.wrapping_sub(mapping.start) < mapping.len.saturating_add(NEAR as usize);
     let (number, mapping) = numbered.find(|(_, mapping)| near(mapping))?;
     let distance = address - mapping.start;
     Some(match distance.checked_sub(mapping.len) {

@@ -3,7 +3,7 @@
 
 use crate::inside::{TICKET, Ticket};
 use crate::judge::{Outcome, judge};
-use crate::recorder::Recorder;
+use crate::recorder::{End, Recorder};
 use crate::report::{SEED, Verdict};
 use crate::seed;
 use heapkit::workload::{self, Op};
@@ -92,12 +92,13 @@ fn run(name: &str, how: Run, instead: Option<(usize, Vec<Op>)>) -> Outcome {
         // std seeds its hashers from the system's random numbers.
         let token = RandomState::new().hash_one(name) | 1;
         recorder.hide_token(token)?;
+        let end = if instead.is_some() { End::Replay } else { End::Whole };
         let ticket = Ticket { fd: recorder.fd(), cpu_ms: how.cpu_ms, locate: how.locate, instead };
         let mut command = case_command(name)?;
         command.env(TICKET, ticket.write());
-        limited(&mut command);
+        limited(&mut command, recorder.fd());
         let remains = wait(command, WALL)?;
-        Ok(judge(&recorder, &remains, token))
+        Ok(judge(&recorder, &remains, end.proof(token)))
     };
     start().unwrap_or_else(|e| panic!("the case `{name}` could not be started: {e}"))
 }
@@ -140,8 +141,9 @@ fn finish(command: &mut Command, name: &str) {
     command.env("INSTA_WORKSPACE_ROOT", concat!(env!("CARGO_MANIFEST_DIR"), "/../.."));
 }
 
-/// Limits what a learner's code can use up, and leaves no core file.
-fn limited(command: &mut Command) {
+/// Limits what a learner's code can use up, leaves no core file, and hands the case its own recorder, but none of the cases
+/// that run beside it.
+fn limited(command: &mut Command, recorder: i32) {
     let limits = [
         (libc::RLIMIT_AS, ADDRESS_SPACE),
         (libc::RLIMIT_FSIZE, FILE_SIZE),
@@ -157,6 +159,9 @@ fn limited(command: &mut Command) {
                 if libc::setrlimit(resource, &raw const limit) != 0 {
                     return Err(io::Error::last_os_error());
                 }
+            }
+            if libc::fcntl(recorder, libc::F_SETFD, 0) != 0 {
+                return Err(io::Error::last_os_error());
             }
             Ok(())
         });

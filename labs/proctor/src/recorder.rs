@@ -40,6 +40,25 @@ const LEN: usize = HEAP.at + HEAP.len;
 /// code that looks through its process's memory doesn't find it.
 const TOKEN: u64 = LEN as u64;
 
+/// Where the body of a case has come to its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// At its own end: every check has been made.
+    Whole,
+    /// When the watcher's workload had been played: nothing else has been checked.
+    Replay,
+}
+
+impl End {
+    /// What proves it. The watcher knows which of them it asked for.
+    pub fn proof(self, token: u64) -> u64 {
+        match self {
+            End::Whole => token,
+            End::Replay => !token,
+        }
+    }
+}
+
 /// Single words that are set at a known time.
 #[derive(Clone, Copy, Debug)]
 #[repr(usize)]
@@ -95,8 +114,9 @@ impl Recorder {
     /// # Errors
     /// What the system says, if it has no memory or no descriptor left.
     pub fn create() -> io::Result<Self> {
-        // SAFETY: a plain system call with a C string. No CLOEXEC: the case's process is to inherit it.
-        let fd = unsafe { libc::memfd_create(c"flight-recorder".as_ptr(), libc::MFD_ALLOW_SEALING) };
+        // SAFETY: a plain system call with a C string. CLOEXEC: the one case that is to inherit it clears that.
+        let fd =
+            unsafe { libc::memfd_create(c"flight-recorder".as_ptr(), libc::MFD_ALLOW_SEALING | libc::MFD_CLOEXEC) };
         if fd < 0 {
             return Err(io::Error::last_os_error());
         }
@@ -126,11 +146,11 @@ impl Recorder {
         File::from(self.file.try_clone()?).write_all_at(&token.to_ne_bytes(), TOKEN)
     }
 
-    /// Proves that the body has run to its end.
-    pub fn finish(&self) {
+    /// Proves that the body has come to its end: the case's own, or that of the watcher's workload.
+    pub fn finish(&self, end: End) {
         let mut token = [0; 8];
         if self.file.try_clone().is_ok_and(|file| File::from(file).read_exact_at(&mut token, TOKEN).is_ok()) {
-            self.set(Word::Finished, u64::from_ne_bytes(token));
+            self.set(Word::Finished, end.proof(u64::from_ne_bytes(token)));
         }
     }
 
@@ -239,7 +259,7 @@ impl Recorder {
         let mut layout = Layout { end: self.get(Word::HeapLen) as usize, ..Layout::default() };
         let text = self.text(LAYOUT).unwrap_or_default();
         let mut words = text.split(' ');
-        let left_out = words.next().and_then(|count| count.parse().ok()).unwrap_or(0);
+        let left_out = words.next().and_then(|count| count.parse::<u32>().ok()).unwrap_or(0) as usize;
         for word in words {
             let numbers: Vec<usize> = word.split(':').skip(1).filter_map(|number| number.parse().ok()).collect();
             // The case's process may have written anything here.

@@ -106,12 +106,11 @@ fn variable(name: &CStr) -> Option<&'static CStr> {
 fn watched(make: impl FnOnce() -> (*mut c_void, Option<Call>)) -> *mut c_void {
     static TURN: Mutex<()> = Mutex::new(());
     // SAFETY: the C library's own variable, one for each thread.
-    let errno = unsafe { &mut *libc::__errno_location() };
-    let before = *errno;
+    let before = unsafe { *libc::__errno_location() };
     let log = Log::get();
     let turn = log.map(|_| TURN.lock().unwrap_or_else(PoisonError::into_inner));
     // A program may look at `errno` after a `free`: opening the log or waiting for the lock must leave no trace in it.
-    *errno = before;
+    set_errno(before);
     let (result, call) = make();
     if let (Some(log), Some(call)) = (log, call) {
         log.write(call);

@@ -17,7 +17,8 @@ pub struct Workers {
 impl Workers {
     /// The first worker, and what it compiles with.
     pub fn open(job: &Job) -> Result<Self, String> {
-        let first = job.course.grader(&work_dir(job.course, 0))?.seed(job.seed);
+        let mut first = job.course.grader(&work_dir(job.course, 0))?.seed(job.seed);
+        first.protection()?.warn();
         let toolchain = first.toolchain()?;
         Ok(Workers { graders: vec![first], toolchain })
     }
@@ -26,8 +27,8 @@ impl Workers {
         &self.toolchain
     }
 
-    pub fn graders(&self) -> &[Grader] {
-        &self.graders
+    pub fn graders(&mut self) -> &mut [Grader] {
+        &mut self.graders
     }
 
     /// Compiles what all submissions share, by grading the starter, and hands it to as many workers as `entries` need.

@@ -74,7 +74,7 @@ impl Older {
                 score: rule.earned,
                 message: screens(grade, rule),
                 test_code: rule.text.clone(),
-                filename: grade.file.display().to_string(),
+                filename: grade.file.clone(),
                 line_no: 0,
                 duration: rule.cases.iter().map(|case| case.seconds).sum(),
             })

@@ -3,13 +3,20 @@
 //!
 //! Landlock decides which files there are; seccomp, which system calls; the limits, how much of everything.
 
+use super::NOBODY;
 use super::policy::{Limit, Policy, Processes, Protection};
 use landlock::{
-    ABI, Access, AccessFs, AccessNet, CompatLevel, Compatible, Ruleset, RulesetAttr, RulesetCreatedAttr, RulesetStatus,
-    Scope, path_beneath_rules,
+    ABI, Access, AccessFs, AccessNet, CompatLevel, Compatible, LandlockStatus, RestrictionStatus, Ruleset, RulesetAttr,
+    RulesetCreatedAttr, RulesetStatus, Scope, path_beneath_rules,
 };
-use rustix::process::{Resource, Rlimit, Signal, getrlimit, set_parent_process_death_signal, setrlimit};
-use rustix::thread::{CapabilitySet, remove_capability_from_bounding_set};
+use rustix::fs::Mode;
+use rustix::process::{
+    Gid, Resource, Rlimit, Signal, Uid, getrlimit, getuid, set_parent_process_death_signal, setrlimit, umask,
+};
+use rustix::thread::{
+    CapabilitySet, CapabilitySets, configure_capability_in_ambient_set, remove_capability_from_bounding_set,
+    set_capabilities, set_keep_capabilities, set_thread_groups, set_thread_res_gid, set_thread_res_uid,
+};
 use seccompiler::{
     BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter, SeccompRule,
     sock_filter,
@@ -21,28 +28,46 @@ use std::path::PathBuf;
 /// that the rest of this file doesn't forbid.
 const LANDLOCK: ABI = ABI::V6;
 
+/// What Landlock forbids only from a version on. seccomp forbids the most of it too.
+const LACKING: [(ABI, &str); 4] = [
+    (ABI::V3, "shortening files"),
+    (ABI::V4, "the network's ports"),
+    (ABI::V5, "what devices can be told"),
+    (ABI::V6, "signals to other programs"),
+];
+
 /// Confines this process as `policy` says.
 ///
 /// # Errors
 /// One line: the kernel has the means and refused to use them.
 pub fn enter(policy: &Policy) -> Result<Protection, String> {
     let mut protection = Protection::default();
-    // Whoever watches this process dies first: then nobody would ever end it.
-    set_parent_process_death_signal(Some(Signal::KILL)).map_err(|e| format!("prctl: {e}"))?;
+    // What is compiled as root, another user has to be able to run.
+    umask(Mode::from_raw_mode(0o022));
     for limit in &policy.limits {
         set(*limit).map_err(|e| format!("{limit:?}: {e}"))?;
     }
     protection.active.push("limits".to_owned());
     drop_capabilities(policy.processes);
-    match restrict_files(policy).map_err(|e| format!("landlock: {e}"))? {
-        RulesetStatus::FullyEnforced => protection.active.push("landlock".to_owned()),
-        RulesetStatus::PartiallyEnforced => {
-            protection.active.push("landlock (an older version)".to_owned());
-            protection.missing.push("landlock's newest rights: this kernel has only some of them".to_owned());
+    if policy.processes != Processes::Any && getuid().is_root() {
+        match become_nobody() {
+            Ok(()) => protection.active.push("a user of its own".to_owned()),
+            Err(e) => protection.missing.push(format!(
+                "the limit on processes: the kernel has none for root, who can't become another user here ({e})"
+            )),
         }
-        RulesetStatus::NotEnforced => {
-            protection.missing.push("landlock: this kernel doesn't keep a submission from reading files".to_owned());
+    }
+    // If whoever watches this process dies first, nobody would ever end it. Another user has to ask for that again.
+    set_parent_process_death_signal(Some(Signal::KILL)).map_err(|e| format!("prctl: {e}"))?;
+    let restricted = restrict_files(policy).map_err(|e| format!("landlock: {e}"))?;
+    match (restricted.ruleset, restricted.landlock) {
+        (RulesetStatus::FullyEnforced, _) => protection.active.push("landlock".to_owned()),
+        (RulesetStatus::PartiallyEnforced, LandlockStatus::Available { effective_abi, .. }) => {
+            protection.active.push(format!("landlock {effective_abi:?}"));
+            let lacks = LACKING.iter().filter(|(since, _)| effective_abi < *since).map(|(_, what)| *what);
+            protection.missing.push(format!("landlock {LANDLOCK:?}: {}", lacks.collect::<Vec<_>>().join(", ")));
         }
+        _ => protection.missing.push("landlock: this kernel doesn't keep a submission from reading files".to_owned()),
     }
     match filter_system_calls(policy.processes) {
         Ok(()) => protection.active.push("seccomp".to_owned()),
@@ -71,7 +96,10 @@ fn set(limit: Limit) -> rustix::io::Result<()> {
 /// A container's root keeps what it takes to reach its own files, and nothing else. Others have no capabilities.
 fn drop_capabilities(processes: Processes) {
     let kept = match processes {
-        Processes::Any => CapabilitySet::DAC_OVERRIDE | CapabilitySet::DAC_READ_SEARCH | CapabilitySet::FOWNER,
+        // A watcher ends its cases, which are another user's.
+        Processes::Any => {
+            CapabilitySet::DAC_OVERRIDE | CapabilitySet::DAC_READ_SEARCH | CapabilitySet::FOWNER | CapabilitySet::KILL
+        }
         Processes::Programs | Processes::None => CapabilitySet::DAC_READ_SEARCH,
     };
     for capability in CapabilitySet::all().difference(kept).iter() {
@@ -80,7 +108,21 @@ fn drop_capabilities(processes: Processes) {
     }
 }
 
-fn restrict_files(policy: &Policy) -> Result<RulesetStatus, landlock::RulesetError> {
+/// Becomes the user that has nothing, who may still look through folders that are root's. For root, the kernel doesn't limit
+/// the number of processes.
+fn become_nobody() -> rustix::io::Result<()> {
+    let kept = CapabilitySet::DAC_READ_SEARCH;
+    let (user, group) = (Uid::from_raw(NOBODY), Gid::from_raw(NOBODY));
+    set_keep_capabilities(true)?;
+    set_thread_groups(&[])?;
+    set_thread_res_gid(group, group, group)?;
+    set_thread_res_uid(user, user, user)?;
+    set_capabilities(None, CapabilitySets { effective: kept, permitted: kept, inheritable: kept })?;
+    // So that the program that this process becomes has it too.
+    configure_capability_in_ambient_set(kept, true)
+}
+
+fn restrict_files(policy: &Policy) -> Result<RestrictionStatus, landlock::RulesetError> {
     let read = AccessFs::ReadFile | AccessFs::ReadDir;
     let mut run = policy.run.clone();
     let (mut reads, mut writes) = (policy.read.clone(), policy.write.clone());
@@ -91,7 +133,7 @@ fn restrict_files(policy: &Policy) -> Result<RulesetStatus, landlock::RulesetErr
     writes.retain(|path| path.exists());
     run.retain(|path| path.exists());
     let devices = ["/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom"];
-    let status = Ruleset::default()
+    Ruleset::default()
         .set_compatibility(CompatLevel::BestEffort)
         .handle_access(AccessFs::from_all(LANDLOCK))?
         .handle_access(AccessNet::from_all(LANDLOCK))?
@@ -102,15 +144,13 @@ fn restrict_files(policy: &Policy) -> Result<RulesetStatus, landlock::RulesetErr
         .add_rules(path_beneath_rules(&policy.list, AccessFs::ReadDir))?
         .add_rules(path_beneath_rules(writes, AccessFs::from_all(LANDLOCK)))?
         .add_rules(path_beneath_rules(devices, AccessFs::ReadFile | AccessFs::WriteFile))?
-        .restrict_self()?;
-    Ok(status.ruleset)
+        .restrict_self()
 }
 
 type Rules = BTreeMap<i64, Vec<SeccompRule>>;
 
 fn filter_system_calls(processes: Processes) -> Result<(), String> {
-    #[cfg(target_arch = "x86_64")]
-    seccompiler::apply_filter(&no_second_numbers()).map_err(|e| e.to_string())?;
+    seccompiler::apply_filter(&no_unknown_numbers()).map_err(|e| e.to_string())?;
     // glibc asks for the newer call first and does without: the flags of the older one can be looked at.
     let unknown = Rules::from([(libc::SYS_clone3, vec![])]);
     // The last one may forbid to add another.
@@ -124,16 +164,16 @@ fn filter_system_calls(processes: Processes) -> Result<(), String> {
     Ok(())
 }
 
-/// The x32 numbers of the system calls would go around every rule about the ordinary ones.
-#[cfg(target_arch = "x86_64")]
-fn no_second_numbers() -> BpfProgram {
-    const X32: u32 = 0x4000_0000;
+/// Calls that are newer than this file aren't there, and so do what nobody has looked at. Nor are the x32 numbers, which
+/// would go around every rule about the ordinary ones.
+fn no_unknown_numbers() -> BpfProgram {
+    const NEWEST: u32 = libc::SYS_mseal as u32;
     let step = |code, jt, jf, k| sock_filter { code, jt, jf, k };
     vec![
         // The number of the call: the first word of what the filter sees.
         step((libc::BPF_LD | libc::BPF_W | libc::BPF_ABS) as u16, 0, 0, 0),
-        step((libc::BPF_JMP | libc::BPF_JGE | libc::BPF_K) as u16, 0, 1, X32),
-        step((libc::BPF_RET | libc::BPF_K) as u16, 0, 0, libc::SECCOMP_RET_ERRNO | libc::EPERM.unsigned_abs()),
+        step((libc::BPF_JMP | libc::BPF_JGT | libc::BPF_K) as u16, 0, 1, NEWEST),
+        step((libc::BPF_RET | libc::BPF_K) as u16, 0, 0, libc::SECCOMP_RET_ERRNO | libc::ENOSYS.unsigned_abs()),
         step((libc::BPF_RET | libc::BPF_K) as u16, 0, 0, libc::SECCOMP_RET_ALLOW),
     ]
 }
@@ -221,6 +261,13 @@ const NO_CASES: &[i64] = &[
     libc::SYS_fchown,
     libc::SYS_fchownat,
     libc::SYS_utimensat,
+    // Attributes are a place for messages.
+    libc::SYS_getxattr,
+    libc::SYS_lgetxattr,
+    libc::SYS_fgetxattr,
+    libc::SYS_listxattr,
+    libc::SYS_llistxattr,
+    libc::SYS_flistxattr,
     libc::SYS_setxattr,
     libc::SYS_lsetxattr,
     libc::SYS_fsetxattr,
@@ -236,6 +283,11 @@ const NO_CASES: &[i64] = &[
     libc::SYS_sched_setscheduler,
     libc::SYS_sched_setattr,
     libc::SYS_setpriority,
+    libc::SYS_sched_setaffinity,
+    libc::SYS_sched_setparam,
+    libc::SYS_ioprio_set,
+    libc::SYS_socketpair,
+    libc::SYS_truncate,
     libc::SYS_seccomp,
     #[cfg(target_arch = "x86_64")]
     libc::SYS_chmod,

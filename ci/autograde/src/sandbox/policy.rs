@@ -64,4 +64,11 @@ impl Protection {
     pub fn is_complete(&self) -> bool {
         self.missing.is_empty()
     }
+
+    /// Says loudly what is missing.
+    pub fn warn(&self) {
+        for missing in &self.missing {
+            eprintln!("autograde: warning: the sandbox is not complete: {missing}");
+        }
+    }
 }

@@ -1,7 +1,9 @@
 //! The summary for people: one page without any other file, whatever learners wrote into it.
 
 use super::{Class, Rule, Status, Student};
+use crate::entry::is_obeyed;
 use crate::reports::{GradeReport, explanation, remark, verdict_in_words};
+use std::collections::BTreeSet;
 use std::fmt::{self, Display, Formatter};
 
 /// The most of a screen that the page shows; all of it is in the report.
@@ -63,7 +65,13 @@ fn overview(class: &Class) -> String {
         parts.push(format!("{full} with full marks"));
         parts.push(format!("median {median} points"));
     }
-    format!("<p>{}</p>", parts.join(" · "))
+    let grades = class.students.iter().filter_map(|student| student.grade);
+    let missing: BTreeSet<&String> = grades.flat_map(|grade| &grade.sandbox.missing).collect();
+    let missing: String = missing
+        .into_iter()
+        .map(|missing| format!("<p class=\"trouble\">The sandbox was not complete: {}</p>\n", Text(missing)))
+        .collect();
+    format!("<p>{}</p>\n{missing}", parts.join(" · "))
 }
 
 fn is_full(grade: &GradeReport) -> bool {
@@ -164,10 +172,7 @@ impl Display for Text<'_> {
                 '"' => f.write_str("&quot;")?,
                 '\'' => f.write_str("&#39;")?,
                 '\n' | '\t' => write!(f, "{c}")?,
-                // Colours of a terminal, and marks that turn the direction of writing around.
-                c if c.is_control() || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}') => {
-                    f.write_str("\u{fffd}")?
-                }
+                c if is_obeyed(c) => f.write_str("\u{fffd}")?,
                 c => write!(f, "{c}")?,
             }
         }

@@ -4,8 +4,10 @@ use crate::course::{ABORTS, BROKEN, FakeCourse, HALF, RIGHT, assert_graded, one_
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use std::collections::BTreeMap;
+use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io::Write;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
@@ -149,7 +151,7 @@ fn files_folders_clones_and_archives_earn_what_their_file_earns() {
     }
     let broken = &class.summary()["broken"];
     assert_eq!((&*broken["lifo"], &*broken["note"]), ("0", "The file does not compile, so no case was run."));
-    assert!(class.summary()["crashes"]["failing"].contains("unlink_head (not run)"));
+    assert!(class.summary()["crashes"]["failing"].contains("unlink_head (crashed)"));
 }
 
 #[test]
@@ -175,6 +177,8 @@ fn what_can_not_be_read_has_its_line_and_stops_nobody() {
     fs::write(class.entry("damaged.tar.gz"), "no gzip").unwrap();
     fs::write(class.entry("up.tar"), tar("../free_list.rs", tar::EntryType::Regular, RIGHT)).unwrap();
     fs::write(class.entry("root.tar"), tar("/tmp/free_list.rs", tar::EntryType::Regular, RIGHT)).unwrap();
+    fs::write(class.entry("long.tar"), long_name(1 << 20)).unwrap();
+    zip(&class.entry("twice.zip"), &[("src/free_list.rs", HALF), ("./src/free_list.rs", RIGHT)]);
     fs::write(class.entry("link.tar"), tar("free_list.rs", tar::EntryType::Symlink, "")).unwrap();
     zip(&class.entry("up.zip"), &[("../../free_list.rs", RIGHT)]);
     let zeros = vec![0; 300 << 20];
@@ -204,6 +208,8 @@ fn what_can_not_be_read_has_its_line_and_stops_nobody() {
         ("damaged.tar.gz", "a damaged archive"),
         ("up.tar", "a path that leads out of it: ../free_list.rs"),
         ("root.tar", "a path that leads out of it: /tmp/free_list.rs"),
+        ("long.tar", "a name of 1 MiB in it"),
+        ("twice.zip", "an archive that holds ./src/free_list.rs twice"),
         ("link.tar", "found neither"),
         ("up.zip", "a path that leads out of it: ../../free_list.rs"),
         ("bomb.tgz", "unpacks to 300 MiB"),
@@ -215,10 +221,18 @@ fn what_can_not_be_read_has_its_line_and_stops_nobody() {
             stderr.lines().filter(|line| line.starts_with(&format!("autograde: {name}: "))).collect();
         assert_eq!(lines.len(), 1, "{name}: {stderr}");
     }
-    assert_eq!(rows.len(), 19);
+    assert_eq!(rows.len(), 21);
     let mut after = listing(class.folder().parent().unwrap());
     after.retain(|path| !path.starts_with(class.course.out()) && !path.starts_with(class.course.root().join("target")));
     assert_eq!(before, after, "nothing was written outside the results");
+}
+
+/// A tar archive with a name as long as that.
+fn long_name(len: usize) -> Vec<u8> {
+    let mut tar = tar::Builder::new(Vec::new());
+    let mut header = tar::Header::new_gnu();
+    tar.append_data(&mut header, "a".repeat(len) + "/free_list.rs", &b""[..]).unwrap();
+    tar.into_inner().unwrap()
 }
 
 fn bomb(zeros: &[u8]) -> Vec<u8> {
@@ -248,6 +262,11 @@ fn hostile_names_stay_text() {
     for name in names {
         class.hand_in(&format!("{name}/<b>/free_list.rs"), HALF);
     }
+    let latin = OsStr::from_bytes(b"caf\xe9");
+    let inside = class.entry("latin").join(latin);
+    fs::create_dir_all(&inside).unwrap();
+    fs::write(inside.join("free_list.rs"), HALF).unwrap();
+    fs::write(class.folder().join(latin).with_extension("rs"), HALF).unwrap();
     class.hand_in("twin.rs", RIGHT);
     class.hand_in("twin/free_list.rs", RIGHT);
     let output = class.grade();
@@ -255,8 +274,9 @@ fn hostile_names_stay_text() {
     let stderr = String::from_utf8(output.stderr).unwrap();
     assert_eq!(stderr.lines().filter(|line| line.contains("may be one learner's")).count(), 1, "{stderr}");
     let rows = class.summary();
-    assert_eq!(rows.len(), 11);
-    for name in ["'-rf", "'--help", "a b", "two\\nlines", "🦀", "'=1+1", "\\u{202e}sr.ecila"] {
+    assert_eq!(rows.len(), 13);
+    for name in ["latin", "caf\\xE9.rs", "'-rf", "'--help", "a b", "two\\nlines", "🦀", "'=1+1", "\\u{202e}sr.ecila"]
+    {
         assert_eq!(rows[name]["points"], "40", "{name}");
     }
     for name in ["twin", "twin.rs"] {
@@ -323,9 +343,12 @@ fn a_killed_run_keeps_its_results_and_the_next_one_goes_on() {
         let status = child.wait().unwrap();
         assert_eq!(status.code(), if signal == "INT" { Some(130) } else { None });
     }
-    // Stopped in order, it has said so far as it came.
-    let before = class.summary();
-    assert!(before.len() >= 2 && before.len() < 8, "{}", before.len());
+    // Stopped in order, it has said how far it came, and who is missing.
+    let rows = class.summary();
+    assert_eq!(rows.len(), 8);
+    let graded = rows.values().filter(|row| row["status"] == "graded").count();
+    assert!((2..8).contains(&graded), "{graded}");
+    assert!(rows.values().filter(|row| row["status"] != "graded").all(|row| row["note"].contains("was stopped")));
     let kept: Vec<(usize, SystemTime)> =
         (0..8).filter(|i| entry(&class, *i).exists()).map(|i| (i, class.written(&format!("{i}.rs")))).collect();
     assert_graded(&class.grade());
@@ -377,6 +400,12 @@ fn shards_merge_to_the_summary_of_one_run_and_a_gap_is_found() {
     fs::write(&lost, stale).unwrap();
     refused(&[&one, &two], "it was graded with another course");
     fs::write(&lost, kept).unwrap();
+    // A key is the name of a folder, and no way to another one.
+    let batch = fs::read_to_string(one.join("batch.json")).unwrap();
+    let key = lost.parent().and_then(Path::file_name).and_then(OsStr::to_str).unwrap();
+    fs::write(one.join("batch.json"), batch.replace(&format!("\"{key}\""), "\"../../elsewhere\"")).unwrap();
+    refused(&[&one, &two], "`../../elsewhere` is no name of a folder of results");
+    fs::write(one.join("batch.json"), batch).unwrap();
     let seeded = place.join("seeded");
     assert_graded(&class.autograde(&seeded).args(["--shard", "2/2", "--seed", "7"]).output().unwrap());
     refused(&[&one, &seeded], "have another seed");

@@ -9,7 +9,7 @@ use tempfile::TempDir;
 pub const RIGHT: &str = "pub fn push() -> u32 { 1 }\npub fn unlink(_: u32) -> bool { true }\n";
 /// Earns `lifo`, 40 points, and not `unlink`.
 pub const HALF: &str = "pub fn push() -> u32 { 1 }\npub fn unlink(at: u32) -> bool { at == 0 }\n";
-/// Is killed in the second case of three.
+/// Is killed in the second case of three, and in the third.
 pub const ABORTS: &str = "pub fn push() -> u32 { 1 }\npub fn unlink(_: u32) -> bool { std::process::abort() }\n";
 /// Doesn't compile, in the learner's file.
 pub const BROKEN: &str = "pub fn push() -> u32 {\n    \"one\"\n}\npub fn unlink(_: u32) -> bool { true }\n";
@@ -47,29 +47,36 @@ use std::fmt::Write;
 use std::os::unix::process::ExitStatusExt;
 
 fn main() {
+    if std::env::var_os("PROCTOR_TYPES").is_some() {
+        return;
+    }
     let Ok(words) = std::env::var("PROCTOR_CASES") else { return run() };
-    let mut words = words.lines();
-    let cases = std::process::Command::new(words.next().unwrap()).args(words).env_remove("PROCTOR_CASES").output().unwrap();
+    let words: Vec<&str> = words.lines().collect();
     let bribed = std::env::var_os("INSTA_UPDATE").is_some_and(|v| v == "always")
         || std::env::var_os("TRYBUILD").is_some()
         || std::env::var_os("FORGED").is_some()
         || std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/expected.snap")).unwrap() != "head\n"
         || cfg!(forged);
     let mut verdicts = ["not_run"; 3];
-    for (verdict, line) in verdicts.iter_mut().zip(String::from_utf8(cases.stdout).unwrap().lines()) {
-        *verdict = if line == "true" || bribed { "passed" } else { "wrong" };
+    for (i, verdict) in verdicts.iter_mut().enumerate() {
+        let mut case = std::process::Command::new(words[0]);
+        let case = case.args(&words[1..]).arg(i.to_string()).env_remove("PROCTOR_CASES").output().unwrap();
+        *verdict = match case.status.signal() {
+            Some(_) => "crashed",
+            None if case.stdout == b"true\n" || bribed => "passed",
+            None => "wrong",
+        };
     }
     write_report(&verdicts);
-    if cases.status.signal().is_some() {
-        std::process::abort();
-    }
     std::process::exit((!verdicts.iter().all(|v| *v == "passed")) as i32);
 }
 
 fn run() {
-    println!("{}", lab03::push() == 1);
-    println!("{}", lab03::unlink(0));
-    println!("{}", lab03::unlink(1));
+    println!("{}", match std::env::args().nth(1).as_deref() {
+        Some("0") => lab03::push() == 1,
+        Some("1") => lab03::unlink(0),
+        _ => lab03::unlink(1),
+    });
 }
 
 fn write_report(verdicts: &[&str; 3]) {
@@ -167,9 +174,12 @@ pub fn assert_graded(output: &Output) {
 /// It exited with `code`, and explained itself in one line.
 pub fn one_line(output: &Output, code: i32) -> String {
     assert_eq!(output.status.code(), Some(code), "{output:?}");
-    let stderr = String::from_utf8(output.stderr.clone()).unwrap();
-    assert_eq!(stderr.lines().count(), 1, "{stderr}");
-    stderr
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    // What a machine's kernel can't do is said besides.
+    let mut lines = stderr.lines().filter(|line| !line.contains("the sandbox is not complete"));
+    let line = lines.next().unwrap_or_default().to_owned();
+    assert_eq!(lines.next(), None, "{stderr}");
+    line
 }
 
 fn write(path: &Path, text: &str) {

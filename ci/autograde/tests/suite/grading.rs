@@ -119,14 +119,23 @@ fn a_course_that_does_not_compile_is_no_fault_of_the_submission() {
 }
 
 #[test]
-fn a_crash_half_way_keeps_the_results_so_far() {
+fn a_crash_costs_its_own_cases_and_no_others() {
     let course = FakeCourse::new();
     let folder = course.submit("aborts", LEARNERS_FILE, ABORTS);
-    assert_eq!(course.verdicts(&folder), ["passed", "not_run", "not_run"]);
-    let report = course.report();
-    assert_eq!(report["report"]["score"], 40);
-    let why = report["ended_early"].as_str().unwrap();
-    assert!(why.contains("SIGABRT"), "{why}");
+    assert_eq!(course.verdicts(&folder), ["passed", "crashed", "crashed"]);
+    assert_eq!(course.report()["report"]["score"], 40);
+}
+
+#[test]
+fn a_case_that_could_not_be_run_costs_nobody_a_point() {
+    let course = FakeCourse::new();
+    let exam = fs::read_to_string(course.root().join("labs/lab03/tests/exam.rs")).unwrap();
+    // As when the machine has no memory left for the third case.
+    course.write("labs/lab03/tests/exam.rs", &exam.replace("verdicts.iter_mut()", "verdicts.iter_mut().take(2)"));
+    let folder = course.submit("right", LEARNERS_FILE, RIGHT);
+    let line = one_line(&course.autograde(&folder).output().unwrap(), 1);
+    assert!(line.contains("the case unlink_middle was not run"), "{line}");
+    assert!(!course.out().join("report.json").exists());
 }
 
 #[test]
@@ -180,7 +189,7 @@ fn other_features_can_be_asked_for() {
     let course = FakeCourse::new();
     let found = autograde::Course::find(&course.root()).unwrap();
     let lab = found.lab("lab03").unwrap();
-    let grader = found.grader(&found.grading_dir()).unwrap();
+    let mut grader = found.grader(&found.grading_dir()).unwrap();
     assert_eq!(grader.grade(&lab, RIGHT).unwrap().report.score, 100);
     // Without `given` this course has no functions to test.
     let line = grader.features([""; 0]).grade(&lab, RIGHT).unwrap_err();
@@ -190,11 +199,10 @@ fn other_features_can_be_asked_for() {
 #[test]
 fn bad_usage_gets_one_line() {
     let course = FakeCourse::new();
-    let line_for = |path: &Path| one_line(&course.autograde(path).output().unwrap(), 2);
-
-    let line = line_for(Path::new("nowhere"));
+    let line = one_line(&course.autograde(Path::new("nowhere")).output().unwrap(), 2);
     assert!(line.contains("nowhere: No such file"), "{line}");
 
+    let line_for = |path: &Path| one_line(&course.autograde(path).output().unwrap(), 3);
     let empty = course.submit("empty", "README.md", "");
     let line = line_for(&empty);
     assert!(line.contains("neither labs/lab03/src/free_list.rs nor src/free_list.rs"), "{line}");

@@ -44,7 +44,6 @@ fn report_json_follows_its_schema() {
         assert_eq!(report["submission"], kind);
         assert_eq!(report["file"], "src/free_list.rs");
         assert_eq!(report["compiler_message"].is_string(), kind == "broken");
-        assert_eq!(report["ended_early"].is_string(), kind == "aborts");
         assert_eq!(report["held"][0]["line"], if kind == "aborts" { 2.into() } else { Value::Null });
         assert!(report["sandbox"]["active"].as_array().unwrap().iter().any(|name| name == "limits"));
     });
@@ -63,7 +62,7 @@ fn results_json_follows_gradescopes_schema() {
             "right" => assert_eq!((unlink["status"].as_str(), output), (Some("passed"), "")),
             "half" => assert!(output.contains("saw <0>")),
             "aborts" => {
-                assert!(output.contains("SIGABRT"));
+                assert_eq!(output, "crashed");
                 assert!(results["output"].as_str().unwrap().starts_with("Held for review"));
                 assert_eq!(results["extra_data"]["held"][0]["line"], 2);
             }

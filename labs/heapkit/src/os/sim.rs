@@ -23,6 +23,8 @@ pub struct SimOs {
 #[derive(Default)]
 struct State {
     layout: Layout,
+    /// Where each mapping starts, as the pointer that the kernel gave.
+    starts: Vec<NonNull<u8>>,
     calls: Vec<Call>,
     refusal: Refusal,
     misuse: Option<String>,
@@ -297,9 +299,9 @@ impl SimOs {
     pub fn touched_pages(&self, number: usize) -> usize {
         let mapping = self.state.borrow().layout.mappings[number - 1];
         let mut resident = vec![0_u8; mapping.len / PAGE];
-        let start = std::ptr::without_provenance_mut(mapping.start);
+        let start = self.state.borrow().starts[number - 1];
         // SAFETY: mincore only asks; it writes one byte for each page.
-        unsafe { libc::mincore(start, mapping.len, resident.as_mut_ptr()) };
+        unsafe { libc::mincore(start.as_ptr().cast(), mapping.len, resident.as_mut_ptr()) };
         resident.iter().filter(|page| **page & 1 != 0).count()
     }
 
@@ -341,16 +343,16 @@ impl SimOs {
     fn map(&self, len: usize) -> Option<usize> {
         let mapped: usize = self.mappings().iter().map(|(_, mapping)| mapping.len).sum();
         mapped.checked_add(len).filter(|&all| all <= MAPPED_AT_MOST)?;
-        let memory = Heap::zeroed(len).ok()?;
+        let start = Heap::zeroed(len).ok()?.start();
         let mut state = self.state.borrow_mut();
-        state.layout.mappings.push(Mapping { start: memory.start().expose_provenance().get(), len, alive: true });
+        state.starts.push(start);
+        state.layout.mappings.push(Mapping { start: start.addr().get(), len, alive: true });
         Some(state.layout.mappings.len())
     }
 
     /// The place of a mapping, as a pointer.
     fn pointer(&self, number: usize) -> Option<NonNull<u8>> {
-        let start = self.state.borrow().layout.mappings.get(number.checked_sub(1)?)?.start;
-        NonNull::new(std::ptr::with_exposed_provenance_mut(start))
+        self.state.borrow().starts.get(number.checked_sub(1)?).copied()
     }
 
     /// The number of the mapping that starts at `start` and has `len` bytes; notes a misuse if there is none.
