@@ -98,6 +98,11 @@ impl GradeReport {
         Ok(())
     }
 
+    /// The points that count now. Those of a file that is held wait until somebody has read it.
+    pub fn counted(&self) -> u32 {
+        if self.held.is_empty() { self.report.score } else { 0 }
+    }
+
     /// The cases that did not pass.
     pub fn failing(&self) -> impl Iterator<Item = (&RuleResult, &CaseResult)> {
         let cases = self.report.rules.iter().flat_map(|rule| rule.cases.iter().map(move |case| (rule, case)));
@@ -147,8 +152,8 @@ fn screens(grade: &GradeReport, rule: &RuleResult) -> String {
 /// Why somebody has to read the file, if somebody has to.
 fn held(grade: &GradeReport) -> Option<String> {
     let lines: Vec<String> = grade.held.iter().map(|held| format!("  line {}: {}\n", held.line, held.reason)).collect();
-    let remark = "Held for review: the points count once somebody has read the file.\n";
-    (!lines.is_empty()).then(|| remark.to_owned() + &lines.concat())
+    let remark = format!("Held for review: {} points wait until somebody has read the file.\n", grade.report.score);
+    (!lines.is_empty()).then(|| remark + &lines.concat())
 }
 
 /// What holds for the whole grade, when something does.

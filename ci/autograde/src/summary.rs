@@ -88,9 +88,10 @@ impl<'a> Class<'a> {
         Class { lab, rules: rules.collect(), students }
     }
 
-    /// The points of all graded submissions.
+    /// The points that count.
     fn scores(&self) -> Vec<u32> {
-        self.students.iter().filter_map(|student| Some(student.grade?.report.score)).collect()
+        let graded = self.students.iter().filter(|student| student.status == Status::Graded);
+        graded.filter_map(|student| Some(student.grade?.report.score)).collect()
     }
 }
 
@@ -113,7 +114,12 @@ fn student<'a>(record: &'a Record, twins: &BTreeMap<String, String>) -> Student<
 
 /// Why a person has to look at a graded submission before its points count.
 fn held(grade: &GradeReport) -> Vec<String> {
-    grade.held.iter().map(|held| format!("line {}: {}", held.line, held.reason)).collect()
+    if grade.held.is_empty() {
+        return Vec::new();
+    }
+    let points = format!("{} points wait until somebody has read the file", grade.report.score);
+    let lines = grade.held.iter().map(|held| format!("line {}: {}", held.line, held.reason));
+    std::iter::once(points).chain(lines).collect()
 }
 
 /// What the names of files and archives end in.

@@ -27,7 +27,9 @@ const HONEST_EVERY: usize = 15;
 fn an_attack_earns_what_its_honest_part_earns_and_leaves_nothing_behind() {
     let course = Course::find(course::root()).unwrap();
     let mut grader = confining(course.grader(Path::new(WORK_DIR)).unwrap()).unwrap();
-    let complete = grader.protection().unwrap().is_complete();
+    // Every kernel that has both keeps out what the attacks try.
+    let active = grader.protection().unwrap().active;
+    let complete = ["landlock", "seccomp"].iter().all(|part| active.iter().any(|active| active == part));
     let all: Vec<Attack> = labs().iter().flat_map(|lab| attacks(lab).unwrap_or_else(|line| panic!("{line}"))).collect();
     assert!(all.len() >= LEAST, "only {} attacks", all.len());
 
@@ -48,11 +50,12 @@ fn an_attack_earns_what_its_honest_part_earns_and_leaves_nothing_behind() {
         }
         let grade = grader.grade(&attack.lab, &attack.text).unwrap_or_else(|e| panic!("{}: {e}", attack.name));
         let found = faults(attack, &grade);
-        let held = if grade.held.is_empty() { "" } else { "held" };
-        let (lab, name, score) = (&attack.lab.name, &attack.name, grade.report.score);
+        // The points of what is held don't count until somebody has read it.
+        let (score, counts) = (grade.report.score, if grade.held.is_empty() { "" } else { "held" });
+        let (lab, name) = (&attack.lab.name, &attack.name);
         let _ = writeln!(
             table,
-            "{lab}  {name:<40} {score:>4}  {held:<4} {:>5.1} s  {}",
+            "{lab}  {name:<44} {score:>4}  {counts:<4} {:>5.1} s  {}",
             grade.took.as_secs_f64(),
             attack.tries
         );
@@ -79,9 +82,9 @@ fn an_attack_earns_what_its_honest_part_earns_and_leaves_nothing_behind() {
 
 fn faults(attack: &Attack, grade: &Grade) -> Vec<String> {
     let mut faults = Vec::new();
-    let (score, earns) = (grade.report.score, attack.earns);
+    let (score, earns) = (grade.report.score, attack.forges.unwrap_or(attack.earns));
     if score > earns || (score < earns && !attack.or_less) {
-        faults.push(format!("earned {}, not {}", grade.report.score, attack.earns));
+        faults.push(format!("earned {score}, not {earns}"));
     }
     for reason in &attack.held {
         if !grade.held.iter().any(|held| held.reason.contains(reason)) {

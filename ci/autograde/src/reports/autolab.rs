@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 /// The name of the one stage of the feedback: the rules.
 const STAGE: &str = "Rules";
 
-/// Two lines of JSON. The problems that the lab has on the Autolab site are called as the rules' ids.
+/// Two lines of JSON. What is held for review has no scores: its problems stay ungraded. The problems that the lab has on the Autolab site are called as the rules' ids.
 pub fn to_lines(grade: &GradeReport) -> Result<String, String> {
     let mut results = Map::new();
     let mut scores = Map::new();
@@ -17,9 +17,11 @@ pub fn to_lines(grade: &GradeReport) -> Result<String, String> {
             result["hint"] = Value::String(format!("{}\n\n{}", rule.text, screens(grade, rule)));
         }
         results.insert(rule.id.clone(), result);
-        scores.insert(rule.id.clone(), rule.earned.into());
+        if grade.held.is_empty() {
+            scores.insert(rule.id.clone(), rule.earned.into());
+        }
     }
     let feedback = json!({ "_presentation": "semantic", "stages": [STAGE], STAGE: results });
-    let scores = json!({ "scores": scores, "scoreboard": [grade.report.score] });
+    let scores = json!({ "scores": scores, "scoreboard": [grade.counted()] });
     Ok(format!("{feedback}\n{scores}\n"))
 }

@@ -114,7 +114,9 @@ fn row(class: &Class, student: &Student) -> String {
                 let class = if rule.earned < rule.points { "number lost" } else { "number" };
                 format!("<td class=\"{class}\">{}</td>", rule.earned)
             });
-            format!("<td class=\"number total\">{}</td>{}", grade.report.score, rules.collect::<String>())
+            let score = grade.report.score;
+            let score = if grade.held.is_empty() { score.to_string() } else { format!("({score})") };
+            format!("<td class=\"number total\">{score}</td>{}", rules.collect::<String>())
         }
         None => "<td class=\"number total\">–</td>".to_owned(),
     };

@@ -22,7 +22,9 @@ fn row(class: &Class, student: &Student) -> Vec<String> {
     let mut row = vec![student.name.to_owned(), student.status.word().to_owned()];
     match student.grade {
         Some(grade) => {
-            row.extend([grade.report.score.to_string(), grade.report.max_score.to_string()]);
+            // They don't count yet, and the note says how many they are.
+            let points = if grade.held.is_empty() { grade.report.score.to_string() } else { String::new() };
+            row.extend([points, grade.report.max_score.to_string()]);
             row.extend(grade.report.rules.iter().map(|rule| rule.earned.to_string()));
             row.push(failing(grade));
         }

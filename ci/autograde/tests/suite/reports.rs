@@ -55,7 +55,8 @@ fn results_json_follows_gradescopes_schema() {
         let results = assert_valid(include_str!("../schemas/gradescope.schema.json"), kind, text);
         let tests = results["tests"].as_array().unwrap();
         let sum: i64 = tests.iter().map(|test| test["score"].as_i64().unwrap()).sum();
-        assert_eq!(results["score"], sum, "{kind}");
+        // What is held has earned its points, and they don't count yet.
+        assert_eq!(results["score"], if kind == "aborts" { 0 } else { sum }, "{kind}");
         let unlink = &tests[1];
         let output = unlink["output"].as_str().unwrap();
         match kind {

@@ -120,7 +120,8 @@ fn kinds(lab: &Lab) -> Result<[Vec<Submission>; 4], String> {
         }
     }
     let attacks = hostile::attacks(lab)?.into_iter().map(|attack| {
-        let earns = if attack.or_less { Expected::AtMost(attack.earns) } else { Expected::Points(attack.earns) };
+        let points = attack.forges.unwrap_or(attack.earns);
+        let earns = if attack.or_less { Expected::AtMost(points) } else { Expected::Points(points) };
         submission(&attack.name, attack.text, earns)
     });
     let raw = |what: &str, bytes, ending| Submission {
@@ -248,7 +249,10 @@ fn compare(summary: &Path, expected: &BTreeMap<String, &Submission>) -> Result<V
             complaints.push(format!("{name}: no line in the summary"));
             continue;
         };
-        let points = row["points"].parse::<u32>().ok();
+        // What is held says in its note how many points wait.
+        let points =
+            row["points"].parse().or_else(|_| row["note"].split(' ').next().unwrap_or_default().parse::<u32>());
+        let points = points.ok().filter(|_| row["status"] != "unreadable");
         let right = match &submission.expected {
             Expected::Points(earned) => points == Some(*earned),
             Expected::AtMost(most) => points.is_some_and(|points| points <= *most),

@@ -1,0 +1,8 @@
+// A message with characters that no XML may have.
+// on: reference
+// in: pop
+// earns: 86
+
+fn attack() {
+    panic!("a \u{ffff} \u{fffe} b")
+}
