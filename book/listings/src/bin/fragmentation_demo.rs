@@ -21,9 +21,9 @@ struct Seen {
     moves: [isize; 3],
 }
 
-// ANCHOR: demo
 fn demonstrate_fragmentation() -> Seen {
-    // 1. Messages of all sizes. The generator is the labs' own, so that the sizes are the same on every machine.
+    // ANCHOR: demo
+    // 1. Messages of all sizes, from the labs' own generator.
     let mut rng = Rng::new(1);
     let requests = [(); MESSAGES].map(|()| rng.within(&(10..=1000)));
     let messages = requests.map(malloc);

@@ -46,9 +46,10 @@ extern "C" fn main() -> i32 {
     let live: usize = requests.iter().enumerate().filter(|(i, _)| stays(*i)).map(|(_, request)| request).sum();
     // Rounded: a page more or less is the C library's own business.
     let mib = |bytes: usize| bytes as f64 / f64::from(1 << 20);
-    println!("{:<34}    in use  in memory", "");
-    println!("{BLOCKS} blocks, all written          {:>6.1} MiB {:>6.1} MiB", mib(all), mib(full));
-    println!("99 of 100 freed                      {:>6.1} MiB {:>6.1} MiB", mib(live), mib(freed));
-    println!("after malloc_trim(0)                 {:>6.1} MiB {:>6.1} MiB", mib(live), mib(trimmed));
+    let line = |what: &str, used, resident| println!("{what:<28} {:>6.1} MiB {:>6.1} MiB", mib(used), mib(resident));
+    println!("{:<28} {:>10} {:>10}", "", "in use", "in memory");
+    line(&format!("{BLOCKS} blocks, all written"), all, full);
+    line(&format!("{} of {STAYS} freed", STAYS - 1), live, freed);
+    line("after malloc_trim(0)", live, trimmed);
     0
 }
