@@ -25,7 +25,7 @@ const QUESTIONS: [(&[&str], &str); 7] = [
     (&["reuse"], "reused"),
     (&["large"], "10 MiB from"),
     (&["freed", "10485760"], "once freed"),
-    (&["freed", "1048576"], "1 MiB freed"),
+    (&["freed", "1048576"], "1 MiB"),
 ];
 
 const REQUESTS: [&str; 8] = ["1", "8", "24", "40", "100", "1000", "5000", "100000"];
