@@ -46,11 +46,6 @@ static size_t between(void) {
     return least;
 }
 
-static int is_mapped(void *block) {
-    unsigned char state;
-    return mincore((void *)((uintptr_t)block & -(uintptr_t)sysconf(_SC_PAGESIZE)), 1, &state) == 0;
-}
-
 /* Where 10 MiB come from. */
 static void large(void) {
     extern char end; /* of the program's data: the heap of the break starts behind it */
@@ -58,11 +53,25 @@ static void large(void) {
     printf("%s\n", block > &end && block < (char *)sbrk(0) ? "the break" : "a mapping");
 }
 
-/* Whether they are still there when they have been freed. */
-static void freed(void) {
-    char *block = ask(10 * MIB);
+/* Whether the pages of a block of `size` bytes, all of it written, are still in memory right after it was freed. If they were
+ * given back, their addresses may be kept ("given back") or not ("unmapped"). */
+static void freed(size_t size) {
+    static unsigned char states[10 * MIB / 4096];
+    size_t page = sysconf(_SC_PAGESIZE), resident = 0;
+    char *block = ask(size);
+    memset(block, 1, size);
+    /* The pages that are the block's alone. */
+    char *first = (char *)(((uintptr_t)block + page - 1) & -page);
+    size_t pages = (block + size - first) / page;
     give_back(block);
-    printf("%s\n", is_mapped(block) ? "kept" : "unmapped");
+    if (mincore(first, pages * page, states) != 0) {
+        puts("unmapped");
+        return;
+    }
+    for (size_t i = 0; i < pages; i++) resident += states[i] & 1;
+    if (resident == 0) puts("given back");
+    else if (resident == pages) puts("in memory");
+    else printf("%zu of %zu\n", resident, pages);
 }
 
 /* A B C D: B and C are freed. Whose place does the next block get? */
@@ -122,7 +131,7 @@ int main(int count, char **arguments) {
     else if (!strcmp(question, "reuse")) reuse();
     else if (!strcmp(question, "links")) links();
     else if (!strcmp(question, "large")) large();
-    else if (!strcmp(question, "freed")) freed();
+    else if (!strcmp(question, "freed")) freed(strtoul(arguments[2], NULL, 10));
     else if (!strcmp(question, "twice")) twice();
     else return 2;
     return 0;

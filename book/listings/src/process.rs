@@ -13,7 +13,7 @@ pub fn program_break() -> *mut u8 {
 
 /// How many of the pages from `start` on, `bytes` long, are in memory; `None` if some of them aren't mapped at all.
 pub fn resident_pages(start: *mut u8, bytes: usize) -> Option<usize> {
-    const MOST: usize = 4096;
+    const MOST: usize = 8192;
     let first = start.map_addr(|address| address & !(PAGE - 1));
     let pages = (start.addr() + bytes - first.addr()).div_ceil(PAGE);
     assert!(pages <= MOST, "at most {MOST} pages");
@@ -25,6 +25,22 @@ pub fn resident_pages(start: *mut u8, bytes: usize) -> Option<usize> {
 
 /// What `question` answers in a copy of this process: it finds the heap as it is now, and changes nothing here.
 pub fn in_a_copy(question: impl FnOnce() -> bool) -> bool {
+    let status = end_of_a_copy(question);
+    assert!(libc::WIFEXITED(status), "the copy ended early");
+    libc::WEXITSTATUS(status) == 1
+}
+
+/// The signal that ends a copy of this process when it does this; `None` if it survives that.
+pub fn signal_in_a_copy(act: impl FnOnce()) -> Option<i32> {
+    let status = end_of_a_copy(|| {
+        act();
+        true
+    });
+    libc::WIFSIGNALED(status).then(|| libc::WTERMSIG(status))
+}
+
+/// How a copy of this process ended that asked the question, as `waitpid` tells it.
+fn end_of_a_copy(question: impl FnOnce() -> bool) -> i32 {
     // SAFETY: the listings that ask have a single thread, so the copy is complete.
     let copy = unsafe { libc::fork() };
     assert!(copy >= 0, "the system has no room for a copy of this process");
@@ -35,8 +51,7 @@ pub fn in_a_copy(question: impl FnOnce() -> bool) -> bool {
     let mut status = 0;
     // SAFETY: waits for the copy, and writes how it ended to `status`.
     unsafe { libc::waitpid(copy, &raw mut status, 0) };
-    assert!(libc::WIFEXITED(status), "the copy ended early");
-    libc::WEXITSTATUS(status) == 1
+    status
 }
 
 /// The first number in the range for which the answer is yes, where it is no below and yes above. Each question is asked in a

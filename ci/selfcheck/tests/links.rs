@@ -1,4 +1,4 @@
-//! Every link of the book leads somewhere, and nothing on a page is loaded from the network.
+//! Every link of the book leads somewhere, nothing on a page is loaded from the network, and what the pages name is there.
 
 use html5gum::{Token, Tokenizer};
 use proctor::lab::Lab;
@@ -65,7 +65,7 @@ fn no_include_is_left_over() {
 
 #[test]
 fn every_rule_names_a_place_on_a_page() {
-    let labs = Lab::load_all(&course().join("labs")).unwrap();
+    let labs = labs();
     let rules = labs.iter().flat_map(|lab| &lab.rules);
     let broken: Vec<String> = rules
         .clone()
@@ -77,6 +77,51 @@ fn every_rule_names_a_place_on_a_page() {
         .collect();
     assert!(broken.is_empty(), "{}", broken.join("\n"));
     assert!(labs.is_empty() || rules.count() > 0, "there are labs, but no rules to check");
+}
+
+/// A fact that no page shows is a number that somebody still types.
+#[test]
+fn every_fact_stands_on_a_page() {
+    let facts = read(book_tools::facts::FILE);
+    let pages: String = files("book/src", "md").map(|page| read(&page)).collect();
+    let unused: Vec<&str> = facts
+        .lines()
+        .filter_map(|line| Some(line.split_once(" = ")?.0))
+        .filter(|name| !pages.contains(&format!("{{{{fact {name}}}}}")))
+        .collect();
+    assert!(unused.is_empty(), "no page shows these facts of {}: {unused:?}", book_tools::facts::FILE);
+}
+
+/// The last column of the table "Row by row" names programs and cases.
+#[test]
+fn every_program_and_case_of_the_appendix_exists() {
+    let page = read("book/src/machine.md");
+    let (_, section) = page.split_once("\n## Row by row\n").expect("the section");
+    let section = section.split("\n## ").next().unwrap_or_default();
+    let cells = section.lines().filter_map(|line| line.strip_suffix(" |")?.rsplit_once(" | "));
+    let names: Vec<&str> = cells.flat_map(|(_, cell)| cell.split('`').skip(1).step_by(2)).collect();
+    let exams: String = labs().iter().map(|lab| read(&format!("labs/{}/tests/exam.rs", lab.name))).collect();
+    let is_program = |name: &str| course().join(format!("book/listings/src/bin/{name}.rs")).is_file();
+    let is_case = |name: &str| exams.contains(&format!("\nfn {name}() {{"));
+    let missing: Vec<&&str> = names.iter().filter(|name| !is_program(name) && !is_case(name)).collect();
+    assert!(missing.is_empty(), "neither programs nor cases: {missing:?}");
+    assert!(names.len() > 50, "the table has rows: {names:?}");
+}
+
+/// A file of the course.
+fn read(path: &str) -> String {
+    std::fs::read_to_string(course().join(path)).unwrap_or_else(|e| panic!("{path}: {e}"))
+}
+
+/// The files in a folder of the course whose names end so.
+fn files(folder: &str, ending: &str) -> impl Iterator<Item = String> {
+    let entries = course().join(folder).read_dir().unwrap_or_else(|e| panic!("{folder}: {e}"));
+    let names = entries.flatten().map(|entry| entry.file_name().to_string_lossy().into_owned());
+    names.filter(move |name| name.ends_with(&format!(".{ending}"))).map(move |name| format!("{folder}/{name}"))
+}
+
+fn labs() -> Vec<Lab> {
+    Lab::load_all(&course().join("labs")).unwrap_or_else(|line| panic!("{line}"))
 }
 
 fn course() -> PathBuf {

@@ -21,7 +21,7 @@ extern "C" fn main() -> i32 {
     let (size, top) = unsafe { (chunk_size(block), size_behind(block)) };
     // ANCHOR_END: first
 
-    let (mut done, mut moves, mut before) = (1, 1, end);
+    let (mut done, mut moves, mut before) = (1, usize::from(end != start), end);
     let moves = CALLS.map(|calls| {
         while done < calls {
             malloc(100);

@@ -4,8 +4,16 @@
 #![no_main]
 
 use listings::block::{free, malloc, offset, size_behind, size_word};
-use listings::process::{PAGE, program_break, resident_pages};
+use listings::process::{PAGE, program_break, resident_pages, signal_in_a_copy};
 use listings::yes;
+
+fn how_it_ended(signal: Option<i32>) -> &'static str {
+    match signal {
+        Some(libc::SIGSEGV) => "and is ended: SIGSEGV",
+        Some(_) => "and is ended",
+        None => "and goes on",
+    }
+}
 
 #[unsafe(no_mangle)]
 extern "C" fn main() -> i32 {
@@ -35,6 +43,10 @@ extern "C" fn main() -> i32 {
     let mapped_after = resident_pages(large, PAGE).is_some();
     let after_free = program_break();
     // ANCHOR_END: journey
+    let signal = signal_in_a_copy(|| {
+        // SAFETY: none can be promised: this is no memory any more. Only a copy of the process takes the harm.
+        unsafe { large.read_volatile() };
+    });
 
     println!("1. malloc(100)");
     println!("   the block, from the heap's start   {:>+9}", offset(small, start));
@@ -52,6 +64,7 @@ extern "C" fn main() -> i32 {
     println!("4. free, three times");
     println!("   the 10 MiB were there before       {:>9}", yes(mapped_before));
     println!("   and are there now                  {:>9}", yes(mapped_after));
+    println!("   a copy of the program reads them   {:>9}", how_it_ended(signal));
     println!("   the break moved                    {:>+9} bytes", offset(after_free, after_large));
     0
 }

@@ -9,7 +9,8 @@ use listings::yes;
 #[unsafe(no_mangle)]
 extern "C" fn main() -> i32 {
     // ANCHOR: strategies
-    let tiny = [(); 10].map(|()| malloc(32));
+    let requests = [32; 10];
+    let tiny = requests.map(malloc);
     // SAFETY: the last block that was cut from the top chunk.
     let top = unsafe { size_behind(tiny[9]) };
     let medium = malloc(1024);
@@ -25,5 +26,7 @@ extern "C" fn main() -> i32 {
     println!("malloc(1024): {} bytes behind the last of them", offset(medium, tiny[9]));
     println!("  its chunk has {medium_size} bytes, and the top chunk lost {}", top - top_after);
     println!("malloc(1 MiB): a mapping: {}", yes(mapped));
+    let never_freed = requests.iter().chain([&1024, &(1 << 20)]);
+    println!("never freed: {} blocks, {} bytes", never_freed.clone().count(), never_freed.sum::<usize>());
     0
 }

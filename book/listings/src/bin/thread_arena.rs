@@ -3,11 +3,9 @@
 use listings::block::{malloc, offset, size_word};
 use listings::process::program_break;
 use listings::yes;
+use std::ops::Range;
 use std::sync::Barrier;
 use std::thread;
-
-/// The size of a thread's heap, and what its address is a multiple of.
-const HEAP_MAX: usize = 64 << 20;
 
 /// What a thread saw of its malloc(100).
 struct Seen {
@@ -28,13 +26,28 @@ fn look(all: &Barrier) -> Seen {
     seen
 }
 
-/// The bytes from `start` on that may be read and written, says the system.
-fn usable_from(start: usize) -> usize {
+/// A thread's heap, as the system knows it: memory that can be used, and addresses behind it that are only reserved.
+struct Heap {
+    usable: Range<usize>,
+    reserved: Range<usize>,
+}
+
+fn heap_around(address: usize) -> Heap {
     let maps = std::fs::read_to_string("/proc/self/maps").unwrap_or_default();
-    let lines = maps.lines().filter_map(|line| line.split_once(' '));
-    let ranges = lines.filter(|(_, rest)| rest.starts_with("rw")).filter_map(|(range, _)| range.split_once('-'));
-    let hex = |text| usize::from_str_radix(text, 16).unwrap_or(0);
-    ranges.map(|(from, to)| (hex(from), hex(to))).find(|(from, _)| *from == start).map_or(0, |(from, to)| to - from)
+    let ranges = || {
+        maps.lines().filter_map(|line| {
+            let (range, rest) = line.split_once(' ')?;
+            let (from, to) = range.split_once('-')?;
+            let hex = |text| usize::from_str_radix(text, 16).ok();
+            Some((hex(from)?..hex(to)?, rest))
+        })
+    };
+    let find = |what: &dyn Fn(&Range<usize>, &str) -> bool| {
+        ranges().find(|(range, rest)| what(range, rest)).map_or(0..0, |(range, _)| range)
+    };
+    let usable = find(&|range, rest| rest.starts_with("rw") && range.contains(&address));
+    let reserved = find(&|range, rest| rest.starts_with("---") && range.start == usable.end);
+    Heap { usable, reserved }
 }
 
 fn main() {
@@ -45,14 +58,14 @@ fn main() {
         let threads = [(); 2].map(|()| scope.spawn(|| look(&all)));
         threads.map(|thread| thread.join().expect("the thread only looks"))
     });
-    let heap = |seen: &Seen| seen.address & !(HEAP_MAX - 1);
+    let heap = heap_around(one.address);
     let in_the_break = (first.addr()..program_break().addr()).contains(&one.address);
 
     println!("malloc(100) in a second thread");
     println!("  its size word                        {:#x}: NON_MAIN_ARENA is {}", one.word, one.word >> 2 & 1);
     println!("  the break moved                      {:+} bytes", one.break_moved);
     println!("  between the first thread's block and the break: {}", yes(in_the_break));
-    println!("  its heap can be used for             {} bytes so far", usable_from(heap(&one)));
-    println!("  and may grow to                      {HEAP_MAX} bytes");
-    println!("a third thread, at the same time: in the same heap: {}", yes(heap(&one) == heap(&other)));
+    println!("  its heap can be used for             {} bytes so far", heap.usable.len());
+    println!("  and has addresses for                {} bytes", heap.usable.len() + heap.reserved.len());
+    println!("a third thread, at the same time: in the same heap: {}", yes(heap.usable.contains(&other.address)));
 }

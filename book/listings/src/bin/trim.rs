@@ -3,17 +3,8 @@
 //! `no_main`: Rust's runtime would have used the heap before the program, and left free blocks behind.
 #![no_main]
 
-use listings::block::{free, malloc, offset};
+use listings::block::{free, malloc, malloc_trim, offset};
 use listings::process::{in_a_copy, program_break, resident_pages};
-
-/// Gives back what it can: glibc's own function. Other C libraries don't have it.
-fn malloc_trim() {
-    #[cfg(target_env = "gnu")]
-    // SAFETY: no other thread uses the heap, and no block in use is touched.
-    unsafe {
-        libc::malloc_trim(0);
-    }
-}
 
 fn tell(pinned: bool) -> bool {
     const BYTES: usize = 100_000;

@@ -1,7 +1,9 @@
 //! The numbers that stand in the pages' sentences.
 
-use super::{Capture, Content};
+use super::traces::Bill;
+use super::{Capture, Content, whole};
 use crate::block;
+use crate::process::PAGE;
 use lab02::{CHUNK_COST, Header, MIN_CHUNK_SIZE, SizeWord, request_to_chunk_size};
 use std::ffi::CStr;
 
@@ -96,12 +98,13 @@ fn first_word_after<'a>(text: &'a str, place: &str) -> Option<&'a str> {
 }
 
 /// Numbers that a listing printed: the fact, the capture, and what stands before the number, each place behind the one before.
-const PRINTED: [(&str, &str, &[&str]); 21] = [
+const PRINTED: [(&str, &str, &[&str]); 24] = [
     ("first_growth", "first_malloc.txt", &["the break moved"]),
     ("in_front_of_the_first", "first_malloc.txt", &["in front of the chunk"]),
     ("top_after_the_first", "first_malloc.txt", &["the top chunk"]),
     ("growths_in_1000", "first_malloc.txt", &["in   1000 times", "the break moved"]),
     ("growths_in_10000", "first_malloc.txt", &["in  10000 times", "the break moved"]),
+    ("many_calls", "first_malloc.txt", &["in   1000 times", "in"]),
     ("growth_after_printf", "printf_first.txt", &["the heap grew by"]),
     ("second_behind_first", "malloc_journey.txt", &["behind the first block"]),
     ("mapping_of_10_mib", "malloc_journey.txt", &["the mapping's length"]),
@@ -114,20 +117,23 @@ const PRINTED: [(&str, &str, &[&str]); 21] = [
     ("ten_blocks_grown", "trim.txt", &["the break moved"]),
     ("pages_pinned", "trim.txt", &["pages that are in memory"]),
     ("pages_trimmed", "trim.txt", &["after malloc_trim(0)"]),
+    ("never_freed_blocks", "size_based_strategy.txt", &["never freed:"]),
+    ("never_freed_bytes", "size_based_strategy.txt", &["never freed:", "blocks,"]),
     ("tcache_largest", "size_limits.txt", &["kept in a cache"]),
     ("fastbin_largest", "size_limits.txt", &["tcache_count=0", "kept in a cache"]),
     ("large_first", "size_limits.txt", &["is \"large\""]),
     ("holes_used_again", "fragmentation_demo.txt", &["between the messages"]),
 ];
 
-/// The number that stands behind `places` in `text`.
-fn number_after(text: &str, places: &[&str]) -> Option<usize> {
-    let rest = places.iter().try_fold(text, |text, place| Some(text.split_once(place)?.1))?;
-    rest.split_whitespace().next()?.trim_start_matches('+').parse().ok()
+/// The number that stands behind `places` in a capture of the listings.
+fn number_after(programs: &[Capture], path: &str, places: &[&str]) -> Result<usize, String> {
+    let rest = places.iter().try_fold(printed(programs, path)?, |text, place| Some(text.split_once(place)?.1));
+    let number = rest.and_then(|rest| rest.split_whitespace().next()?.trim_start_matches('+').parse().ok());
+    number.ok_or_else(|| format!("{path} has no number behind {places:?}"))
 }
 
-/// All facts; `programs` are the captures of the listings.
-pub fn compute(programs: &[Capture]) -> Result<Vec<Fact>, String> {
+/// All facts; `programs` are the captures of the listings, `bills` what the traces cost.
+pub fn compute(programs: &[Capture], bills: &[Bill]) -> Result<Vec<Fact>, String> {
     let chunk = |request| request_to_chunk_size(request).unwrap_or_default();
     let mut facts = vec![Fact {
         name: "glibc_version",
@@ -154,6 +160,8 @@ pub fn compute(programs: &[Capture]) -> Result<Vec<Fact>, String> {
     course("chunk_of_150", chunk(150));
     course("rest_of_200_after_60", chunk(200) - chunk(60));
     course("unused_in_f", chunk(64) - CHUNK_COST - 32);
+    course("first_growth_of_yours", whole::moved_by_the_first()?);
+    course("traces", bills.len());
     let example = SizeWord::new(chunk(64), SizeWord::PREV_INUSE);
     let mut hex = |name, word: usize| {
         facts.push(Fact { name, value: Value::Text(format!("{word:#x}")), source: Source::Course });
@@ -185,9 +193,21 @@ pub fn compute(programs: &[Capture]) -> Result<Vec<Fact>, String> {
     word("live_mapped", flags, "malloc(1 MiB)")?;
     word("live_10_mib", printed(programs, "malloc_journey.txt")?, "its size word")?;
     for (name, path, places) in PRINTED {
-        let number = number_after(printed(programs, path)?, places);
-        glibc(name, Value::Number(number.ok_or_else(|| format!("{path} has no number for {name}"))?));
+        glibc(name, Value::Number(number_after(programs, path, places)?));
     }
+    let first_mapped = number_after(programs, "dynamic_threshold.txt", &["size that is mapped "])?;
+    glibc("largest_in_the_heap", Value::Number(first_mapped - 1));
+    glibc("chunk_of_first_mapped", Value::Number(chunk(first_mapped)));
+    // The threshold is compared with whole mappings, each a word longer than its chunk.
+    let largest = number_after(programs, "dynamic_threshold.txt", &["raises it when freed"])?;
+    let threshold_most = (chunk(largest) + CHUNK_COST).next_multiple_of(PAGE);
+    glibc("threshold_most", Value::Number(threshold_most));
+    glibc("threshold_most_mib", Value::Number((threshold_most as f64 / f64::from(1 << 20)).round() as usize));
+    let addresses = number_after(programs, "thread_arena.txt", &["has addresses for"])?;
+    glibc("thread_heap_mib", Value::Number(addresses >> 20));
+    let links = if freed.contains("leads to X's payload, once its mask is off") { "masked" } else { "plain" };
+    glibc("cache_links", Value::Text(links.into()));
+    glibc("traces_no_worse", Value::Number(bills.iter().filter(|bill| bill.is_no_worse()).count()));
     let cached = std::thread::spawn(frees_in_the_cache).join().map_err(|_| "the second thread ended early")?;
     glibc("tcache_slots", Value::Number(cached));
     for (name, number) in super::fragmentation::facts()? {

@@ -5,19 +5,32 @@ use std::path::Path;
 use std::process::{Command, ExitStatus};
 
 /// The listings, the arguments they are run with, and settings of glibc's malloc.
-const RUNS: [(&str, &[Run]); 31] = [
+const RUNS: [(&str, &[Run]); 34] = [
     ("chunk_structure", &[Run::PLAIN]),
     ("payload_end", &[Run::PLAIN]),
     ("padding", &[Run::PLAIN]),
     ("flags", &[Run::PLAIN]),
     ("freed_words", &[Run::PLAIN]),
+    ("freed_words_without_tcache", &[Run { tunables: NO_TCACHE, ..Run::PLAIN }]),
     ("heap_walk", &[Run::PLAIN]),
     ("free_list_visualization", &[Run::PLAIN]),
     ("reuse_order", &[Run::PLAIN]),
-    ("fit_in_glibc", &[Run { argument: "1", ..Run::PLAIN }, Run { argument: "10", ..Run::PLAIN }]),
+    ("reuse_order_without_caches", &[Run { tunables: NO_CACHES, ..Run::PLAIN }]),
+    (
+        "fit_in_glibc",
+        &[
+            Run { argument: "1", ..Run::PLAIN },
+            Run { argument: "10", ..Run::PLAIN },
+            Run { argument: "100", ..Run::PLAIN },
+        ],
+    ),
     (
         "fit_in_glibc_without_caches",
-        &[Run { argument: "1", tunables: NO_CACHES }, Run { argument: "10", tunables: NO_CACHES }],
+        &[
+            Run { argument: "1", tunables: NO_CACHES },
+            Run { argument: "10", tunables: NO_CACHES },
+            Run { argument: "100", tunables: NO_CACHES },
+        ],
     ),
     ("fragmentation_demo", &[Run::PLAIN]),
     ("fragmentation_demo_without_caches", &[Run { tunables: NO_CACHES, ..Run::PLAIN }]),
@@ -39,13 +52,10 @@ const RUNS: [(&str, &[Run]); 31] = [
     ("mmap_threshold", &[Run::PLAIN]),
     ("dynamic_threshold", &[Run::PLAIN]),
     ("trim", &[Run::PLAIN]),
+    ("resident", &[Run::PLAIN]),
     (
         "size_limits",
-        &[
-            Run::PLAIN,
-            Run { tunables: "glibc.malloc.tcache_count=0", ..Run::PLAIN },
-            Run { tunables: NO_CACHES, ..Run::PLAIN },
-        ],
+        &[Run::PLAIN, Run { tunables: NO_TCACHE, ..Run::PLAIN }, Run { tunables: NO_CACHES, ..Run::PLAIN }],
     ),
     ("size_based_strategy", &[Run::PLAIN]),
     ("same_size", &[Run::PLAIN]),
@@ -57,8 +67,10 @@ const RUNS: [(&str, &[Run]); 31] = [
 ];
 
 /// A capture whose name ends in one of these is of a listing, run with other settings.
-const SETTINGS: [&str; 2] = ["_without_caches", "_with_top_pad"];
+const SETTINGS: [&str; 3] = ["_without_caches", "_without_tcache", "_with_top_pad"];
 
+/// No thread cache; fast bins are left on.
+const NO_TCACHE: &str = "glibc.malloc.tcache_count=0";
 const NO_CACHES: &str = "glibc.malloc.tcache_count=0:glibc.malloc.mxfast=0";
 
 struct Run {
@@ -71,7 +83,7 @@ impl Run {
 }
 
 pub fn run_all() -> Result<Vec<Capture>, String> {
-    let folder = build(&["--bins"])?;
+    let folder = build(&["--package", "listings", "--bins"])?;
     RUNS.iter()
         .map(|(name, runs)| {
             let listing = SETTINGS.iter().find_map(|setting| name.strip_suffix(setting)).unwrap_or(name);
@@ -82,16 +94,16 @@ pub fn run_all() -> Result<Vec<Capture>, String> {
         .collect()
 }
 
-/// Builds listings, and says in which folder they are.
+/// Builds programs of the course, and says in which folder they are.
 pub fn build(which: &[&str]) -> Result<std::path::PathBuf, String> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let status = Command::new(cargo)
-        .args(["build", "--quiet", "--package", "listings"])
+        .args(["build", "--quiet"])
         .args(which)
         .status()
         .map_err(|e| format!("cargo can't be started: {e}"))?;
     if !status.success() {
-        return Err("the listings don't build".into());
+        return Err(format!("this doesn't build: cargo build {}", which.join(" ")));
     }
     let own = std::env::current_exe().map_err(|e| format!("this program's own path: {e}"))?;
     Ok(own.parent().unwrap_or(Path::new(".")).to_owned())

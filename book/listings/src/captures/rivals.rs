@@ -18,13 +18,14 @@ const RIVALS: [(&str, Option<&str>); 5] = [
 ];
 
 /// The questions with a short answer, and what stands above it.
-const QUESTIONS: [(&str, &str); 6] = [
-    ("distance", "nearest"),
-    ("between", "between"),
-    ("links", "changed"),
-    ("reuse", "reused"),
-    ("large", "10 MiB from"),
-    ("freed", "once freed"),
+const QUESTIONS: [(&[&str], &str); 7] = [
+    (&["distance"], "nearest"),
+    (&["between"], "between"),
+    (&["links"], "changed"),
+    (&["reuse"], "reused"),
+    (&["large"], "10 MiB from"),
+    (&["freed", "10485760"], "once freed"),
+    (&["freed", "1048576"], "1 MiB"),
 ];
 
 const REQUESTS: [&str; 8] = ["1", "8", "24", "40", "100", "1000", "5000", "100000"];
@@ -59,7 +60,7 @@ pub fn ask() -> Result<String, String> {
         Ok::<_, String>(line("", head) + &lines)
     };
     let short = table(11, &QUESTIONS.map(|(_, head)| head), &|rival| {
-        QUESTIONS.iter().map(|(question, _)| rival.answer(&[question])).collect()
+        QUESTIONS.iter().map(|(question, _)| rival.answer(question)).collect()
     })?;
     let usable =
         table(7, &REQUESTS, &|rival| REQUESTS.iter().map(|request| rival.answer(&["usable", request])).collect())?;

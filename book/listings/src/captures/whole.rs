@@ -79,6 +79,14 @@ impl Stage {
         Some(image)
     }
 
+    /// What has become of the break since.
+    fn moved_since(&self, before: &Stage) -> String {
+        match self.os.layout().end - before.os.layout().end {
+            0 => "the break stays".into(),
+            bytes => format!("the break moves by {bytes}"),
+        }
+    }
+
     /// The chunks of the first blocks, with these names.
     fn names<'a>(&self, names: &[&'a str]) -> Vec<(usize, &'a str)> {
         let start = self.os.start().addr().get();
@@ -90,20 +98,34 @@ impl Stage {
 /// The chapter's first two requests.
 fn first_growth() -> Result<String, String> {
     let names = ["malloc(100)", "malloc(200)"];
+    let none = Stage::new()?;
     let one = Stage::new()?.play("m0:100")?;
     let two = Stage::new()?.play("m0:100 m1:200")?;
-    let strip =
-        Strip::default().moment("after malloc(100): the break has moved by 135168", one.image(), &one.names(&names));
-    Ok(strip.moment("after malloc(200): the break stays", two.image(), &two.names(&names)).svg())
+    let strip = [("after malloc(100)", &none, &one), ("after malloc(200)", &one, &two)].iter().fold(
+        Strip::default(),
+        |strip, (what, before, after)| {
+            strip.moment(&format!("{what}: {}", after.moved_since(before)), after.image(), &after.names(&names))
+        },
+    );
+    Ok(strip.svg())
+}
+
+/// The break's distance from its start after a first request of 100 bytes.
+pub fn moved_by_the_first() -> Result<usize, String> {
+    Ok(Stage::new()?.play("m0:100")?.os.layout().end)
 }
 
 /// One byte more, and the block is somewhere else.
 fn at_the_threshold() -> Result<String, String> {
     let small = Stage::new()?.play("m0:131048")?;
     let large = Stage::new()?.play("m0:131049")?;
-    let strip = Strip::default().moment("malloc(131048): the break moves", small.image(), &small.names(&["A"]));
-    let title = "malloc(131049): a mapping of its own, and no heap";
-    Ok(strip.moment(title, large.first_mapping().ok_or("131049 bytes are no mapping")?, &[(0, "A")]).svg())
+    let title = |request: usize, stage: &Stage| {
+        let mappings = stage.os.mappings().len();
+        Ok::<_, String>(format!("malloc({request}): {}, mappings: {mappings}", stage.moved_since(&Stage::new()?)))
+    };
+    let strip = Strip::default().moment(&title(131_048, &small)?, small.image(), &small.names(&["A"]));
+    let mapping = large.first_mapping().ok_or("131049 bytes are no mapping")?;
+    Ok(strip.moment(&title(131_049, &large)?, mapping, &[(0, "A")]).svg())
 }
 
 /// The heap goes on behind other code's memory.
@@ -156,7 +178,8 @@ fn calls() -> Result<(Vec<Call>, String), String> {
 
 /// The same story on Linux, as `strace` sees it, beside the simulated system's log.
 fn on_linux(simulated: &[Call]) -> Result<String, String> {
-    let program = programs::build(&["--features", "reference", "--bin", "whole_malloc"])?.join("whole_malloc");
+    let program = programs::build(&["--package", "listings", "--features", "reference", "--bin", "whole_malloc"])?
+        .join("whole_malloc");
     let output = Command::new("strace")
         .args(["-e", "trace=brk,mmap,munmap,mremap,getppid"])
         .arg(program)

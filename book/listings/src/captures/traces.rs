@@ -1,0 +1,89 @@
+//! What the traces of real programs cost the reference of lab 5, and the C library.
+
+use super::programs;
+use heapkit::trace::{self, Trace};
+use std::fmt::Write;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// One program's trace, and what serving it took.
+pub struct Bill {
+    program: String,
+    operations: usize,
+    /// The most bytes alive at once, as requested.
+    peak: usize,
+    /// The most bytes that the reference took from the system.
+    memory: usize,
+    /// How many free chunks its search had before it, on average.
+    looked_at: usize,
+    /// How often it called the system.
+    calls: usize,
+    /// The most bytes that the C library took for the same, if it can tell.
+    glibc: Option<usize>,
+}
+
+impl Bill {
+    /// Whether the reference takes no more from the system than the C library.
+    pub fn is_no_worse(&self) -> bool {
+        self.glibc.is_some_and(|glibc| self.memory <= glibc)
+    }
+}
+
+/// One bill for each file in `labs/traces`.
+///
+/// What the reference takes is what the cases of lab 5 have found, and compare each time they run.
+pub fn bills() -> Result<Vec<Bill>, String> {
+    let labs = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../labs");
+    let probe = programs::build(&["--package", "lab05", "--features", "solution", "--bin", "lab05-probe"])?;
+    let probe = probe.join("lab05-probe");
+    let traces = labs.join("traces");
+    let entries = std::fs::read_dir(&traces).map_err(|e| format!("{}: {e}", traces.display()))?;
+    let mut names: Vec<String> = entries
+        .flatten()
+        .filter_map(|entry| Some(entry.file_name().to_str()?.strip_suffix(".rep.gz")?.to_owned()))
+        .collect();
+    names.sort();
+    names.into_iter().map(|program| bill(program, &labs, &probe)).collect()
+}
+
+fn bill(program: String, labs: &Path, probe: &Path) -> Result<Bill, String> {
+    let path = labs.join(format!("traces/{program}.rep.gz"));
+    let Trace { ops, peak, .. } = trace::read(&path).map_err(|e| e.to_string())?;
+    let (memory, looked_at, calls) = of_the_reference(&labs.join(format!("lab05/tests/snapshots/{program}.snap")))?;
+    let glibc = of_the_c_library(probe, &path)?;
+    Ok(Bill { program, operations: ops.len(), peak, memory, looked_at, calls, glibc })
+}
+
+/// The three numbers that the case keeps.
+fn of_the_reference(snapshot: &PathBuf) -> Result<(usize, usize, usize), String> {
+    let text = std::fs::read_to_string(snapshot).map_err(|e| format!("{}: {e}", snapshot.display()))?;
+    let last = text.lines().last().unwrap_or_default();
+    let mut numbers = last.split(' ').map_while(|number| number.parse().ok());
+    let mut next = || numbers.next().ok_or_else(|| format!("{}: `{last}` is no bill", snapshot.display()));
+    Ok((next()?, next()?, next()?))
+}
+
+fn of_the_c_library(probe: &Path, trace: &Path) -> Result<Option<usize>, String> {
+    let output = Command::new(probe).env_clear().arg(trace).output();
+    let output = output.map_err(|e| format!("{}: {e}", probe.display()))?;
+    Ok(String::from_utf8_lossy(&output.stdout).trim().parse().ok())
+}
+
+/// One line for each. The C library's share is the last column.
+pub fn table(bills: &[Bill]) -> String {
+    let mut text = String::from(
+        "                                  lab 5's reference                  glibc\n\
+         trace    operations   most alive  used   chunks a search   calls      used\n",
+    );
+    for bill in bills {
+        let Bill { program, operations, peak, looked_at, calls, .. } = bill;
+        let used = |memory: usize| format!("{} %", peak * 100 / memory.max(1));
+        let _ = writeln!(
+            text,
+            "{program:<8} {operations:>10}   {peak:>10}  {:>4}   {looked_at:>15}   {calls:>5}      {:>4}",
+            used(bill.memory),
+            bill.glibc.map_or("–".into(), used),
+        );
+    }
+    text
+}
