@@ -76,7 +76,10 @@ fn confine(mut arguments: impl Iterator<Item = OsString>) -> Result<(), String> 
     let program = arguments.next().ok_or("no program is named")?;
     let mut command = Command::new(&program);
     command.args(arguments);
-    enter::enter(&policy)?;
+    let protection = enter::enter(&policy)?;
+    if let Some(missing) = protection.missing.first().filter(|_| policy.complete) {
+        return Err(missing.clone());
+    }
     Err(format!("{}: {}", program.display(), command.exec()))
 }
 
@@ -154,6 +157,7 @@ impl Sandbox {
                 Limit::Files(1024),
                 Limit::Core(0),
             ],
+            complete: self.protection.is_complete(),
         }
     }
 
@@ -173,6 +177,7 @@ impl Sandbox {
             processes: if programs.is_empty() { Processes::None } else { Processes::Programs },
             // Time, memory and file size are limited by the watcher, as they are at home.
             limits: vec![Limit::Processes(self.case_processes), Limit::Files(64), Limit::Core(0)],
+            complete: self.protection.is_complete(),
         }
     }
 

@@ -12,6 +12,7 @@ use std::io::{self, Read};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
@@ -36,6 +37,10 @@ const TRIES: usize = 150;
 const TRIES_WHEN_HUNG: usize = 12;
 /// A case that sleeps uses no processor time: the end of patience.
 const WALL: Duration = Duration::from_secs(20);
+/// The same, for a program of which [`SLEEPERS_AT_MOST`] cases have slept through it. So it can't keep a class waiting.
+const WALL_FOR_SLEEPERS: Duration = Duration::from_secs(2);
+const SLEEPERS_AT_MOST: usize = 2;
+static SLEEPERS: AtomicUsize = AtomicUsize::new(0);
 /// Address space for a case's process: a 64 GiB request must fail, a debug build must run.
 const ADDRESS_SPACE: u64 = 4 << 30;
 /// The largest file it may write.
@@ -55,15 +60,24 @@ pub struct Remains {
 
 /// Runs the case `name` and judges it; a failing workload is made as short as it gets.
 pub fn examine(name: &str) -> Outcome {
+    let patience = patience();
     let outcome = run(name, FOR_THE_VERDICT, None);
     // What sleeps would sleep through every one of the tries.
-    let awake = outcome.time < WALL;
+    let awake = outcome.time < patience;
+    if !awake {
+        SLEEPERS.fetch_add(1, Ordering::Relaxed);
+    }
     let shrinkable =
         awake && matches!(outcome.verdict, Verdict::Wrong | Verdict::Crashed | Verdict::Hung | Verdict::Exited);
     match outcome.workload.clone().filter(|_| shrinkable) {
         Some((play, ops)) => shrink(name, outcome, play, &ops),
         None => outcome,
     }
+}
+
+/// How long to wait for a case that sleeps.
+fn patience() -> Duration {
+    if SLEEPERS.load(Ordering::Relaxed) < SLEEPERS_AT_MOST { WALL } else { WALL_FOR_SLEEPERS }
 }
 
 fn shrink(name: &str, outcome: Outcome, play: usize, ops: &[Op]) -> Outcome {
@@ -97,7 +111,7 @@ fn run(name: &str, how: Run, instead: Option<(usize, Vec<Op>)>) -> Outcome {
         let mut command = case_command(name)?;
         command.env(TICKET, ticket.write());
         limited(&mut command, recorder.fd());
-        let remains = wait(command, WALL)?;
+        let remains = wait(command, patience())?;
         Ok(judge(&recorder, &remains, end.proof(token)))
     };
     start().unwrap_or_else(|e| panic!("the case `{name}` could not be started: {e}"))

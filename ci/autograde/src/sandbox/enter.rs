@@ -96,9 +96,14 @@ fn set(limit: Limit) -> rustix::io::Result<()> {
 /// A container's root keeps what it takes to reach its own files, and nothing else. Others have no capabilities.
 fn drop_capabilities(processes: Processes) {
     let kept = match processes {
-        // A watcher ends its cases, which are another user's.
+        // A watcher starts its cases as another user, and ends them.
         Processes::Any => {
-            CapabilitySet::DAC_OVERRIDE | CapabilitySet::DAC_READ_SEARCH | CapabilitySet::FOWNER | CapabilitySet::KILL
+            CapabilitySet::DAC_OVERRIDE
+                | CapabilitySet::DAC_READ_SEARCH
+                | CapabilitySet::FOWNER
+                | CapabilitySet::KILL
+                | CapabilitySet::SETUID
+                | CapabilitySet::SETGID
         }
         Processes::Programs | Processes::None => CapabilitySet::DAC_READ_SEARCH,
     };

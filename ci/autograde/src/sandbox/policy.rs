@@ -20,6 +20,8 @@ pub struct Policy {
     pub processes: Processes,
     /// How much it may take.
     pub limits: Vec<Limit>,
+    /// Whether nothing may be missing: that is what the report says.
+    pub complete: bool,
 }
 
 /// Which processes a program may start.
