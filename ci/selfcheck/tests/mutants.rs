@@ -4,6 +4,7 @@
 
 use proctor::lab::Lab;
 use selfcheck::course::{labs, read, reference_file, root};
+use selfcheck::hostile::{self, Attack};
 use selfcheck::mutants::{self, Change, Scores, Survivor};
 use selfcheck::zoo;
 use std::collections::BTreeSet;
@@ -40,7 +41,9 @@ fn every_mutant_that_survives_is_listed_with_its_reason() {
 #[test]
 fn the_book_shows_the_numbers_as_they_are_now() {
     let in_the_book = root().join("book/listings/captured/tests.md");
-    let now = format!("{}\n{}", anchored("numbers", &numbers()), anchored("survivors", &list()));
+    let animal = read(&root().join("labs/lab02/zoo/wrong/check_steps_by_zero.patch"));
+    let parts = [("numbers", numbers()), ("survivors", list()), ("animal", animal), ("attacks", attacks())];
+    let now = parts.map(|(name, text)| anchored(name, &text)).join("\n");
     if std::env::var("INSTA_UPDATE").as_deref() == Ok("always") {
         std::fs::write(&in_the_book, &now).expect("the book can be written");
     }
@@ -79,6 +82,18 @@ fn numbers() -> String {
     }
     row("together", sums);
     table
+}
+
+/// How many submissions attack the grader, and how many get something that counts only for a reader.
+fn attacks() -> String {
+    let all: Vec<Attack> =
+        labs().iter().flat_map(|lab| hostile::attacks(lab).unwrap_or_else(|line| panic!("{line}"))).collect();
+    let forge = all.iter().filter(|attack| attack.forges.is_some()).count();
+    format!(
+        "The course has {} submissions that attack the grader, in `labs/*/zoo/hostile`. {forge} of them show points that they \
+         haven't earned; these are held.\n",
+        all.len()
+    )
 }
 
 /// The mutants that nothing can tell from the references, with the reasons.

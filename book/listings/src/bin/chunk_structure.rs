@@ -43,7 +43,7 @@ fn examine_chunk() {
     let usable = unsafe { libc::malloc_usable_size(payload.cast()) };
     free(payload);
 
-    // Why is the chunk larger than the request? Look at the blocks for 0 to 2000 bytes.
+    // Why is the chunk larger than the request? Look at blocks for 0 to 2000 bytes.
     let mut blocks = [std::ptr::null_mut(); 2001];
     for (request, block) in blocks.iter_mut().enumerate() {
         *block = malloc(request);
