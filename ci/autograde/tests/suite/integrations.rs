@@ -82,6 +82,7 @@ fn github_actions_and_the_older_classroom_get_their_result_and_no_commands() {
 #[test]
 fn classroom_50_gets_its_result() {
     if Command::new("python3").arg("--version").output().is_err() {
+        assert!(std::env::var_os("CI").is_none(), "there is no python3");
         return eprintln!("skipped: there is no python3");
     }
     let site = Site::new();
