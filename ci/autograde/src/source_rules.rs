@@ -8,13 +8,14 @@ use crate::entry::printable;
 use proc_macro2::{Delimiter, Group, Spacing, TokenStream, TokenTree};
 use rustix::process::{Resource, Rlimit, Signal, setrlimit};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::io::{Read, Write};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::Path;
 use std::process::{Command, Stdio};
 use syn::spanned::Spanned;
-use syn::visit::Visit;
+use syn::visit::{self, Visit};
 use toml_edit::DocumentMut;
 
 /// The largest source that is looked at. A lab's file has a few hundred lines.
@@ -111,7 +112,7 @@ pub fn read_stdin(allowed: Option<OsString>) -> Result<(), String> {
 
 /// Reads a source.
 pub fn read(text: &str, allowed: Allowed) -> Reading {
-    let mut rules = Rules { allowed, held: Vec::new() };
+    let mut rules = Rules { allowed, functions: Functions::default(), variables: Vec::new(), held: Vec::new() };
     let unreadable = rules.read(text).err().map(|e| {
         let line = e.span().start().line.max(1);
         Held { line, reason: printable(&format!("the file can't be read as Rust: {e}")) }
@@ -125,6 +126,9 @@ pub fn read(text: &str, allowed: Allowed) -> Reading {
 
 struct Rules {
     allowed: Allowed,
+    functions: Functions,
+    /// The variables that are in scope, the innermost last.
+    variables: Vec<String>,
     held: Vec<Held>,
 }
 
@@ -134,6 +138,7 @@ impl Rules {
         let tokens: TokenStream = text.parse().map_err(syn::Error::from)?;
         self.tokens(tokens, false);
         let file = syn::parse_file(text)?;
+        self.functions.visit_file(&file);
         self.visit_file(&file);
         Ok(())
     }
@@ -200,7 +205,9 @@ impl Rules {
             }
             "LinuxOs" | "SimOs" => return Some(format!("`{word}`: the system is handed to a lab; it doesn't take it")),
             // Imports are read as what they are.
-            "heapkit" if in_macro || !is_in_use(before) => "`heapkit`: a lab imports `Os` and `PAGE`, and no more",
+            "heapkit" if in_macro || !(is_in_use(before) || (self.allowed.os && names_the_system(after))) => {
+                "`heapkit`: a lab imports `Os` and `PAGE`, and no more"
+            }
             "transmute" | "transmute_copy" => {
                 return Some(format!("`{word}`: makes anything of anything, a function too"));
             }
@@ -253,6 +260,28 @@ impl Rules {
         }
     }
 
+    /// Whether a path names a function of this file, and no variable.
+    fn is_function(&self, path: &syn::Path) -> bool {
+        let Some(last) = path.segments.last().map(|segment| plain(&segment.ident)) else { return false };
+        match path.segments.len() {
+            1 => self.functions.alone.contains(&last) && !self.variables.contains(&last),
+            _ => self.functions.methods.contains(&last),
+        }
+    }
+
+    /// Looks at something whose variables end with it.
+    fn scope(&mut self, look: impl FnOnce(&mut Self)) {
+        let outside = self.variables.len();
+        look(self);
+        self.variables.truncate(outside);
+    }
+
+    fn arguments(&mut self, arguments: &syn::punctuated::Punctuated<syn::Expr, syn::Token![,]>) {
+        for argument in arguments.iter().filter(|argument| !matches!(argument, syn::Expr::Path(_))) {
+            self.visit_expr(argument);
+        }
+    }
+
     /// Looks at one import, `path` and the end of `tree`.
     fn import(&mut self, path: &mut Vec<String>, tree: &syn::UseTree) {
         match tree {
@@ -294,6 +323,130 @@ impl Visit<'_> for Rules {
     fn visit_item_use(&mut self, item: &syn::ItemUse) {
         self.import(&mut Vec::new(), &item.tree);
     }
+
+    fn visit_pat_ident(&mut self, pattern: &syn::PatIdent) {
+        self.variables.push(plain(&pattern.ident));
+        visit::visit_pat_ident(self, pattern);
+    }
+
+    fn visit_local(&mut self, local: &syn::Local) {
+        // Its name means something only behind it.
+        if let Some(init) = &local.init {
+            self.visit_expr(&init.expr);
+            init.diverge.iter().for_each(|(_, diverge)| self.visit_expr(diverge));
+        }
+        self.visit_pat(&local.pat);
+    }
+
+    fn visit_expr_let(&mut self, condition: &syn::ExprLet) {
+        self.visit_expr(&condition.expr);
+        self.visit_pat(&condition.pat);
+    }
+
+    fn visit_block(&mut self, block: &syn::Block) {
+        self.scope(|rules| visit::visit_block(rules, block));
+    }
+
+    fn visit_item_fn(&mut self, function: &syn::ItemFn) {
+        // It doesn't see the variables around it.
+        let outside = std::mem::take(&mut self.variables);
+        visit::visit_item_fn(self, function);
+        self.variables = outside;
+    }
+
+    fn visit_impl_item_fn(&mut self, function: &syn::ImplItemFn) {
+        let outside = std::mem::take(&mut self.variables);
+        visit::visit_impl_item_fn(self, function);
+        self.variables = outside;
+    }
+
+    fn visit_expr_closure(&mut self, closure: &syn::ExprClosure) {
+        self.scope(|rules| visit::visit_expr_closure(rules, closure));
+    }
+
+    fn visit_arm(&mut self, arm: &syn::Arm) {
+        self.scope(|rules| visit::visit_arm(rules, arm));
+    }
+
+    fn visit_expr_for_loop(&mut self, each: &syn::ExprForLoop) {
+        self.visit_expr(&each.expr);
+        self.scope(|rules| {
+            rules.visit_pat(&each.pat);
+            rules.visit_block(&each.body);
+        });
+    }
+
+    fn visit_expr_while(&mut self, repeat: &syn::ExprWhile) {
+        self.scope(|rules| visit::visit_expr_while(rules, repeat));
+    }
+
+    /// A function may be called, and handed to what is called. Anywhere else (in an array, as what an `if` gives, in a cast) it
+    /// becomes an address, which the program can write over.
+    fn visit_expr(&mut self, expr: &syn::Expr) {
+        match expr {
+            syn::Expr::Path(path) if self.is_function(&path.path) => self.hold(path.span(), A_FUNCTION),
+            syn::Expr::Array(array) if array.elems.iter().any(|element| matches!(element, syn::Expr::Closure(_))) => {
+                self.hold(array.span(), A_FUNCTION);
+            }
+            syn::Expr::Call(call) => {
+                if !matches!(&*call.func, syn::Expr::Path(_)) {
+                    self.visit_expr(&call.func);
+                }
+                self.arguments(&call.args);
+            }
+            syn::Expr::MethodCall(call) => {
+                self.visit_expr(&call.receiver);
+                self.arguments(&call.args);
+            }
+            syn::Expr::If(choice) => {
+                let branches = [Some(&choice.then_branch), else_block(choice)];
+                if branches
+                    .into_iter()
+                    .flatten()
+                    .any(|block| matches!(block.stmts.last(), Some(syn::Stmt::Expr(syn::Expr::Closure(_), None))))
+                {
+                    self.hold(choice.span(), A_FUNCTION);
+                }
+                self.scope(|rules| {
+                    rules.visit_expr(&choice.cond);
+                    rules.visit_block(&choice.then_branch);
+                });
+                choice.else_branch.iter().for_each(|(_, otherwise)| self.visit_expr(otherwise));
+            }
+            syn::Expr::Match(choice) if choice.arms.iter().any(|arm| matches!(&*arm.body, syn::Expr::Closure(_))) => {
+                self.hold(choice.span(), A_FUNCTION);
+            }
+            _ => visit::visit_expr(self, expr),
+        }
+    }
+}
+
+const A_FUNCTION: &str = "a function as a value: it may be called, or handed to what is called, and nothing else";
+
+fn else_block(choice: &syn::ExprIf) -> Option<&syn::Block> {
+    match &*choice.else_branch.as_ref()?.1 {
+        syn::Expr::Block(block) => Some(&block.block),
+        _ => None,
+    }
+}
+
+/// The names of a file's functions: those that stand alone, and the methods.
+#[derive(Default)]
+struct Functions {
+    alone: BTreeSet<String>,
+    methods: BTreeSet<String>,
+}
+
+impl Visit<'_> for Functions {
+    fn visit_item_fn(&mut self, function: &syn::ItemFn) {
+        self.alone.insert(plain(&function.sig.ident));
+        visit::visit_item_fn(self, function);
+    }
+
+    fn visit_impl_item_fn(&mut self, function: &syn::ImplItemFn) {
+        self.methods.insert(plain(&function.sig.ident));
+        visit::visit_impl_item_fn(self, function);
+    }
 }
 
 /// A word, also when it is written `r#word`.
@@ -316,6 +469,16 @@ fn is_path(after: &[TokenTree]) -> bool {
 fn is_in_core(before: &[TokenTree]) -> bool {
     let [.., TokenTree::Ident(root), first, second] = before else { return false };
     plain(root) == "core" && is(Some(first), ':') && is(Some(second), ':')
+}
+
+/// Behind `heapkit`: `:: os :: Os`.
+fn names_the_system(after: &[TokenTree]) -> bool {
+    let words = after.iter().filter(|token| !is(Some(token), ':')).take(2).map(|token| match token {
+        TokenTree::Ident(ident) => plain(ident),
+        _ => String::new(),
+    });
+    let words: Vec<String> = words.collect();
+    matches!(&words[..], [module, name] if module == "os" && ["Os", "PAGE"].contains(&name.as_str()))
 }
 
 /// Whether the statement that ends here started with `use`.
@@ -444,6 +607,13 @@ mod tests {
             "fn f(g: &dyn Fn()) { g() }",
             "macro_rules! m { ($f:tt $a:tt) => { type F = $f $a; } } m!(fn ());",
             "fn f(os: &heapkit::os::SimOs) {}",
+            "fn a() {} fn b() {} fn f() { let g = [a, b]; g[0]() }",
+            "fn a() {} fn f() -> usize { a as usize }",
+            "fn a() {} fn b() {} fn f() { { let a = 1; } if let b = 1 {} let g = [a, b]; g[0]() }",
+            "struct S; impl S { fn a() {} fn b() {} fn f(c: bool) { let g = if c { S::a } else { S::b }; g() } }",
+            "fn f() { let g = [|x: u8| x, |x: u8| x + 1]; g[0](1); }",
+            "fn f(c: bool) { let g = if c { |x: u8| x } else { |x: u8| x + 1 }; g(1); }",
+            "fn f(c: u8) { let g = match c { 0 => |x: u8| x, _ => |x: u8| x + 1 }; g(1); }",
         ] {
             let held = reasons(&format!("//! A lab.\n\n{line}\n"));
             assert!(held.iter().all(|held| held.line == 3), "{line}: {held:?}");
@@ -465,6 +635,10 @@ mod tests {
             fn f(arch: &Arch) -> usize { inside::alloc(); let include = "std::fs"; double!(arch.used) + include.len() }
             mod alloc { pub fn take() {} }
             fn g(std: usize, x: impl Fn(usize) -> usize) -> usize { alloc::take(); debug_assert!(std > 0); x(std) }
+            fn size(n: usize) -> usize { n }
+            impl Arch { fn used(&self) -> usize { self.used } }
+            fn j(a: Option<&Arch>) -> usize { let used = a.map(Arch::used).map(size); let k = |n: usize| n; k(used.unwrap_or(size(1))) }
+            fn l(n: usize) -> usize { let size = size(n); if let Some(l) = Some(size) { l } else { size } }
             fn h(layout: core::alloc::Layout) -> usize { layout.size() }
             #[inline] fn i(a: &[usize], i: usize) -> usize { assert!(a[i] > 0, "{}", a[i]); a[i] }
         "#;
