@@ -647,6 +647,7 @@ mod tests {
         let os = Allowed { os: true };
         assert_eq!(read("use heapkit::os::{Os, PAGE};", os), Reading::default());
         assert_eq!(read("use heapkit::{os::Os, os::PAGE as P};", os), Reading::default());
+        assert_eq!(read("fn f() -> usize { heapkit::os::PAGE }", os), Reading::default());
         for more in
             ["use heapkit::os;", "use heapkit::os::*;", "use heapkit::os::{self, Os};", "use heapkit::os::Refusal;"]
         {
