@@ -80,8 +80,10 @@ impl<'a> Class<'a> {
     fn new(lab: &'a str, records: &'a [Record]) -> Self {
         let twins = twins(records.iter().map(|record| record.name.as_str()));
         let students: Vec<Student> = records.iter().map(|record| student(record, &twins)).collect();
-        let grades: Vec<&GradeReport> = students.iter().filter_map(|student| student.grade).collect();
-        let rules = grades.first().map_or(&[][..], |grade| &grade.report.rules).iter().enumerate().map(|(i, rule)| {
+        let counted = students.iter().filter(|student| student.status == Status::Graded);
+        let grades: Vec<&GradeReport> = counted.filter_map(|student| student.grade).collect();
+        let any = students.iter().find_map(|student| student.grade);
+        let rules = any.map_or(&[][..], |grade| &grade.report.rules).iter().enumerate().map(|(i, rule)| {
             let lost = |grade: &&&GradeReport| grade.report.rules.get(i).is_some_and(|rule| rule.earned < rule.points);
             Rule { id: &rule.id, text: &rule.text, points: rule.points, failing: grades.iter().filter(lost).count() }
         });

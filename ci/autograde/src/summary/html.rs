@@ -61,7 +61,8 @@ fn overview(class: &Class) -> String {
         }
     }
     if let Some(median) = scores.get(scores.len() / 2) {
-        let full = class.students.iter().filter(|student| student.grade.is_some_and(is_full)).count();
+        let graded = class.students.iter().filter(|student| student.status == Status::Graded);
+        let full = graded.filter(|student| student.grade.is_some_and(is_full)).count();
         parts.push(format!("{full} with full marks"));
         parts.push(format!("median {median} points"));
     }
