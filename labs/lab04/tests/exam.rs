@@ -281,6 +281,8 @@ fn every_fit_survives_long_workloads() {
                 play(desk, fit, &workload::random(desk.seed(seed), 120, 1..=200, 16));
             }
             play(desk, fit, &workload::random(desk.seed(99), 300, 1..=500, 40));
+            // A heap of a mebibyte: there is nothing else that could serve large requests.
+            play_on(desk, 256 * PAGE, fit, &workload::random(desk.seed(98), 200, 1..=100_000, 12));
             // A long list in which only the last chunk is large enough: every second block is freed. And a request of 0 bytes.
             let size = |id| if id == 0 { 200 } else { 24 };
             let mut long_list: Vec<Op> = (0..2 * LONG).map(|id| Op::Malloc { id, size: size(id) }).collect();

@@ -351,6 +351,9 @@ fn a_mapping_that_may_not_grow_moves() {
         desk.expect("to another mapping", mapping(2, 16), places[0]);
         desk.snapshot_calls("moved_since_refused");
         refused(desk, Refusal::OneAfter(1), "m0:300000 r0:10000000 r0:20 f0");
+        // The mapping has 303104 bytes: as many as the chunk needs, but not a word more.
+        let places = refused(desk, Refusal::OneAfter(1), "m0:300000 r0:303089 f0");
+        desk.expect("a mapping that is a word too short", mapping(2, 16), places[0]);
         refused(desk, Refusal::OneAfter(1), "a0:65536:300000 r0:400000 f0");
         // What has moved is freed as by free: it raises the threshold.
         refused(desk, Refusal::OneAfter(1), "m0:300000 r0:400000 m1:200000");
