@@ -9,6 +9,7 @@ use proctor::report::CaseResult;
 use selfcheck::course::{labs, read, reference_file};
 use selfcheck::grading::{Job, grade_all};
 use selfcheck::zoo::{self, Failure, Member};
+use std::collections::BTreeSet;
 use std::fmt::Write;
 use std::path::Path;
 use std::sync::LazyLock;
@@ -66,6 +67,20 @@ fn every_member_of_the_zoo_applies_and_names_cases_of_its_lab() {
             assert!(lab.rule_of_case(case).is_some(), "{} has no case `{case}`", lab.name);
         }
     }
+}
+
+#[test]
+fn every_case_has_a_wrong_implementation_to_catch() {
+    let mut idle = String::new();
+    for lab in labs() {
+        let of_lab = ANIMALS.iter().filter(|animal| animal.lab.name == lab.name);
+        let caught: BTreeSet<&String> =
+            of_lab.filter_map(|animal| animal.member.fails.as_ref()).flat_map(|failure| &failure.caught_by).collect();
+        for case in lab.rules.iter().flat_map(|rule| &rule.cases).filter(|case| !caught.contains(case)) {
+            let _ = writeln!(idle, "{}: nobody has seen `{case}` fail", lab.name);
+        }
+    }
+    assert!(idle.is_empty(), "\n{idle}A wrong implementation has to name it in `caught-by`.");
 }
 
 #[test]

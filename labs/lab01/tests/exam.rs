@@ -35,8 +35,9 @@ impl Script {
     /// Acts on a fresh system where some memory lies below the heap's start and two pages lie in the heap already.
     fn watch(self, desk: &Desk) -> (Journey, *mut u8) {
         let os = desk.os(false);
+        // Other code may leave the break anywhere: the heap need not start where a page does.
         // SAFETY: the break moves up.
-        unsafe { os.sbrk(PAGE.cast_signed()) };
+        unsafe { os.sbrk(PAGE.cast_signed() - 48) };
         let mapping = os.mmap(PAGE).unwrap_or_else(|| desk.skip("no memory for a mapping"));
         let start = os.program_break();
         desk.step(
@@ -165,16 +166,17 @@ fn bit_1_of_the_word_in_front_is_the_flag() {
 #[test]
 fn the_observer_reads_the_flag_of_a_block() {
     EXAM.case("mapped-flag", |desk| {
-        for (block, word, mapped) in [
-            (Block::Heap(16), 113, false),
-            (Block::Heap(16), 1_052_674, true),
-            (Block::Mapping, 1_052_674, true),
-            (Block::Mapping, 117, false),
-            (Block::Null, 0, false),
+        for (block, moved, word, mapped) in [
+            (Block::Heap(16), 0, 113, false),
+            (Block::Heap(16), 0, 1_052_674, true),
+            (Block::Mapping, 0, 1_052_674, true),
+            (Block::Mapping, 135_168, 1_052_674, true),
+            (Block::Mapping, 0, 117, false),
+            (Block::Null, 0, 0, false),
         ] {
             let what =
                 if block == Block::Null { "a malloc that returns null" } else { "a malloc that returns a block" };
-            let (journey, _) = Script { what, moved: 0, block, word }.watch(desk);
+            let (journey, _) = Script { what, moved, block, word }.watch(desk);
             desk.expect(format!("mapped, for {what} behind the word {word}"), mapped, journey.mapped);
         }
     });
@@ -321,6 +323,12 @@ fn what_is_missing_and_the_pad_are_asked_for() {
         let places = [100, 200_000, 3000, 300_000, 1].map(|request| ours.alloc(request));
         desk.expect("where the blocks start", [0, 112, 200_112, 203_120, 503_120].map(|at| Some(Offset(at))), places);
         desk.snapshot_calls("growth");
+        // The bytes that are skipped come out of the pad: these are 33 pages, whatever the break.
+        let os = desk.os(false);
+        desk.act("other code moves the break by 1", || os.foreign_sbrk(1));
+        let mut ours = Ours::on(desk, os);
+        desk.expect("where the block starts, behind 15 bytes that are skipped", Some(Offset(16)), ours.alloc(4096));
+        desk.expect("where the break stands", Offset(1 + 135_168), Offset(os.layout().end));
     });
 }
 
@@ -370,6 +378,15 @@ fn blocks_go_on_behind_memory_that_other_code_took() {
         desk.expect("behind the other code's memory", Some(Offset(behind)), ours.alloc(200_000));
         desk.expect("and so do the next ones", Some(Offset(behind + 200_000)), ours.alloc(16));
         desk.snapshot_calls("other_code");
+        // Other code moves it by whole pages too, and when nothing is left.
+        let mut ours = Ours::new(desk);
+        desk.act("other code moves the break by 4096 bytes", || ours.os.foreign_sbrk(4096));
+        desk.expect("behind memory taken before the first request", Some(Offset(4096)), ours.alloc(16));
+        desk.act("other code moves the break by 4096 bytes", || ours.os.foreign_sbrk(4096));
+        desk.expect("what is left still serves, all of it", Some(Offset(4112)), ours.alloc(135_168 - 16));
+        desk.expect("behind the other code's second page", Some(Offset(143_360)), ours.alloc(16));
+        desk.act("other code moves the break by 4096 bytes", || ours.os.foreign_sbrk(4096));
+        desk.expect("behind its third page", Some(Offset(282_624)), ours.alloc(200_000));
     });
 }
 

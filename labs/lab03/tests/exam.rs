@@ -448,6 +448,9 @@ fn worst_fit_spends_the_chunk_that_the_next_request_needs() {
     });
 }
 
+/// So many chunks are in a long list: more than a byte can count.
+const LONG: usize = 300;
+
 #[test]
 fn every_fit_survives_long_workloads() {
     EXAM.case("workloads", |desk| {
@@ -457,10 +460,10 @@ fn every_fit_survives_long_workloads() {
             }
             // A long list in which only the last chunk is large enough, and a request of 0 bytes.
             let size = |id| if id == 0 { 200 } else { 24 };
-            let mut long_list: Vec<Op> = (0..25).map(|id| Op::Malloc { id, size: size(id) }).collect();
-            long_list.extend((0..25).map(|id| Op::Free { id }));
-            long_list.extend([Op::Malloc { id: 25, size: 150 }, Op::Malloc { id: 26, size: 0 }]);
-            play(desk, fit, &long_list);
+            let mut long_list: Vec<Op> = (0..LONG).map(|id| Op::Malloc { id, size: size(id) }).collect();
+            long_list.extend((0..LONG).map(|id| Op::Free { id }));
+            long_list.extend([Op::Malloc { id: LONG, size: 150 }, Op::Malloc { id: LONG + 1, size: 0 }]);
+            play_on(desk, 4 * PAGE, fit, &long_list);
             play_on(desk, 4 * PAGE, fit, &workload::random(desk.seed(99), 400, 1..=300, 60));
         }
     });

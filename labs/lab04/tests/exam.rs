@@ -111,6 +111,11 @@ impl Allocator for Ours {
 }
 
 fn play(desk: &Desk, fit: Fit, ops: &[Op]) -> Vec<Option<Offset>> {
+    play_on(desk, PAGE, fit, ops)
+}
+
+/// As [`play`], on a heap of `len` bytes.
+fn play_on(desk: &Desk, len: usize, fit: Fit, ops: &[Op]) -> Vec<Option<Offset>> {
     let rule = match fit {
         Fit::First => Rule::First,
         Fit::Best => Rule::Best,
@@ -118,7 +123,7 @@ fn play(desk: &Desk, fit: Fit, ops: &[Op]) -> Vec<Option<Offset>> {
     };
     let promise = Promise { fit: rule, splits: true, coalesces: true };
     // SAFETY: a heap of whole pages that nobody else uses.
-    let payloads = desk.play(PAGE, promise, ops, |heap| Ours(unsafe { CoalescingHeap::new(heap.region(), fit) }));
+    let payloads = desk.play(len, promise, ops, |heap| Ours(unsafe { CoalescingHeap::new(heap.region(), fit) }));
     payloads.into_iter().map(|at| at.map(Offset)).collect()
 }
 
@@ -159,7 +164,11 @@ fn a_freed_chunk_joins_the_one_behind_it() {
 
 #[test]
 fn a_freed_chunk_joins_the_one_before_it() {
-    EXAM.case("previous", |desk| frees(desk, "joined_with_the_previous", &[1, 2]));
+    EXAM.case("previous", |desk| {
+        frees(desk, "joined_with_the_previous", &[1, 2]);
+        // The joined chunk goes to the head, wherever the one before had its place.
+        play(desk, Fit::First, &ops("m0:64 m1:64 m2:64 m3:64 m4:64 m5:64 f1 f4 f2"));
+    });
 }
 
 #[test]
@@ -191,11 +200,16 @@ fn the_first_chunk_has_nothing_before_it() {
 #[test]
 fn what_nothing_can_serve_is_refused() {
     EXAM.case("refusal", |desk| {
-        let absurd = format!("m0:4000 m1:100 m2:40 m3:24 m4:1 f0 m5:2000 m6:1990 m7:{}", usize::MAX);
+        let absurd = format!(
+            "m0:4000 m1:100 m2:40 m3:24 m4:1 f0 m5:{} m6:{} m7:{} m8:2000 m9:1990",
+            usize::MAX,
+            isize::MAX,
+            64_usize << 30
+        );
         let at = play(desk, Fit::Best, &ops(&absurd));
         desk.expect(
             "What fits is served, what doesn't is refused.",
-            [true, false, true, false, false, true, true, false].to_vec(),
+            [true, false, true, false, false, false, false, false, true, true].to_vec(),
             at.iter().map(Option::is_some).collect(),
         );
     });
@@ -256,6 +270,9 @@ fn fragmentation_is_a_part_of_the_whole() {
     });
 }
 
+/// So many chunks are in a long list: more than a byte can count.
+const LONG: usize = 300;
+
 #[test]
 fn every_fit_survives_long_workloads() {
     EXAM.case("workloads", |desk| {
@@ -264,6 +281,14 @@ fn every_fit_survives_long_workloads() {
                 play(desk, fit, &workload::random(desk.seed(seed), 120, 1..=200, 16));
             }
             play(desk, fit, &workload::random(desk.seed(99), 300, 1..=500, 40));
+            // A heap of a mebibyte: there is nothing else that could serve large requests.
+            play_on(desk, 256 * PAGE, fit, &workload::random(desk.seed(98), 200, 1..=100_000, 12));
+            // A long list in which only the last chunk is large enough: every second block is freed. And a request of 0 bytes.
+            let size = |id| if id == 0 { 200 } else { 24 };
+            let mut long_list: Vec<Op> = (0..2 * LONG).map(|id| Op::Malloc { id, size: size(id) }).collect();
+            long_list.extend((0..LONG).map(|count| Op::Free { id: 2 * count }));
+            long_list.extend([Op::Malloc { id: 2 * LONG, size: 150 }, Op::Malloc { id: 2 * LONG + 1, size: 0 }]);
+            play_on(desk, 5 * PAGE, fit, &long_list);
         }
     });
 }

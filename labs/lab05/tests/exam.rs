@@ -76,6 +76,12 @@ fn the_list_comes_before_the_top_chunk() {
         desk.expect("the best fit for 100 bytes is the hole of 112", places[4], places[7]);
         desk.expect("and the hole of 336 serves 300 bytes", places[0], places[8]);
         desk.snapshot_calls("holes_are_used");
+        let places = play(desk, "m0:320 m1:8 f0 m2:100 m3:100");
+        desk.expect(
+            "what a hole has too much serves the next request",
+            vec![heap(16), heap(128)],
+            places[2..].to_vec(),
+        );
     });
 }
 
@@ -138,12 +144,19 @@ fn a_mapping_has_a_word_more_than_the_chunk() {
 
 // ---- giving back ----
 
+/// So many mappings are alive at once.
+const MANY: usize = 100;
+
 #[test]
 fn a_freed_mapping_goes_back_at_once() {
     EXAM.case("unmap", |desk| {
         play(desk, "m0:300000 m1:400000 f0 f1");
         desk.snapshot_calls("mappings_given_back");
         play(desk, "m0:3000000 f0 m1:100000000 f1");
+        // Many at once.
+        let mut many: Vec<Op> = (0..MANY).map(|id| Op::Malloc { id, size: 200_000 + id }).collect();
+        many.extend((0..MANY).map(|id| Op::Free { id }));
+        desk.play_whole(Refusal::Nothing, &many, |os| Ours(Malloc::new(os)));
     });
 }
 
@@ -312,6 +325,9 @@ fn a_block_moves_where_it_has_no_room() {
         desk.expect("to the top chunk", heap(384), places[0]);
         play(desk, "m0:3000 m1:8 m2:2000 f0 r2:2500 r1:2900 m3:500");
         play(desk, "m0:100 m1:100 r0:200 r1:200");
+        // The last block moves too, where the top chunk has too little room: the break is not moved for it to stay.
+        let places = play(desk, "m0:100000 m1:50000 m2:50000 r2:90000");
+        desk.expect("behind its old place", heap(200_064), places[2]);
         let places = play(desk, "m0:1000 m1:8 r0:140000 r0:500000");
         desk.expect("a large one moves into a mapping", mapping(2, 16), places[0]);
         desk.snapshot_calls("moved_into_a_mapping");
@@ -335,6 +351,9 @@ fn a_mapping_that_may_not_grow_moves() {
         desk.expect("to another mapping", mapping(2, 16), places[0]);
         desk.snapshot_calls("moved_since_refused");
         refused(desk, Refusal::OneAfter(1), "m0:300000 r0:10000000 r0:20 f0");
+        // The mapping has 303104 bytes: as many as the chunk needs, but not a word more.
+        let places = refused(desk, Refusal::OneAfter(1), "m0:300000 r0:303089 f0");
+        desk.expect("a mapping that is a word too short", mapping(2, 16), places[0]);
         refused(desk, Refusal::OneAfter(1), "a0:65536:300000 r0:400000 f0");
         // What has moved is freed as by free: it raises the threshold.
         refused(desk, Refusal::OneAfter(1), "m0:300000 r0:400000 m1:200000");
@@ -405,6 +424,9 @@ fn an_aligned_block_leaves_free_chunks_around_it() {
             play(desk, &format!("m0:{lead} a1:128:200 f0 f1"));
         }
         play(desk, "m0:8 a1:64:0 f1");
+        // What is cut off makes the top chunk large, but only a free trims it.
+        play(desk, "m0:8 a1:65536:100 f0");
+        play(desk, "m0:100 m1:100000 m2:60000 r1:10 r2:10 a3:256:50 f0");
     });
 }
 
@@ -518,6 +540,9 @@ fn every_operation(desk: &Desk, own: u64, steps: usize, most: usize, live: usize
     ops
 }
 
+/// So many chunks are in a long list: more than a byte can count.
+const LONG: usize = 300;
+
 #[test]
 fn long_workloads_of_every_operation() {
     EXAM.case("workloads", |desk| {
@@ -526,6 +551,12 @@ fn long_workloads_of_every_operation() {
                 Ours(Malloc::new(os))
             });
         }
+        // A long list in which only the chunk that was freed first is large enough: every second block is freed.
+        let size = |id| if id == 0 { 200 } else { 24 };
+        let mut long_list: Vec<Op> = (0..2 * LONG).map(|id| Op::Malloc { id, size: size(id) }).collect();
+        long_list.extend((0..LONG).map(|count| Op::Free { id: 2 * count }));
+        long_list.push(Op::Malloc { id: 2 * LONG, size: 150 });
+        desk.play_whole(Refusal::Nothing, &long_list, |os| Ours(Malloc::new(os)));
     });
 }
 
