@@ -239,13 +239,47 @@ fn heap(screen: &mut String, outcome: &Outcome) {
     if let Some(defect) = image.list.as_ref().and_then(heapkit::image::List::broken_end) {
         marks.push(draw::Mark { at: defect.at, note: defect.what });
     }
-    for line in draw::heap(image, &marks).lines() {
+    let picture = draw::heap(image, &marks);
+    for line in without_the_middle(&picture.lines().collect::<Vec<_>>(), |line| line.contains('◄')) {
         let _ = writeln!(screen, "    {line}");
     }
     if let Some(list) = &image.list {
-        paragraph_with_label(screen, "    list: ", &draw::list(list));
+        let list = draw::list(list);
+        let links: Vec<&str> = list.split(" → ").collect();
+        paragraph_with_label(screen, "    list: ", &without_the_middle(&links, |_| false).join(" → "));
     }
     legend(screen, image);
+}
+
+/// The first and the last of many parts, and what stands around those that are marked; in between, how many are left out.
+fn without_the_middle(parts: &[&str], is_marked: impl Fn(&str) -> bool) -> Vec<String> {
+    /// So many are shown whole.
+    const WHOLE: usize = 24;
+    /// Of more than that, so many at each end, and so many around each of the first marks.
+    const ENDS: usize = 8;
+    const AROUND: usize = 2;
+    const MARKS: usize = 3;
+    let marks: Vec<usize> = (0..parts.len()).filter(|i| is_marked(parts[*i])).take(MARKS).collect();
+    let is_shown = |i: usize| {
+        parts.len() <= WHOLE
+            || i < ENDS
+            || i + ENDS >= parts.len()
+            || marks.iter().any(|mark| mark.abs_diff(i) <= AROUND)
+    };
+    let mut shown = Vec::new();
+    let mut left_out = 0;
+    for (i, part) in parts.iter().enumerate() {
+        if !is_shown(i) {
+            left_out += 1;
+            continue;
+        }
+        if left_out > 0 {
+            shown.push(format!("… {left_out} more …"));
+            left_out = 0;
+        }
+        shown.push((*part).to_owned());
+    }
+    shown
 }
 
 /// Says what the rarer letters mean, if they stand in the picture.
@@ -293,4 +327,20 @@ fn paragraph_with_label(screen: &mut String, label: &str, text: &str) {
         column += width;
     }
     screen.push('\n');
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_a_long_picture_the_ends_are_shown_and_what_is_marked() {
+        let lines: Vec<String> = (0..100).map(|i| if i == 50 { "50 ◄".to_owned() } else { i.to_string() }).collect();
+        let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
+        let shown = without_the_middle(&lines, |line| line.contains('◄'));
+        assert_eq!(shown[7..10], ["7", "… 40 more …", "48"]);
+        assert_eq!(shown[10..15], ["49", "50 ◄", "51", "52", "… 39 more …"]);
+        assert_eq!(shown[15..], lines[92..]);
+        assert_eq!(without_the_middle(&lines[..24], |_| false), lines[..24]);
+    }
 }
