@@ -1,0 +1,61 @@
+//! What a file imports, read as what it is.
+
+use super::{Allowed, Found, plain};
+use proc_macro2::Span;
+use syn::spanned::Spanned;
+use syn::visit::Visit;
+
+/// Looks at every import of a file.
+pub fn read(file: &syn::File, allowed: Allowed, found: &mut Found) {
+    Imports { allowed, found }.visit_file(file);
+}
+
+struct Imports<'a> {
+    allowed: Allowed,
+    found: &'a mut Found,
+}
+
+impl Visit<'_> for Imports<'_> {
+    fn visit_item_use(&mut self, item: &syn::ItemUse) {
+        self.import(&mut Vec::new(), &item.tree);
+    }
+}
+
+impl Imports<'_> {
+    /// Looks at one import, `path` and the end of `tree`.
+    fn import(&mut self, path: &mut Vec<String>, tree: &syn::UseTree) {
+        match tree {
+            syn::UseTree::Path(part) => {
+                path.push(plain(&part.ident));
+                self.import(path, &part.tree);
+                path.pop();
+            }
+            syn::UseTree::Group(group) => group.items.iter().for_each(|item| self.import(path, item)),
+            syn::UseTree::Name(name) => self.imported(path, &plain(&name.ident), name.span()),
+            syn::UseTree::Rename(rename) => self.imported(path, &plain(&rename.ident), rename.span()),
+            syn::UseTree::Glob(glob) => self.imported(path, "*", glob.span()),
+        }
+    }
+
+    fn imported(&mut self, path: &[String], last: &str, at: Span) {
+        let mut parts = path.iter().map(String::as_str).chain([last]);
+        let root = parts.next().unwrap_or_default();
+        let second = parts.next().unwrap_or_default();
+        if root == "core" && ["arch", "intrinsics", "*", "self", ""].contains(&second) {
+            self.found.hold(at, format!("`core::{second}` is beyond the language"));
+        }
+        if ["std", "libc", "proctor", "insta", "trybuild"].contains(&root) {
+            self.found.hold(at, format!("`{root}`: a lab is built on `core` and the labs before it"));
+        }
+        if root == "heapkit" && !(self.allowed.os && path == ["heapkit", "os"] && ["Os", "PAGE"].contains(&last)) {
+            self.found
+                .hold(at, "`heapkit`: a lab imports `Os` and `PAGE`, and no more, and only if it starts with them");
+        }
+        for name in [last].into_iter().chain(path.iter().map(String::as_str)) {
+            let macros = ["include", "include_str", "include_bytes", "env", "option_env", "cfg", "asm", "global_asm"];
+            if macros.contains(&name) {
+                self.found.hold(at, format!("`{name}!`: not in a lab, nor under another name"));
+            }
+        }
+    }
+}
