@@ -1,7 +1,6 @@
 //! What has no business in a learner's file: whatever reaches past the language to other files, other programs or the
 //! machine. A file that has some of it is held for review, and graded all the same.
 
-mod functions;
 mod imports;
 mod words;
 
@@ -139,7 +138,6 @@ fn look(text: &str, allowed: Allowed, found: &mut Found) -> syn::Result<()> {
     words::read(tokens, allowed, found);
     let file = syn::parse_file(text)?;
     imports::read(&file, allowed, found);
-    functions::read(&file, found);
     Ok(())
 }
 
@@ -215,13 +213,6 @@ mod tests {
             "fn f(g: &dyn Fn()) { g() }",
             "macro_rules! m { ($f:tt $a:tt) => { type F = $f $a; } } m!(fn ());",
             "fn f(os: &heapkit::os::SimOs) {}",
-            "fn a() {} fn b() {} fn f() { let g = [a, b]; g[0]() }",
-            "fn a() {} fn f() -> usize { a as usize }",
-            "fn a() {} fn b() {} fn f() { { let a = 1; } if let b = 1 {} let g = [a, b]; g[0]() }",
-            "struct S; impl S { fn a() {} fn b() {} fn f(c: bool) { let g = if c { S::a } else { S::b }; g() } }",
-            "fn f() { let g = [|x: u8| x, |x: u8| x + 1]; g[0](1); }",
-            "fn f(c: bool) { let g = if c { |x: u8| x } else { |x: u8| x + 1 }; g(1); }",
-            "fn f(c: u8) { let g = match c { 0 => |x: u8| x, _ => |x: u8| x + 1 }; g(1); }",
         ] {
             let held = reasons(&format!("//! A lab.\n\n{line}\n"));
             assert!(held.iter().all(|held| held.line == 3), "{line}: {held:?}");
