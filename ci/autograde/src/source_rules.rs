@@ -208,10 +208,11 @@ mod tests {
             "fn f() { for _ in 0..std::process::id() {} }",
             "use libc as l;",
             "fn f(p: *const u8) { let g: fn() = unsafe { core::mem::transmute(p) }; g() }",
-            "struct A(fn(usize) -> isize);",
+            "fn f() { assert!({ use core::{arch::{asm as nothing}}; true }) }",
+            "use {::{core::{arch::{asm as nothing}}}};",
+            "use {::{libc as l}};",
+            "macro_rules! same { ($($t:tt)*) => { $($t)* } } use same as write;",
             "union U { a: usize, b: [u8; 8] }",
-            "fn f(g: &dyn Fn()) { g() }",
-            "macro_rules! m { ($f:tt $a:tt) => { type F = $f $a; } } m!(fn ());",
             "fn f(os: &heapkit::os::SimOs) {}",
         ] {
             let held = reasons(&format!("//! A lab.\n\n{line}\n"));
@@ -239,6 +240,8 @@ mod tests {
             fn j(a: Option<&Arch>) -> usize { let used = a.map(Arch::used).map(size); let k = |n: usize| n; k(used.unwrap_or(size(1))) }
             fn l(n: usize) -> usize { let size = size(n); if let Some(l) = Some(size) { l } else { size } }
             fn h(layout: core::alloc::Layout) -> usize { layout.size() }
+            fn env(include: bool, better: fn(usize, usize) -> bool) -> usize { if include { 1 } else { better(1, 2).into() } }
+            fn include(env: u8) -> u8 { match env { 0 => 1, _ => include(env - 1) } }
             #[inline] fn i(a: &[usize], i: usize) -> usize { assert!(a[i] > 0, "{}", a[i]); a[i] }
         "#;
         assert_eq!(read(text, Allowed { os: false }), Reading::default());

@@ -8,11 +8,7 @@
 //! // in: push                      attack() is called first thing in this function, of which there may be several
 //! // held: `extern`                a part of the reason; none if it isn't held
 //! // earns: 100                    what its honest part earns
-//! // forges: 100                   what it shows all the same; then it has to be held, and none of it counts
 //! ```
-//!
-//! A case's body and the code under test share a process, so whoever reaches past the language in it can do what the body
-//! does at its end. What is known of that is held.
 //!
 //! An attack that gets what it wants calls `attack_succeeded()`, which panics: that costs it its points.
 
@@ -34,8 +30,6 @@ pub struct Attack {
     pub held: Vec<String>,
     /// The points of its honest part.
     pub earns: u32,
-    /// The points that it shows without having earned them.
-    pub forges: Option<u32>,
     /// Whether it may earn less: it spends the processor time of its own cases, and how much that costs is the machine's affair.
     pub or_less: bool,
     /// The submission.
@@ -62,7 +56,7 @@ fn load(lab: &Lab, path: &Path) -> Result<Attack, String> {
     let text = read(path);
     let (head, code) = text.split_once("\n\n").ok_or("no empty line ends the head")?;
     let (mut tries, mut on, mut places, mut held, mut earns) = (String::new(), None, Vec::new(), Vec::new(), None);
-    let (mut or_less, mut forges) = (false, None);
+    let mut or_less = false;
     for line in head.lines().filter_map(|line| line.strip_prefix("// ")) {
         match line.split_once(": ") {
             Some(("on", base)) => on = Some(base),
@@ -73,12 +67,8 @@ fn load(lab: &Lab, path: &Path) -> Result<Attack, String> {
                 let points = points.trim_start_matches("at most ");
                 earns = Some(points.parse().map_err(|e| format!("earns: {e}"))?);
             }
-            Some(("forges", points)) => forges = Some(points.parse().map_err(|e| format!("forges: {e}"))?),
             _ => tries.push_str(line),
         }
-    }
-    if forges.is_some() && held.is_empty() {
-        return Err("it forges a verdict, so it has to be held".to_owned());
     }
     let reference = read(&reference_file(lab));
     let base = match on.ok_or("`on:` is missing")? {
@@ -99,7 +89,7 @@ fn load(lab: &Lab, path: &Path) -> Result<Attack, String> {
     let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
     let helper = if code.contains("attack_succeeded") { SUCCEEDED } else { "" };
     let earns = earns.ok_or("`earns:` is missing")?;
-    Ok(Attack { lab: lab.clone(), name, tries, held, earns, forges, or_less, text: format!("{base}\n{code}{helper}") })
+    Ok(Attack { lab: lab.clone(), name, tries, held, earns, or_less, text: format!("{base}\n{code}{helper}") })
 }
 
 /// Calls `attack()` first thing in `function`: its name, and its first parameter where several have that name.

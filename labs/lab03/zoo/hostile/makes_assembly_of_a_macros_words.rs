@@ -5,7 +5,6 @@
 // held: `asm!`
 // held: a name that a macro makes
 // earns: 0
-// forges: 100
 
 macro_rules! call { ($a:ident $b:ident $($t:tt)*) => { core::$a::$b!($($t)*) } }
 
