@@ -98,9 +98,14 @@ impl GradeReport {
         Ok(())
     }
 
-    /// The points that count now. Those of a file that is held wait until somebody has read it.
-    pub fn counted(&self) -> u32 {
-        if self.held.is_empty() { self.report.score } else { 0 }
+    /// Whether somebody has to read the file before its points count.
+    pub fn is_held(&self) -> bool {
+        !self.held.is_empty()
+    }
+
+    /// How many of these points, all or a rule's, count now.
+    pub fn counted(&self, points: u32) -> u32 {
+        if self.is_held() { 0 } else { points }
     }
 
     /// The cases that did not pass.

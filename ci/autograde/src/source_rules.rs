@@ -121,6 +121,13 @@ pub fn read(text: &str, allowed: Allowed) -> Reading {
     Reading { held, unreadable }
 }
 
+/// Crates that a lab isn't built on.
+const FOREIGN: [&str; 5] = ["std", "libc", "proctor", "insta", "trybuild"];
+
+fn foreign_reason(krate: &str) -> String {
+    format!("`{krate}`: a lab is built on `core` and the labs before it")
+}
+
 /// What has been found so far.
 #[derive(Default)]
 struct Found(Vec<Held>);

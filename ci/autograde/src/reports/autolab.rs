@@ -17,11 +17,11 @@ pub fn to_lines(grade: &GradeReport) -> Result<String, String> {
             result["hint"] = Value::String(format!("{}\n\n{}", rule.text, screens(grade, rule)));
         }
         results.insert(rule.id.clone(), result);
-        if grade.held.is_empty() {
+        if !grade.is_held() {
             scores.insert(rule.id.clone(), rule.earned.into());
         }
     }
     let feedback = json!({ "_presentation": "semantic", "stages": [STAGE], STAGE: results });
-    let scores = json!({ "scores": scores, "scoreboard": [grade.counted()] });
+    let scores = json!({ "scores": scores, "scoreboard": [grade.counted(grade.report.score)] });
     Ok(format!("{feedback}\n{scores}\n"))
 }

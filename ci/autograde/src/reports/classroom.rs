@@ -1,7 +1,6 @@
 //! The results that the two GitHub Classrooms read: a test for each rule, worth the rule's points.
 
 use super::{GradeReport, remark, screens};
-use proctor::report::RuleResult;
 use serde::Serialize;
 
 /// Classroom 50's `classroom50/result/v1`, as far as the grader knows it. Who handed in what, and where it lies, is
@@ -29,24 +28,19 @@ impl Fifty {
         let rules = grade.report.rules.iter();
         Fifty {
             schema: "classroom50/result/v1",
-            score: grade.counted(),
+            score: grade.counted(grade.report.score),
             max_score: grade.report.max_score,
             tests: rules
                 .map(|rule| FiftyTest {
                     // The sentence of a rule may be longer than the 100 bytes there are.
                     test_name: rule.id.clone(),
                     passed: rule.earned == rule.points,
-                    score: counted(grade, rule),
+                    score: grade.counted(rule.earned),
                     max_score: rule.points,
                 })
                 .collect(),
         }
     }
-}
-
-/// What a rule's points count for now: both systems add them up.
-fn counted(grade: &GradeReport, rule: &RuleResult) -> u32 {
-    if grade.held.is_empty() { rule.earned } else { 0 }
 }
 
 /// What the older Classroom's reporter expects, in base64, in an environment variable.
@@ -77,7 +71,7 @@ impl Older {
             .map(|rule| OlderTest {
                 name: rule.id.clone(),
                 status: if rule.earned == rule.points { "pass" } else { "fail" },
-                score: counted(grade, rule),
+                score: grade.counted(rule.earned),
                 message: screens(grade, rule),
                 test_code: rule.text.clone(),
                 filename: grade.file.clone(),

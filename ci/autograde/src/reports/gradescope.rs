@@ -41,7 +41,7 @@ impl Results {
     pub fn new(grade: &GradeReport) -> Self {
         let rules = grade.report.rules.iter().enumerate();
         Results {
-            score: grade.counted(),
+            score: grade.counted(grade.report.score),
             execution_time: grade.seconds,
             output: remark(grade),
             output_format: "text",

@@ -1,7 +1,7 @@
 //! What a file imports, read as what it is.
 
 use super::words::TAKE_EXPRESSIONS;
-use super::{Allowed, Found, plain};
+use super::{Allowed, FOREIGN, Found, foreign_reason, plain};
 use proc_macro2::Span;
 use syn::spanned::Spanned;
 use syn::visit::{self, Visit};
@@ -57,8 +57,8 @@ impl Imports<'_> {
         if root == "core" && ["arch", "intrinsics", "*", "self", ""].contains(&second) {
             self.found.hold(at, format!("`core::{second}` is beyond the language"));
         }
-        if ["std", "libc", "proctor", "insta", "trybuild"].contains(&root) {
-            self.found.hold(at, format!("`{root}`: a lab is built on `core` and the labs before it"));
+        if FOREIGN.contains(&root) {
+            self.found.hold(at, foreign_reason(root));
         }
         if root == "heapkit" && !(self.allowed.os && path == ["heapkit", "os"] && ["Os", "PAGE"].contains(&last)) {
             self.found

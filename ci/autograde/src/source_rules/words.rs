@@ -1,7 +1,7 @@
 //! Words that have no business in a lab. A name counts wherever it stands, also in the body of a macro: what a macro makes of
 //! its tokens can't be known before it is compiled. So this reads tokens.
 
-use super::{Allowed, Found, plain};
+use super::{Allowed, FOREIGN, Found, foreign_reason, plain};
 use proc_macro2::{Delimiter, Group, Punct, Spacing, TokenStream, TokenTree};
 
 /// Reads the tokens of a file.
@@ -69,9 +69,7 @@ impl Words<'_> {
             {
                 return Some(format!("`{word}`: the code that is graded has to be the code that is read"));
             }
-            "std" | "libc" | "proctor" | "insta" | "trybuild" if in_path => {
-                return Some(format!("`{word}`: a lab is built on `core` and the labs before it"));
-            }
+            _ if in_path && FOREIGN.contains(&word) => return Some(foreign_reason(word)),
             "intrinsics" | "arch" if is_in_core(before) => {
                 return Some(format!("`core::{word}` is beyond the language"));
             }

@@ -116,7 +116,7 @@ fn row(class: &Class, student: &Student) -> String {
                 format!("<td class=\"{class}\">{}</td>", rule.earned)
             });
             let score = grade.report.score;
-            let score = if grade.held.is_empty() { score.to_string() } else { format!("({score})") };
+            let score = if grade.is_held() { format!("({score})") } else { score.to_string() };
             format!("<td class=\"number total\">{score}</td>{}", rules.collect::<String>())
         }
         None => "<td class=\"number total\">–</td>".to_owned(),
