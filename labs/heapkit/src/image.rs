@@ -4,6 +4,8 @@
 
 use crate::format::{ALIGNMENT, FLAGS, MIN_CHUNK, PAYLOAD, PREV_INUSE, SIZE_WORD};
 use crate::memory::FRESH;
+use crate::snapshot::Snapshot;
+use std::collections::{BTreeMap, HashSet};
 use std::fmt;
 use std::ops::Range;
 
@@ -92,36 +94,63 @@ pub struct Defect {
 /// What a word of fresh heap memory reads.
 pub const UNSET: usize = usize::from_ne_bytes([FRESH; size_of::<usize>()]);
 
-/// The bytes of a heap and where they stood, as they were at one moment.
+/// The bytes of a heap, as they were at one moment, and who has them.
+#[derive(Clone, Copy)]
 pub struct Raw<'a> {
-    /// The address of the first byte, to make sense of pointers.
-    pub base: usize,
-    /// The bytes.
-    pub bytes: &'a [u8],
+    /// The bytes, from offset 0 on.
+    pub bytes: &'a Snapshot,
     /// Which of them belong to other code, in order.
     pub foreign: &'a [Range<usize>],
 }
 
 impl<'a> Raw<'a> {
     /// Bytes that are all the allocator's.
-    pub fn new(base: usize, bytes: &'a [u8]) -> Self {
-        Raw { base, bytes, foreign: &[] }
+    pub fn new(bytes: &'a Snapshot) -> Self {
+        Raw { bytes, foreign: &[] }
     }
 
     /// The word at `at`, if all of it is inside the heap.
     pub fn word(&self, at: usize) -> Option<usize> {
-        let bytes = self.bytes.get(at..at.checked_add(size_of::<usize>())?)?;
-        bytes.try_into().ok().map(usize::from_ne_bytes)
+        self.bytes.word(at)
     }
 
     /// What `word` points to, read as a link.
     pub fn link(&self, word: usize) -> Link {
-        match word.checked_sub(self.base) {
+        match word.checked_sub(self.bytes.base()) {
             _ if word == 0 => Link::End,
-            Some(offset) if offset < self.bytes.len() => Link::To(offset),
+            Some(offset) if self.bytes.contains(offset) => Link::To(offset),
             _ => Link::Wild(word),
         }
     }
+}
+
+/// Where a list of chunks starts, and how its chunks lead to each other.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ListHead {
+    /// What the list is called: `list`, `fast bin 32`. Pictures show it.
+    pub name: String,
+    /// The word that leads to the first chunk: its address, or 0 for an empty list.
+    pub head: usize,
+    /// The form of its links.
+    pub links: Links,
+}
+
+impl ListHead {
+    /// The one free list of a lab: linked both ways, called `list`.
+    pub fn free_list(head: usize) -> Self {
+        ListHead { name: "list".into(), head, links: Links::BothWays }
+    }
+}
+
+/// How the chunks of a list lead to each other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Links {
+    /// `fd` leads to the next chunk, `bk` to the one before. The chunks are marked free.
+    BothWays,
+    /// `fd` leads to the next chunk. To their neighbours, the chunks are in use.
+    OneWay,
+    /// The same, but `fd` is masked by its own address, shifted by 12: glibc's `PROTECT_PTR`.
+    Masked,
 }
 
 /// A decoded heap.
@@ -131,13 +160,17 @@ pub struct Image {
     pub blocks: Vec<Block>,
     /// What is wrong. The blocks behind a wrong size can't be found.
     pub defects: Vec<Defect>,
-    /// The free list, if somebody knows where it starts.
-    pub list: Option<List>,
+    /// The lists that somebody knows of.
+    pub lists: Vec<List>,
 }
 
-/// A free list, followed from its head as far as it makes sense.
+/// A list, followed from its head as far as it makes sense.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct List {
+    /// What it is called.
+    pub name: String,
+    /// The form of its links.
+    pub links: Links,
     /// The chunks, first to last.
     pub chunks: Vec<usize>,
     /// The link at which the walk stopped: [`Link::End`] for a list in order.
@@ -147,23 +180,21 @@ pub struct List {
 impl Image {
     /// No heap yet.
     pub fn empty() -> Self {
-        Image { blocks: Vec::new(), defects: Vec::new(), list: None }
+        Image { blocks: Vec::new(), defects: Vec::new(), lists: Vec::new() }
     }
 
-    /// Decodes a heap whose free list starts with the word `head` (`None`: no list is known).
-    pub fn decode(raw: &Raw<'_>, head: Option<usize>) -> Self {
+    /// Decodes a heap with these lists.
+    pub fn decode(raw: &Raw<'_>, lists: &[ListHead]) -> Self {
         let mut image = Image::empty();
         image.walk(raw);
         image.check_neighbours(raw);
-        if let Some(head) = head {
-            image.follow(raw, head);
-        }
+        image.lists = lists.iter().map(|head| image.follow(raw, head)).collect();
         image
     }
 
     /// The block that starts at `at`.
     pub fn block(&self, at: usize) -> Option<&Block> {
-        self.blocks.iter().find(|block| block.at == at)
+        self.blocks.binary_search_by_key(&at, |block| block.at).ok().map(|index| &self.blocks[index])
     }
 
     /// The block in which the byte at `at` lies.
@@ -181,9 +212,19 @@ impl Image {
         self.blocks.iter().rfind(|block| block.state == State::Top)
     }
 
-    /// The free list's chunks that hold at least `size` bytes, in list order.
+    /// The first list: where there is but one, the free list.
+    pub fn list(&self) -> Option<&List> {
+        self.lists.first()
+    }
+
+    /// The chunks of the first list, first to last.
+    pub fn list_order(&self) -> &[usize] {
+        self.list().map_or(&[], |list| &list.chunks)
+    }
+
+    /// The chunks of all lists that hold at least `size` bytes, in list order.
     pub fn candidates(&self, size: usize) -> Vec<&Block> {
-        let chunks = self.list.iter().flat_map(|list| &list.chunks);
+        let chunks = self.lists.iter().flat_map(|list| &list.chunks);
         chunks.filter_map(|&at| self.block(at)).filter(|block| block.size >= size).collect()
     }
 
@@ -195,7 +236,7 @@ impl Image {
     /// the others with fences.
     fn walk(&mut self, raw: &Raw<'_>) {
         let starts = raw.foreign.iter().map(|foreign| foreign.end.next_multiple_of(ALIGNMENT));
-        let ends = raw.foreign.iter().map(|foreign| foreign.start).chain([raw.bytes.len()]);
+        let ends = raw.foreign.iter().map(|foreign| foreign.start).chain([raw.bytes.end()]);
         let stretches: Vec<Range<usize>> = [0].into_iter().chain(starts).zip(ends).map(|(at, end)| at..end).collect();
         let newest = stretches.iter().rposition(|stretch| !stretch.is_empty());
         for (index, stretch) in stretches.into_iter().enumerate() {
@@ -291,14 +332,47 @@ impl Image {
         }
     }
 
-    fn follow(&mut self, raw: &Raw<'_>, head: usize) {
-        let mut list = List { chunks: Vec::new(), last: raw.link(head) };
+    fn follow(&self, raw: &Raw<'_>, head: &ListHead) -> List {
+        let mut list =
+            List { name: head.name.clone(), links: head.links, chunks: Vec::new(), last: raw.link(head.head) };
+        let mut seen = HashSet::new();
         while let Link::To(at) = list.last {
-            let Some(block) = self.block(at).filter(|_| !list.chunks.contains(&at)) else { break };
+            let Some(block) = self.block(at).filter(|_| seen.insert(at)) else { break };
             list.chunks.push(at);
-            list.last = if block.state == State::Free { block.fd } else { Link::Payload };
+            list.last = match head.links {
+                Links::BothWays if block.state != State::Free => Link::Payload,
+                Links::BothWays | Links::OneWay => block.fd,
+                Links::Masked => {
+                    let mask = (raw.bytes.base() + at + PAYLOAD) >> 12;
+                    raw.word(at + PAYLOAD).map_or(Link::End, |word| raw.link(word ^ mask))
+                }
+            };
         }
-        self.list = Some(list);
+        list
+    }
+
+    /// What is wrong with the lists, or where they disagree with the heap they run through.
+    pub fn list_defects(&self) -> Vec<Defect> {
+        let mut defects: Vec<Defect> = self.lists.iter().flat_map(|list| list.defects(self)).collect();
+        let mut listed: BTreeMap<usize, &List> = BTreeMap::new();
+        for list in &self.lists {
+            for &at in &list.chunks {
+                if let Some(other) = listed.insert(at, list) {
+                    let what = format!("{} is in two lists, {} and {}", Offset(at), other.name, list.name);
+                    defects.push(Defect { at, what });
+                }
+            }
+        }
+        let all_end = self.lists.iter().all(|list| list.last == Link::End);
+        if !self.lists.is_empty() && all_end {
+            let not_listed = self.free().filter(|block| !listed.contains_key(&block.at));
+            let in_which = if self.lists.len() == 1 { "the list" } else { "any list" };
+            defects.extend(not_listed.map(|block| Defect {
+                at: block.at,
+                what: format!("{} is free, but not in {in_which}", Offset(block.at)),
+            }));
+        }
+        defects
     }
 }
 
@@ -319,30 +393,24 @@ impl List {
         Some(Defect { at: last + PAYLOAD, what })
     }
 
-    /// What is wrong with the list, or where it disagrees with the heap it runs through.
+    /// What is wrong with the list itself, or where its chunks disagree with it.
     pub fn defects(&self, image: &Image) -> Vec<Defect> {
         let mut defects = Vec::new();
         let mut before = Link::End;
-        for &at in &self.chunks {
+        for &at in self.chunks.iter().filter(|_| self.links == Links::BothWays) {
             let Some(block) = image.block(at) else { continue };
             if block.state != State::Free {
                 defects.push(in_use_and_listed(image, block));
                 continue;
             }
             if block.bk != before {
-                let what = format!("bk is {}, but {} it in the list", Goal(block.bk), StandsBefore(before));
+                let what = format!("bk is {}, but {} it in the list", Goal(block.bk), ComesBefore(before));
                 defects.push(Defect { at: at + PAYLOAD + 8, what });
             }
             before = Link::To(at);
         }
         if defects.is_empty() {
             defects.extend(self.broken_end());
-        }
-        if self.last == Link::End {
-            for block in image.free().filter(|block| !self.chunks.contains(&block.at)) {
-                defects
-                    .push(Defect { at: block.at, what: format!("{} is free, but not in the list", Offset(block.at)) });
-            }
         }
         defects
     }
@@ -379,14 +447,14 @@ impl fmt::Display for Goal {
     }
 }
 
-/// What stands before a chunk in the list.
-struct StandsBefore(Link);
+/// What comes before a chunk in the list.
+struct ComesBefore(Link);
 
-impl fmt::Display for StandsBefore {
+impl fmt::Display for ComesBefore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0 {
-            Link::End => f.write_str("nothing stands before"),
-            other => write!(f, "{} stands before", Goal(other)),
+            Link::End => f.write_str("nothing comes before"),
+            other => write!(f, "{} comes before", Goal(other)),
         }
     }
 }
@@ -398,7 +466,8 @@ mod tests {
     /// A heap of words, at an address no real heap has.
     fn decode(words: &[usize], head: Option<usize>) -> Image {
         let bytes: Vec<u8> = words.iter().flat_map(|word| word.to_ne_bytes()).collect();
-        Image::decode(&Raw::new(0x1000, &bytes), head)
+        let heads: Vec<ListHead> = head.map(ListHead::free_list).into_iter().collect();
+        Image::decode(&Raw::new(&Snapshot::new(0x1000, 0, bytes)), &heads)
     }
 
     #[test]
@@ -434,8 +503,9 @@ mod tests {
         let words = [0, 0x21, 0, 0, 0x20, 0x10, 0, 0x11, 7, 7, 7, 7, 0, 0x21, 0, 0];
         let bytes: Vec<u8> = words.iter().flat_map(|word: &usize| word.to_ne_bytes()).collect();
         let foreign = 0x40..0x5c;
-        let raw = Raw { base: 0x1000, bytes: &bytes, foreign: std::slice::from_ref(&foreign) };
-        let image = Image::decode(&raw, Some(0x1000));
+        let bytes = Snapshot::new(0x1000, 0, bytes);
+        let raw = Raw { bytes: &bytes, foreign: std::slice::from_ref(&foreign) };
+        let image = Image::decode(&raw, &[ListHead::free_list(0x1000)]);
         let states: Vec<State> = image.blocks.iter().map(|block| block.state).collect();
         assert_eq!(states, [State::Free, State::Fence, State::Fence, State::Foreign, State::Top]);
         assert_eq!(image.defects, []);
@@ -444,7 +514,7 @@ mod tests {
     #[test]
     fn a_circle_in_the_list_is_found_and_left() {
         let image = decode(&[0, 0x21, 0x1000, 0, 0x20, 0x20, 0, 0], Some(0x1000));
-        let list = image.list.as_ref().unwrap();
+        let list = image.list().unwrap();
         assert_eq!((list.chunks.as_slice(), list.last), ([0].as_slice(), Link::To(0)));
         assert!(list.defects(&image)[0].what.contains("circle"));
     }
@@ -452,7 +522,17 @@ mod tests {
     #[test]
     fn a_free_chunk_missing_from_the_list_is_a_defect() {
         let image = decode(&[0, 0x21, 0, 0, 0x20, 0x20, 0, 0], Some(0));
-        let list = image.list.as_ref().unwrap();
-        assert_eq!(list.defects(&image)[0].what, "+0x0000 is free, but not in the list");
+        assert_eq!(image.list_defects()[0].what, "+0x0000 is free, but not in the list");
+    }
+
+    #[test]
+    fn a_masked_list_that_leads_one_way_is_followed() {
+        let mask = |at: usize| (0x1000 + at + PAYLOAD) >> 12;
+        let words = [0, 0x21, 0x1020 ^ mask(0), 0, 0, 0x21, mask(0x20), 0, 0, 0x21, 0, 0];
+        let bytes = words.iter().flat_map(|word: &usize| word.to_ne_bytes()).collect();
+        let head = ListHead { name: "cache".into(), head: 0x1000, links: Links::Masked };
+        let image = Image::decode(&Raw::new(&Snapshot::new(0x1000, 0, bytes)), &[head]);
+        assert_eq!((image.list_order(), image.lists[0].last), ([0, 0x20].as_slice(), Link::End));
+        assert_eq!(image.list_defects(), []);
     }
 }

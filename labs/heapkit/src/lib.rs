@@ -1,10 +1,10 @@
 //! The workbench of the heap lab book.
 //!
-//! * [`memory`]: the bytes a lab's code may touch, with guard pages on both sides.
+//! * [`memory`]: the bytes a lab's code may touch, with guard pages on both sides; [`snapshot`], a copy of them.
 //! * [`os`]: what an allocator asks the operating system for; a simulated system, and Linux.
 //! * [`image`]: decodes raw heap bytes into blocks, on its own, never through a learner's code.
 //! * [`draw`]: the heap picture, as text and as SVG.
-//! * [`journal`]: the steps of a story, kept where another process can read them.
+//! * [`journal`]: the steps of a story.
 //! * [`workload`]: sequences of `malloc` and `free`, seeded, and shrunk to the shortest that still fails.
 //! * `trace`, a feature: the files in which `malloc` courses keep what real programs asked for.
 //! * [`referee`]: plays a workload on an allocator and checks it after every step.
@@ -15,6 +15,7 @@ pub mod journal;
 pub mod memory;
 pub mod os;
 pub mod referee;
+pub mod snapshot;
 #[cfg(feature = "trace")]
 pub mod trace;
 pub mod workload;

@@ -1,8 +1,11 @@
-//! The bytes a lab's code may touch.
+//! Memory under test, and how whoever watches it reads and writes it.
+//!
+//! All addresses here are *offsets* from the start of the heap: the same bytes have another address in each process that maps
+//! them, and in a picture they should be the same in every run.
 
+use crate::snapshot::Snapshot;
 use std::io;
 use std::ops::Range;
-use std::os::fd::{AsRawFd, BorrowedFd};
 use std::ptr::NonNull;
 
 /// Fresh heap memory holds this byte everywhere, so that code which assumes zeroes is found out.
@@ -11,184 +14,192 @@ pub const FRESH: u8 = 0xa5;
 /// The smallest unit in which the kernel hands out memory here.
 pub const PAGE: usize = 4096;
 
-/// As wide as the largest heap: a stray write lands in nothing, and the process dies at that instruction.
-const GUARD: usize = 1 << 20;
+/// As much as a heap can ever have. Pages that nobody touches cost nothing.
+pub const HEAP_ROOM: usize = 32 << 30;
 
-/// Every heap starts so far behind a multiple of [`GUARD`]: what depends on the alignment of addresses is the same in each
-/// run, and nobody gets more than a page's alignment for nothing.
-const START: usize = 9 * PAGE;
+/// Where mappings are made, so far from the heap that no ordinary miss of one hits the other.
+pub const MAPPINGS: Range<usize> = (64 << 30)..(192 << 30);
 
-/// A heap of a fixed size between two stretches of inaccessible memory.
-///
-/// A handle: copies name the same bytes. They stay mapped until the process ends.
-#[derive(Clone, Copy)]
-pub struct Heap {
-    start: NonNull<u8>,
-    len: usize,
-}
+/// All of an arena: the heap, a gap, the mappings.
+pub const ARENA: usize = MAPPINGS.end;
 
-impl Heap {
-    /// Reserves `len` bytes, a multiple of [`PAGE`], of this process's own.
-    ///
-    /// # Errors
-    /// What the system says, if it has no memory.
-    pub fn reserve(len: usize) -> io::Result<Self> {
-        let heap = Self::zeroed(len)?;
-        heap.refresh();
-        Ok(heap)
+/// Memory on both sides of heap and mappings that nobody can touch: a stray write ends at that instruction.
+pub const GUARD: usize = 1 << 20;
+
+/// A heap starts so far after a multiple of 1 GiB, and a mapping so far after a multiple of 1 MiB: what depends on the
+/// alignment of addresses is the same in each run, and nobody gets more than a page's alignment for nothing.
+pub const START: usize = 9 * PAGE;
+
+/// More fresh memory than this is filled at its ends only; in between it is zero.
+const FILLED: usize = 16 << 20;
+
+/// The memory of one heap and its mappings: [`ARENA`] bytes, of which the open pages can be used.
+pub trait Arena {
+    /// The address of the heap's first byte, as the code under test sees it.
+    fn base(&self) -> usize;
+
+    /// Copies the bytes from offset `at` on. Closed and untouched pages read as what was last in them, or zero.
+    fn read(&self, at: usize, into: &mut [u8]);
+
+    /// Writes bytes from offset `at` on.
+    fn write(&self, at: usize, bytes: &[u8]);
+
+    /// A copy of a part, as it is now.
+    fn snapshot(&self, range: Range<usize>) -> Snapshot;
+
+    /// Lets the code under test use whole pages.
+    fn open(&self, pages: Range<usize>);
+
+    /// Ends that: code that touches one of these pages dies at that instruction.
+    fn close(&self, pages: Range<usize>);
+
+    /// Makes whole pages zero and untouched.
+    fn discard(&self, pages: Range<usize>);
+
+    /// How many of these pages anybody has written to or, in this process, touched.
+    fn touched(&self, pages: Range<usize>) -> usize;
+
+    /// Reads the word at offset `at`.
+    fn word(&self, at: usize) -> usize {
+        let mut bytes = [0; size_of::<usize>()];
+        self.read(at, &mut bytes);
+        usize::from_ne_bytes(bytes)
     }
 
-    /// The same, but every byte is zero, as the system gives it.
-    ///
-    /// # Errors
-    /// What the system says, if it has no memory.
-    pub fn zeroed(len: usize) -> io::Result<Self> {
-        Self::between_guards(len, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS, -1, 0)
-    }
-
-    /// Maps `len` bytes of the file `fd`, from `offset` on; both are multiples of [`PAGE`].
-    /// Whoever else maps the file sees the heap too. Its bytes are those of the file.
-    ///
-    /// # Errors
-    /// What the system says, if the file can't be mapped.
-    pub fn shared(fd: BorrowedFd<'_>, offset: usize, len: usize) -> io::Result<Self> {
-        Self::between_guards(len, libc::MAP_SHARED, fd.as_raw_fd(), offset)
-    }
-
-    fn between_guards(len: usize, flags: i32, fd: i32, offset: usize) -> io::Result<Self> {
-        let offset = i64::try_from(offset).map_err(io::Error::other)?;
-        assert!(len > 0 && len.is_multiple_of(PAGE), "a heap is whole pages, and {len} bytes are not");
-        // SAFETY: a fresh reservation at an address of the kernel's choice touches no memory in use.
-        let reserved = unsafe {
-            libc::mmap(
-                std::ptr::null_mut(),
-                2 * GUARD + START + len + GUARD,
-                libc::PROT_NONE,
-                libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE,
-                -1,
-                0,
-            )
-        };
-        if reserved == libc::MAP_FAILED {
-            return Err(io::Error::last_os_error());
-        }
-        let at = reserved.addr() + GUARD;
-        let before = at.next_multiple_of(GUARD) + START - reserved.addr();
-        // SAFETY: `before` is less than two guards and `START`, so the `len` bytes behind it are inside the reservation,
-        // which nobody uses yet, with a guard behind them.
-        let start = unsafe {
-            let at = reserved.byte_add(before);
-            libc::mmap(at, len, libc::PROT_READ | libc::PROT_WRITE, flags | libc::MAP_FIXED, fd, offset)
-        };
-        if start == libc::MAP_FAILED {
-            return Err(io::Error::last_os_error());
-        }
-        let start = NonNull::new(start.cast::<u8>()).ok_or(io::ErrorKind::OutOfMemory)?;
-        Ok(Heap { start, len })
-    }
-
-    /// Makes the whole heap fresh again: every byte is [`FRESH`].
-    pub fn refresh(&self) {
-        self.fill(0..self.len, FRESH);
-    }
-
-    /// Writes `byte` over a part of the heap.
-    pub fn fill(&self, range: Range<usize>, byte: u8) {
-        assert!(range.end <= self.len, "{range:?} is outside a heap of {} bytes", self.len);
-        // SAFETY: inside the heap, whose bytes are mapped; only raw pointers to them exist.
-        unsafe { self.start.add(range.start).write_bytes(byte, range.len()) };
-    }
-
-    /// Makes whole pages accessible.
-    pub fn open(&self, pages: Range<usize>) {
-        self.protect(pages, libc::PROT_READ | libc::PROT_WRITE);
-    }
-
-    /// Makes whole pages inaccessible: who touches them dies at that instruction.
-    pub fn close(&self, pages: Range<usize>) {
-        self.protect(pages, libc::PROT_NONE);
-    }
-
-    fn protect(&self, pages: Range<usize>, access: i32) {
-        let whole = pages.start.is_multiple_of(PAGE) && pages.end.is_multiple_of(PAGE);
-        assert!(whole && pages.end <= self.len, "{pages:?} are no pages of a heap of {} bytes", self.len);
-        // SAFETY: the pages are the heap's own, and only raw pointers to them exist.
-        let result = unsafe { libc::mprotect(self.start.add(pages.start).as_ptr().cast(), pages.len(), access) };
-        assert_eq!(result, 0, "mprotect: {}", io::Error::last_os_error());
-    }
-
-    /// The first `len` bytes as a heap of their own.
-    pub fn first(&self, len: usize) -> Self {
-        assert!(0 < len && len <= self.len, "a heap of {} bytes has no {len}", self.len);
-        Heap { len, ..*self }
-    }
-
-    /// The first byte.
-    pub fn start(&self) -> NonNull<u8> {
-        self.start
-    }
-
-    /// How many bytes there are.
-    #[expect(clippy::len_without_is_empty, reason = "a heap is never empty")]
-    pub fn len(&self) -> usize {
-        self.len
-    }
-
-    /// All the bytes, as a pointer: what an allocator is given to manage.
-    pub fn region(&self) -> NonNull<[u8]> {
-        NonNull::slice_from_raw_parts(self.start, self.len)
-    }
-
-    /// The pointer to the byte at `offset`.
-    ///
-    /// # Panics
-    /// If the heap has no such byte.
-    pub fn at(&self, offset: usize) -> NonNull<u8> {
-        assert!(offset < self.len, "{offset:#x} is outside a heap of {:#x} bytes", self.len);
-        // SAFETY: inside the heap, as just checked.
-        unsafe { self.start.add(offset) }
-    }
-
-    /// How far behind the heap's start `pointer` points, as a signed distance: negative means before it.
-    pub fn offset_of<T: ?Sized>(&self, pointer: *const T) -> isize {
-        pointer.addr().wrapping_sub(self.start.addr().get()).cast_signed()
-    }
-
-    /// Reads the word at `offset`, a multiple of 8.
-    pub fn word(&self, offset: usize) -> usize {
-        // SAFETY: `at` checks the bounds; heaps are page-aligned, so multiples of 8 are aligned.
-        unsafe { self.at(offset).cast::<usize>().read_volatile() }
-    }
-
-    /// Writes the word at `offset`, a multiple of 8.
-    pub fn set_word(&self, offset: usize, word: usize) {
-        // SAFETY: as in `word`.
-        unsafe { self.at(offset).cast::<usize>().write_volatile(word) }
+    /// Writes the word at offset `at`.
+    fn set_word(&self, at: usize, word: usize) {
+        self.write(at, &word.to_ne_bytes());
     }
 
     /// Writes a chunk header: the `prev_size` word and the word with size and flags.
-    pub fn set_header(&self, offset: usize, prev_size: usize, size_and_flags: usize) {
-        self.set_word(offset, prev_size);
-        self.set_word(offset + crate::format::SIZE_WORD, size_and_flags);
+    fn set_header(&self, at: usize, prev_size: usize, size_and_flags: usize) {
+        self.set_word(at, prev_size);
+        self.set_word(at + crate::format::SIZE_WORD, size_and_flags);
     }
 
-    /// A copy of the heap's bytes as they are now.
-    pub fn bytes(&self) -> Vec<u8> {
-        let mut copy = vec![0; self.len];
-        // SAFETY: both are `len` bytes long and can't overlap.
-        unsafe { self.start.as_ptr().copy_to_nonoverlapping(copy.as_mut_ptr(), self.len) };
-        copy
+    /// Makes a part fresh: every byte is [`FRESH`], or, in the middle of a very long part, zero.
+    fn freshen(&self, range: Range<usize>) {
+        let fill = |range: Range<usize>| self.write(range.start, &vec![FRESH; range.len()]);
+        if range.len() <= 2 * FILLED {
+            fill(range);
+        } else {
+            fill(range.start..range.start + FILLED);
+            fill(range.end - FILLED..range.end);
+        }
     }
 }
 
-/// Makes memory inaccessible for good, and its address unusable for anything else.
+/// An arena of this process's own.
 ///
-/// # Safety
-/// Whole pages of a [`Heap`] that nobody uses any more.
-pub(crate) unsafe fn take_away(start: NonNull<u8>, len: usize) {
-    let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE | libc::MAP_FIXED;
-    // SAFETY: the caller promises that nobody uses these pages, so nothing is lost by mapping over them.
-    unsafe { libc::mmap(start.as_ptr().cast(), len, libc::PROT_NONE, flags, -1, 0) };
+/// It stays mapped until the process ends: an allocator may keep pointers into it.
+#[derive(Debug)]
+pub struct PrivateArena {
+    start: NonNull<u8>,
+}
+
+impl PrivateArena {
+    /// Reserves the addresses. No page of it is open yet.
+    ///
+    /// # Errors
+    /// What the system says, if it has no addresses left.
+    pub fn reserve() -> io::Result<Self> {
+        const ALIGNMENT: usize = 1 << 30;
+        let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE;
+        // SAFETY: a fresh reservation at an address of the kernel's choice touches no memory in use.
+        let reserved =
+            unsafe { libc::mmap(std::ptr::null_mut(), 2 * ALIGNMENT + ARENA + GUARD, libc::PROT_NONE, flags, -1, 0) };
+        if reserved == libc::MAP_FAILED {
+            return Err(io::Error::last_os_error());
+        }
+        let before = (reserved.addr() + GUARD).next_multiple_of(ALIGNMENT) + START - reserved.addr();
+        // SAFETY: `before` is less than two alignments, so an arena and a guard follow inside the reservation.
+        let start = unsafe { reserved.byte_add(before) };
+        Ok(PrivateArena { start: NonNull::new(start.cast()).ok_or(io::ErrorKind::OutOfMemory)? })
+    }
+
+    /// A fresh heap of `len` bytes, whole pages, in an arena of its own.
+    ///
+    /// # Errors
+    /// As [`PrivateArena::reserve`].
+    pub fn heap(len: usize) -> io::Result<Self> {
+        let arena = Self::reserve()?;
+        arena.open(0..len);
+        arena.freshen(0..len);
+        Ok(arena)
+    }
+
+    /// The pointer to the byte at `at`, which may be used for the whole arena.
+    ///
+    /// # Panics
+    /// If the arena has no such byte.
+    pub fn pointer(&self, at: usize) -> NonNull<u8> {
+        assert!(at <= ARENA, "{at:#x} is outside an arena");
+        // SAFETY: inside the arena or one past its end, as just checked.
+        unsafe { self.start.add(at) }
+    }
+
+    /// The first `len` bytes, as a pointer: what an allocator is given to manage.
+    pub fn region(&self, len: usize) -> NonNull<[u8]> {
+        NonNull::slice_from_raw_parts(self.start, len)
+    }
+
+    /// How far after the heap's start `pointer` points.
+    pub fn offset_of<T: ?Sized>(&self, pointer: *const T) -> usize {
+        pointer.addr().wrapping_sub(self.base())
+    }
+
+    fn protect(&self, pages: &Range<usize>, access: i32) {
+        let whole = pages.start.is_multiple_of(PAGE) && pages.end.is_multiple_of(PAGE);
+        assert!(whole && pages.end <= ARENA, "{pages:?} are no pages of an arena");
+        // SAFETY: the pages are the arena's own, and only raw pointers to them exist.
+        let result = unsafe { libc::mprotect(self.pointer(pages.start).as_ptr().cast(), pages.len(), access) };
+        assert_eq!(result, 0, "mprotect: {}", io::Error::last_os_error());
+    }
+}
+
+impl Arena for PrivateArena {
+    fn base(&self) -> usize {
+        self.start.addr().get()
+    }
+
+    fn read(&self, at: usize, into: &mut [u8]) {
+        assert!(at + into.len() <= ARENA);
+        // SAFETY: inside the arena, and whoever watches a private arena reads open pages. No reference to them exists.
+        unsafe { self.pointer(at).as_ptr().copy_to_nonoverlapping(into.as_mut_ptr(), into.len()) };
+    }
+
+    fn write(&self, at: usize, bytes: &[u8]) {
+        assert!(at + bytes.len() <= ARENA);
+        // SAFETY: as in `read`.
+        unsafe { self.pointer(at).as_ptr().copy_from_nonoverlapping(bytes.as_ptr(), bytes.len()) };
+    }
+
+    fn snapshot(&self, range: Range<usize>) -> Snapshot {
+        let mut bytes = vec![0; range.len()];
+        self.read(range.start, &mut bytes);
+        Snapshot::new(self.base(), range.start, bytes)
+    }
+
+    fn open(&self, pages: Range<usize>) {
+        self.protect(&pages, libc::PROT_READ | libc::PROT_WRITE);
+    }
+
+    fn close(&self, pages: Range<usize>) {
+        self.protect(&pages, libc::PROT_NONE);
+    }
+
+    fn discard(&self, pages: Range<usize>) {
+        assert!(pages.end <= ARENA);
+        // SAFETY: the arena's own pages: they read as zero from now on.
+        unsafe { libc::madvise(self.pointer(pages.start).as_ptr().cast(), pages.len(), libc::MADV_DONTNEED) };
+    }
+
+    fn touched(&self, pages: Range<usize>) -> usize {
+        let mut resident = vec![0_u8; pages.len() / PAGE];
+        // SAFETY: mincore only asks; it writes one byte for each page.
+        unsafe { libc::mincore(self.pointer(pages.start).as_ptr().cast(), pages.len(), resident.as_mut_ptr()) };
+        resident.iter().filter(|page| **page & 1 != 0).count()
+    }
 }
 
 #[cfg(test)]
@@ -197,14 +208,15 @@ mod tests {
 
     #[test]
     fn a_fresh_heap_holds_no_zeroes() {
-        let heap = Heap::reserve(PAGE).unwrap();
-        assert!(heap.bytes().iter().all(|&byte| byte == FRESH));
+        let arena = PrivateArena::heap(PAGE).unwrap();
+        assert!(arena.snapshot(0..PAGE).bytes(0..PAGE).iter().all(|&byte| byte == FRESH));
     }
 
     #[test]
     fn offsets_count_from_the_start_of_the_heap() {
-        let heap = Heap::reserve(PAGE).unwrap();
-        assert_eq!(heap.offset_of(heap.at(0x50).as_ptr()), 0x50);
-        assert_eq!(heap.offset_of(heap.start().as_ptr().wrapping_sub(8)), -8);
+        let arena = PrivateArena::heap(PAGE).unwrap();
+        assert_eq!(arena.offset_of(arena.pointer(0x50).as_ptr()), 0x50);
+        arena.set_header(0x50, 7, 9);
+        assert_eq!((arena.word(0x50), arena.word(0x58)), (7, 9));
     }
 }

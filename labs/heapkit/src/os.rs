@@ -14,14 +14,18 @@ pub const PAGE: usize = crate::memory::PAGE;
 /// Where memory comes from: the break, and mappings.
 ///
 /// An allocator that is written for any `Os` runs on [`SimOs`], which watches it, and on [`LinuxOs`].
-pub trait Os {
+///
+/// # Safety
+/// Whoever implements it hands out memory: what `sbrk`, `mmap` and `mremap` return is valid for reads and writes, for as many bytes
+/// as were asked for, until it is given back; and nobody else uses it meanwhile.
+pub unsafe trait Os {
     /// Where the break is: the end of the memory that [`Os::sbrk`] has handed out. What `sbrk(0)` returns in C.
     fn program_break(&self) -> NonNull<u8>;
 
     /// Moves the break by `delta` bytes, and returns where it *was*: with a positive `delta`, the new memory starts there.
     /// `None`, and nothing has moved, if the system refuses.
     ///
-    /// What stands in new memory is not promised. Other code of the same process may move the break too, so it need not be
+    /// What is in new memory is not promised. Other code of the same process may move the break too, so it need not be
     /// where you left it.
     ///
     /// # Safety
@@ -46,13 +50,14 @@ pub trait Os {
     unsafe fn mremap(&self, start: NonNull<u8>, len: usize, new_len: usize) -> Option<NonNull<u8>>;
 }
 
-impl<O: Os + ?Sized> Os for &O {
+// SAFETY: the same system, behind a reference.
+unsafe impl<O: Os + ?Sized> Os for &O {
     fn program_break(&self) -> NonNull<u8> {
         (**self).program_break()
     }
 
     unsafe fn sbrk(&self, delta: isize) -> Option<NonNull<u8>> {
-        // SAFETY: the caller's promise.
+        // SAFETY: the contract is the same one.
         unsafe { (**self).sbrk(delta) }
     }
 
@@ -61,12 +66,12 @@ impl<O: Os + ?Sized> Os for &O {
     }
 
     unsafe fn munmap(&self, start: NonNull<u8>, len: usize) {
-        // SAFETY: the caller's promise.
+        // SAFETY: the contract is the same one.
         unsafe { (**self).munmap(start, len) }
     }
 
     unsafe fn mremap(&self, start: NonNull<u8>, len: usize, new_len: usize) -> Option<NonNull<u8>> {
-        // SAFETY: the caller's promise.
+        // SAFETY: the contract is the same one.
         unsafe { (**self).mremap(start, len, new_len) }
     }
 }

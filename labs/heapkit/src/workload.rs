@@ -42,10 +42,10 @@ pub enum Op {
         /// The block.
         id: usize,
     },
-    /// Some other code of the process moves the break up by `bytes`.
+    /// Some other code of the process moves the break. Nothing, if it can't move that far.
     Foreign {
-        /// How far.
-        bytes: usize,
+        /// How far: down, if it is negative.
+        delta: isize,
     },
 }
 
@@ -74,7 +74,7 @@ impl Op {
             Op::Aligned { id, align, size } => format!("{} = aligned({align}, {})", name(id), bytes(size)),
             Op::Realloc { id, size } => format!("{0} = realloc({0}, {1})", name(id), bytes(size)),
             Op::Free { id } => format!("free({})", name(id)),
-            Op::Foreign { bytes } => format!("other code moves the break by {bytes}"),
+            Op::Foreign { delta } => format!("other code moves the break by {delta:+}"),
         }
     }
 
@@ -91,7 +91,7 @@ impl Op {
             Op::Aligned { align, size, .. } => Op::Aligned { id, align, size },
             Op::Realloc { size, .. } => Op::Realloc { id, size },
             Op::Free { .. } => Op::Free { id },
-            Op::Foreign { bytes } => Op::Foreign { bytes },
+            Op::Foreign { delta } => Op::Foreign { delta },
         }
     }
 }
@@ -119,7 +119,7 @@ impl fmt::Display for Op {
             Op::Aligned { id, align, size } => write!(f, "a{id}:{align}:{size}"),
             Op::Realloc { id, size } => write!(f, "r{id}:{size}"),
             Op::Free { id } => write!(f, "f{id}"),
-            Op::Foreign { bytes } => write!(f, "b:{bytes}"),
+            Op::Foreign { delta } => write!(f, "b:{delta}"),
         }
     }
 }
@@ -138,7 +138,7 @@ impl FromStr for Op {
                 "a" => Op::Aligned { id: number()?, align: number()?, size: number()? },
                 "r" => Op::Realloc { id: number()?, size: number()? },
                 "f" => Op::Free { id: number()? },
-                "b" => Op::Foreign { bytes: rest.strip_prefix(':')?.parse().ok()? },
+                "b" => Op::Foreign { delta: rest.strip_prefix(':')?.parse().ok()? },
                 _ => return None,
             };
             (op.to_string() == text).then_some(op)
@@ -311,7 +311,7 @@ mod tests {
         assert_eq!(parse(&format(&ops)), Ok(ops));
         let ops = random_of_all_kinds(3, 100, 1..=100, 8);
         assert_eq!(parse(&format(&ops)), Ok(ops));
-        assert_eq!(parse("b:4096"), Ok(vec![Op::Foreign { bytes: 4096 }]));
+        assert_eq!(parse("b:4096"), Ok(vec![Op::Foreign { delta: 4096 }]));
         assert!(parse("m0:64 x1").unwrap_err().contains("`x1`"));
     }
 

@@ -76,7 +76,7 @@ impl Moment {
     /// The chunks' top edge, from the top of the moment.
     fn chunks_at(&self) -> usize {
         let title = if self.title.is_empty() { 4 } else { TITLE };
-        let has_list = self.image.list.as_ref().is_some_and(|list| !list.chunks.is_empty());
+        let has_list = self.image.list().is_some_and(|list| !list.chunks.is_empty());
         title + if has_list { ARROWS } else { 0 }
     }
 
@@ -125,7 +125,7 @@ impl Moment {
 
     /// Arrows from the head to the first chunk and from each chunk to the next one.
     fn draw_list(&self, svg: &mut String, y: usize, places: &[(usize, usize)]) {
-        let Some(list) = self.image.list.as_ref().filter(|list| !list.chunks.is_empty()) else { return };
+        let Some(list) = self.image.list().filter(|list| !list.chunks.is_empty()) else { return };
         let middle = |at: usize| {
             let i = self.image.blocks.iter().position(|block| block.at == at).unwrap_or(0);
             places[i].0 + places[i].1 / 2

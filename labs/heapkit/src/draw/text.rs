@@ -23,7 +23,7 @@ pub fn heap(image: &Image, marks: &[Mark]) -> String {
     let width = image.blocks.last().map_or(0, |last| Offset(last.at).to_string().len());
     let mut text = String::new();
     for block in &image.blocks {
-        let mut line = line(block, image.list.as_ref(), width);
+        let mut line = line(block, image.list(), width);
         for mark in marks.extract_if(.., |mark| (block.at..block.end()).contains(&mark.at)) {
             annotate(&mut line, &mark.note);
         }

@@ -9,7 +9,8 @@ use std::ptr::{self, NonNull};
 #[derive(Clone, Copy, Debug, Default)]
 pub struct LinuxOs;
 
-impl Os for LinuxOs {
+// SAFETY: the kernel hands out memory of these lengths, and to nobody twice.
+unsafe impl Os for LinuxOs {
     fn program_break(&self) -> NonNull<u8> {
         // SAFETY: a delta of 0 only asks.
         let at = unsafe { libc::sbrk(0) };
@@ -17,7 +18,7 @@ impl Os for LinuxOs {
     }
 
     unsafe fn sbrk(&self, delta: isize) -> Option<NonNull<u8>> {
-        // SAFETY: the caller's promise.
+        // SAFETY: with a negative delta, nobody uses the bytes that are given back.
         granted(unsafe { libc::sbrk(delta) })
     }
 
@@ -28,12 +29,12 @@ impl Os for LinuxOs {
     }
 
     unsafe fn munmap(&self, start: NonNull<u8>, len: usize) {
-        // SAFETY: the caller's promise. With it the call can only fail for want of kernel memory; then the mapping stays.
+        // SAFETY: the mapping is exactly this, and nobody uses it any more. So the call can only fail for want of kernel memory; then the mapping stays.
         unsafe { libc::munmap(start.as_ptr().cast(), len) };
     }
 
     unsafe fn mremap(&self, start: NonNull<u8>, len: usize, new_len: usize) -> Option<NonNull<u8>> {
-        // SAFETY: the caller's promise.
+        // SAFETY: the mapping is exactly this; if it moves, nobody uses the old place any more.
         granted(unsafe { libc::mremap(start.as_ptr().cast(), len, new_len, libc::MREMAP_MAYMOVE) })
     }
 }

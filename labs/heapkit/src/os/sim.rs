@@ -2,29 +2,30 @@
 
 use super::{Os, PAGE};
 use crate::image::Offset;
-use crate::memory::{FRESH, Heap};
+use crate::memory::{Arena, GUARD, HEAP_ROOM, MAPPINGS, PrivateArena, START};
 use std::cell::RefCell;
 use std::fmt;
 use std::ops::Range;
 use std::ptr::NonNull;
 
-/// A simulated operating system.
+/// A simulated operating system. All its addresses are offsets from the start of the heap.
 ///
-/// The break starts at the start of a [`Heap`] and moves inside it; memory past the break can't be touched, nor what lies
-/// around a mapping, nor a mapping that was given back. Fresh break memory holds [`FRESH`] everywhere, so that code which
-/// assumes zeroes is found out. [`Os::mremap`] always moves, so that code which keeps the old address is found out too.
-pub struct SimOs {
+/// The break starts at the start of the arena's heap and moves inside it; memory past the break can't be touched, nor what lies
+/// around a mapping, nor a mapping that was given back. Fresh break memory holds [`crate::memory::FRESH`] everywhere, so that
+/// code which assumes zeroes is found out. A mapping always moves when its length changes, so that code which keeps the old
+/// address is found out too.
+///
+/// The allocator may run in another process, which asks for each call. In this one, a system in a [`PrivateArena`] is an [`Os`].
+pub struct SimOs<A> {
+    arena: A,
     /// All that the break can ever hand out.
-    heap: Heap,
+    room: usize,
     state: RefCell<State>,
-    on_change: Box<dyn Fn(&Layout)>,
 }
 
 #[derive(Default)]
 struct State {
     layout: Layout,
-    /// Where each mapping starts, as the pointer that the kernel gave.
-    starts: Vec<NonNull<u8>>,
     calls: Vec<Call>,
     refusal: Refusal,
     misuse: Option<String>,
@@ -33,9 +34,9 @@ struct State {
 /// Who has which memory.
 #[derive(Clone, Debug, Default)]
 pub struct Layout {
-    /// The break, as an offset from the start of the heap.
+    /// Where the break is.
     pub end: usize,
-    /// What other code has taken below the break, as offsets, in order.
+    /// What other code has taken below the break, in order.
     pub foreign: Vec<Range<usize>>,
     /// Every mapping there ever was, in order.
     pub mappings: Vec<Mapping>,
@@ -44,7 +45,7 @@ pub struct Layout {
 /// A mapping.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Mapping {
-    /// The address of its first byte.
+    /// Where its first byte is.
     pub start: usize,
     /// Its length in bytes.
     pub len: usize,
@@ -52,16 +53,23 @@ pub struct Mapping {
     pub alive: bool,
 }
 
+impl Mapping {
+    /// Its bytes.
+    pub fn range(self) -> Range<usize> {
+        self.start..self.start + self.len
+    }
+}
+
 /// Where an address lies.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Place {
-    /// So many bytes behind the start of the heap.
+    /// So many bytes after the start of the heap.
     Heap(usize),
     /// In a mapping.
     Mapping {
         /// Its number.
         number: usize,
-        /// How far behind its start.
+        /// How far after its start.
         at: usize,
     },
     /// In no memory that the system has granted.
@@ -122,8 +130,8 @@ pub enum Call {
     },
     /// Other code moved the break.
     Foreign {
-        /// How far up.
-        bytes: usize,
+        /// How far: down, if it is negative.
+        delta: isize,
     },
 }
 
@@ -149,28 +157,30 @@ impl fmt::Display for Call {
                 write!(f, "mremap(M{mapping}, {len}, {new_len}) → M{to}")
             }
             Call::Mremap { mapping, len, new_len, to: None } => write!(f, "mremap(M{mapping}, {len}, {new_len})"),
-            Call::Foreign { bytes } => write!(f, "(other code: sbrk(+{bytes}))"),
+            Call::Foreign { delta } => write!(f, "(other code: sbrk({delta:+}))"),
         }?;
         if self.is_refused() { f.write_str(" refused") } else { Ok(()) }
     }
 }
 
-/// Which requests for memory the system refuses.
+/// Which calls the system refuses.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Refusal {
     /// None that it can serve.
     #[default]
     Nothing,
     /// To move the break up.
-    Break,
+    BreakUp,
     /// New mappings, and longer ones.
     Mappings,
-    /// Both.
-    Everything,
+    /// All memory: the break up, new mappings and longer ones.
+    AllMemory,
     /// To take anything back: to move the break down, and to make a mapping shorter.
-    Less,
-    /// Of both together only the one after this many more.
-    OneAfter(usize),
+    GivingBack,
+    /// One call alone: the one after so many others that it could have refused.
+    Once(usize),
+    /// The same one, and every call after it.
+    From(usize),
 }
 
 impl Refusal {
@@ -178,26 +188,29 @@ impl Refusal {
     pub fn in_words(self) -> Option<String> {
         match self {
             Refusal::Nothing => None,
-            Refusal::Break => Some("the system refuses to move the break up".into()),
+            Refusal::BreakUp => Some("the system refuses to move the break up".into()),
             Refusal::Mappings => Some("the system refuses all mappings".into()),
-            Refusal::Everything => Some("the system refuses all memory".into()),
-            Refusal::Less => Some("the system refuses to take memory back".into()),
-            Refusal::OneAfter(before) => Some(format!("the system refuses request no. {} for memory", before + 1)),
+            Refusal::AllMemory => Some("the system refuses all memory".into()),
+            Refusal::GivingBack => Some("the system refuses to take memory back".into()),
+            Refusal::Once(before) => Some(format!("the system refuses call no. {}", before + 1)),
+            Refusal::From(before) => Some(format!("the system refuses call no. {} and all after it", before + 1)),
         }
     }
 
-    /// Whether it refuses the next request, which is one for the break or else for a mapping.
-    fn hits(&mut self, is_break: bool) -> bool {
+    /// Whether it refuses this call. One that is counted has passed then.
+    fn hits(&mut self, call: Asked) -> bool {
         match self {
-            Refusal::Nothing | Refusal::Less => false,
-            Refusal::Break => is_break,
-            Refusal::Mappings => !is_break,
-            Refusal::Everything => true,
-            Refusal::OneAfter(0) => {
+            Refusal::Nothing => false,
+            Refusal::BreakUp => call == Asked::BreakUp,
+            Refusal::Mappings => call == Asked::Mapping,
+            Refusal::AllMemory => call != Asked::TakeBack,
+            Refusal::GivingBack => call == Asked::TakeBack,
+            Refusal::From(0) => true,
+            Refusal::Once(0) => {
                 *self = Refusal::Nothing;
                 true
             }
-            Refusal::OneAfter(left) => {
+            Refusal::Once(left) | Refusal::From(left) => {
                 *left -= 1;
                 false
             }
@@ -205,16 +218,27 @@ impl Refusal {
     }
 }
 
-/// More than this in all mappings together, no machine of ours has.
-const MAPPED_AT_MOST: usize = 1 << 30;
+/// What a call asks for, as far as refusals are concerned.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Asked {
+    BreakUp,
+    Mapping,
+    TakeBack,
+}
 
-impl SimOs {
-    /// A system whose break starts at the start of `heap` and can move to its end. `on_change` hears of every change.
-    pub fn new(heap: Heap, on_change: impl Fn(&Layout) + 'static) -> Self {
-        heap.close(0..heap.len());
-        let os = SimOs { heap, state: RefCell::default(), on_change: Box::new(on_change) };
-        (os.on_change)(&Layout::default());
-        os
+/// More than this in all mappings together, no machine of ours has.
+const MAPPED_AT_MOST: usize = 16 << 30;
+
+impl<A: Arena> SimOs<A> {
+    /// A system in a closed `arena`, whose break can move up by `room` bytes.
+    pub fn new(arena: A, room: usize) -> Self {
+        assert!(room <= HEAP_ROOM, "an arena's heap has no room for {room} bytes");
+        SimOs { arena, room, state: RefCell::default() }
+    }
+
+    /// The memory that it hands out.
+    pub fn arena(&self) -> &A {
+        &self.arena
     }
 
     /// Who has which memory now.
@@ -222,20 +246,19 @@ impl SimOs {
         self.state.borrow().layout.clone()
     }
 
-    /// The memory up to the break, `None` while there is none.
-    pub fn heap(&self) -> Option<Heap> {
-        let end = self.state.borrow().layout.end;
-        (end > 0).then(|| self.heap.first(end))
-    }
-
-    /// Where the break started.
-    pub fn start(&self) -> NonNull<u8> {
-        self.heap.start()
+    /// Where the break is now.
+    pub fn end(&self) -> usize {
+        self.state.borrow().layout.end
     }
 
     /// The calls so far.
     pub fn calls(&self) -> Vec<Call> {
         self.state.borrow().calls.clone()
+    }
+
+    /// The calls after the first `count`.
+    pub fn calls_after(&self, count: usize) -> Vec<Call> {
+        self.state.borrow().calls[count..].to_vec()
     }
 
     /// How many calls there have been.
@@ -248,61 +271,65 @@ impl SimOs {
         self.state.borrow().misuse.clone()
     }
 
-    /// From now on, refuses these requests.
+    /// From now on, refuses these calls.
     pub fn refuse(&self, refusal: Refusal) {
         self.state.borrow_mut().refusal = refusal;
     }
 
-    /// Whether the break can move up by `bytes`.
-    pub fn has_room(&self, bytes: usize) -> bool {
-        bytes <= self.heap.len() - self.state.borrow().layout.end
+    /// Whether other code can move the break by so much: up as far as there is room, down as far as it has moved it up before
+    /// and nobody else since.
+    pub fn can_move_foreign(&self, delta: isize) -> bool {
+        let layout = &self.state.borrow().layout;
+        if delta >= 0 {
+            return delta.unsigned_abs() <= self.room - layout.end;
+        }
+        let newest = layout.foreign.last().filter(|newest| newest.end == layout.end);
+        newest.is_some_and(|newest| newest.len() >= delta.unsigned_abs())
     }
 
-    /// Moves the break up by `bytes`, as other code of the process does, behind the allocator's back.
+    /// Moves the break, as other code of the process does, without a word to the allocator.
     ///
     /// # Panics
-    /// If the heap is too small for that.
-    pub fn foreign_sbrk(&self, bytes: usize) {
-        let at = self.state.borrow().layout.end;
-        assert!(at + bytes <= self.heap.len(), "the simulated heap has no {bytes} bytes left");
-        self.move_break(at + bytes);
+    /// Unless [`SimOs::can_move_foreign`].
+    pub fn foreign_sbrk(&self, delta: isize) {
+        assert!(self.can_move_foreign(delta), "other code can't move the break by {delta}");
+        let from = self.end();
+        let to = from.wrapping_add_signed(delta);
+        self.move_break(to);
         let mut state = self.state.borrow_mut();
-        state.calls.push(Call::Foreign { bytes });
-        match state.layout.foreign.last_mut().filter(|last| last.end == at) {
-            Some(last) => last.end += bytes,
-            None => state.layout.foreign.push(at..at + bytes),
+        state.calls.push(Call::Foreign { delta });
+        let foreign = &mut state.layout.foreign;
+        match foreign.last_mut().filter(|last| last.end == from) {
+            Some(last) => last.end = to,
+            None => foreign.push(from..to),
         }
-        drop(state);
-        self.changed();
+        foreign.retain(|range| !range.is_empty());
     }
 
-    /// The mapping in which `address` lies, and its number.
-    pub fn mapping_of(&self, address: usize) -> Option<(usize, Mapping)> {
+    /// The mapping in which `at` lies, and its number.
+    pub fn mapping_of(&self, at: usize) -> Option<(usize, Mapping)> {
         let state = self.state.borrow();
         let mut numbered = (1..).zip(&state.layout.mappings);
-        let inside =
-            |mapping: &Mapping| mapping.alive && (mapping.start..mapping.start + mapping.len).contains(&address);
+        let inside = |mapping: &Mapping| mapping.alive && mapping.range().contains(&at);
         numbered.find(|(_, mapping)| inside(mapping)).map(|(number, mapping)| (number, *mapping))
     }
 
     /// Where a block lies.
-    pub fn place(&self, payload: NonNull<u8>) -> Place {
-        let address = payload.addr().get();
-        if let Some((number, mapping)) = self.mapping_of(address) {
-            return Place::Mapping { number, at: address - mapping.start };
+    pub fn place(&self, payload: usize) -> Place {
+        if let Some((number, mapping)) = self.mapping_of(payload) {
+            return Place::Mapping { number, at: payload - mapping.start };
         }
-        let offset = address.wrapping_sub(self.start().addr().get());
-        if offset < self.layout().end { Place::Heap(offset) } else { Place::Elsewhere }
+        if payload < self.end() { Place::Heap(payload) } else { Place::Elsewhere }
     }
 
-    /// How many pages of the mapping `number` anybody has touched, as far as the kernel can tell.
+    /// The mapping with this number, whether it is still there or not.
+    pub fn mapping(&self, number: usize) -> Mapping {
+        self.state.borrow().layout.mappings[number - 1]
+    }
+
+    /// How many pages of the mapping `number` anybody has touched.
     pub fn touched_pages(&self, number: usize) -> usize {
-        let mapping = self.state.borrow().layout.mappings[number - 1];
-        let mut resident = vec![0_u8; mapping.len / PAGE];
-        let start = self.state.borrow().starts[number - 1];
-        // SAFETY: mincore only asks; it writes one byte for each page.
-        unsafe { libc::mincore(start.as_ptr().cast(), mapping.len, resident.as_mut_ptr()) };
-        resident.iter().filter(|page| **page & 1 != 0).count()
+        self.arena.touched(self.mapping(number).range())
     }
 
     /// The mappings that are there, with their numbers.
@@ -311,67 +338,132 @@ impl SimOs {
         (1..).zip(state.layout.mappings.iter().copied()).filter(|(_, mapping)| mapping.alive).collect()
     }
 
-    fn changed(&self) {
-        (self.on_change)(&self.state.borrow().layout);
+    /// See [`Os::sbrk`]: moves the break, and returns where it was.
+    pub fn sbrk(&self, delta: isize) -> Option<usize> {
+        let end = self.end();
+        if delta == 0 {
+            return Some(end);
+        }
+        let to = end.checked_add_signed(delta);
+        let floor = self.state.borrow().layout.foreign.last().map_or(0, |foreign| foreign.end);
+        if delta < 0 && to.is_none_or(|to| to < floor) {
+            self.misused(match floor {
+                0 => format!("sbrk({delta}) moves the break below the start of the heap."),
+                _ => format!("sbrk({delta}) takes memory away from other code, which has moved the break as well."),
+            });
+        }
+        let refused = self.refuses(if delta > 0 { Asked::BreakUp } else { Asked::TakeBack });
+        let to = to.filter(|&to| to >= floor && to <= self.room && !refused);
+        self.record(Call::Sbrk { delta, granted: to.is_some() });
+        self.move_break(to?);
+        Some(end)
+    }
+
+    /// See [`Os::mmap`].
+    pub fn mmap(&self, len: usize) -> Option<usize> {
+        if len == 0 || !len.is_multiple_of(PAGE) {
+            self.misused(format!("mmap is asked for {len} bytes: mappings are whole pages of {PAGE} bytes."));
+            return None;
+        }
+        let mapping = if self.refuses(Asked::Mapping) { None } else { self.map(len) };
+        self.record(Call::Mmap { len, mapping });
+        Some(self.mapping(mapping?).start)
+    }
+
+    /// See [`Os::munmap`].
+    pub fn munmap(&self, start: usize, len: usize) {
+        let Some(mapping) = self.whole_mapping("munmap", start, len) else { return };
+        self.record(Call::Munmap { mapping, len });
+        self.unmap(mapping);
+    }
+
+    /// See [`Os::mremap`].
+    pub fn mremap(&self, start: usize, len: usize, new_len: usize) -> Option<usize> {
+        let mapping = self.whole_mapping("mremap", start, len)?;
+        if new_len == 0 || !new_len.is_multiple_of(PAGE) {
+            self.misused(format!("mremap is asked for {new_len} bytes: mappings are whole pages of {PAGE} bytes."));
+            return None;
+        }
+        let refused = self.refuses(if new_len > len { Asked::Mapping } else { Asked::TakeBack });
+        let to = if refused { None } else { self.map(new_len) };
+        self.record(Call::Mremap { mapping, len, new_len, to });
+        let new = self.mapping(to?).start;
+        let common = self.arena.snapshot(start..start + len.min(new_len));
+        for (at, bytes) in common.runs() {
+            self.arena.write(new + (at - start), bytes);
+        }
+        self.unmap(mapping);
+        Some(new)
+    }
+
+    fn refuses(&self, call: Asked) -> bool {
+        self.state.borrow_mut().refusal.hits(call)
     }
 
     fn misused(&self, what: String) {
         self.state.borrow_mut().misuse.get_or_insert(what);
     }
 
-    /// Opens and closes pages, and makes new memory fresh.
-    fn move_break(&self, to: usize) {
-        let from = std::mem::replace(&mut self.state.borrow_mut().layout.end, to);
-        let (old_pages, new_pages) = (from.next_multiple_of(PAGE), to.next_multiple_of(PAGE));
-        if new_pages < old_pages {
-            self.heap.close(new_pages..old_pages);
-        } else if new_pages > old_pages {
-            self.heap.open(old_pages..new_pages);
-            self.heap.fill(old_pages..new_pages, FRESH);
-        }
-        if to < from {
-            // On the page that stays open, too: whoever gets these bytes next must not find anything in them.
-            self.heap.fill(to..from.min(new_pages), FRESH);
-        }
-    }
-
     fn record(&self, call: Call) {
         self.state.borrow_mut().calls.push(call);
     }
 
-    /// A mapping between two guards, entered in the layout.
+    /// Opens and closes pages, and makes new memory fresh.
+    fn move_break(&self, to: usize) {
+        let from = std::mem::replace(&mut self.state.borrow_mut().layout.end, to);
+        let (old_pages, new_pages) = (from.next_multiple_of(PAGE), to.next_multiple_of(PAGE));
+        if to < from {
+            // On the page that stays open, too: nobody who gets these bytes next must find anything in them.
+            self.arena.freshen(to..from.min(new_pages));
+        }
+        if new_pages < old_pages {
+            self.arena.close(new_pages..old_pages);
+            self.arena.discard(new_pages..old_pages);
+        } else if new_pages > old_pages {
+            self.arena.open(old_pages..new_pages);
+            self.arena.freshen(old_pages..new_pages);
+        }
+    }
+
+    /// A mapping between two guards, entered in the layout. No address is used twice: an old pointer leads to nothing.
     fn map(&self, len: usize) -> Option<usize> {
         let mapped: usize = self.mappings().iter().map(|(_, mapping)| mapping.len).sum();
         mapped.checked_add(len).filter(|&all| all <= MAPPED_AT_MOST)?;
-        let start = Heap::zeroed(len).ok()?.start();
-        let mut state = self.state.borrow_mut();
-        state.starts.push(start);
-        state.layout.mappings.push(Mapping { start: start.addr().get(), len, alive: true });
-        Some(state.layout.mappings.len())
+        let newest = self.state.borrow().layout.mappings.last().map_or(MAPPINGS.start, |last| last.range().end);
+        // The arena's own start is `START` bytes after a multiple of the guard's length.
+        let start = (newest + GUARD).next_multiple_of(GUARD);
+        if start + len + GUARD > MAPPINGS.end {
+            return None;
+        }
+        self.arena.open(start..start + len);
+        let mappings = &mut self.state.borrow_mut().layout.mappings;
+        mappings.push(Mapping { start, len, alive: true });
+        Some(mappings.len())
     }
 
-    /// The place of a mapping, as a pointer.
-    fn pointer(&self, number: usize) -> Option<NonNull<u8>> {
-        self.state.borrow().starts.get(number.checked_sub(1)?).copied()
+    fn unmap(&self, number: usize) {
+        let mapping = self.mapping(number);
+        self.arena.close(mapping.range());
+        self.arena.discard(mapping.range());
+        self.state.borrow_mut().layout.mappings[number - 1].alive = false;
     }
 
     /// The number of the mapping that starts at `start` and has `len` bytes; notes a misuse if there is none.
-    fn exactly(&self, call: &str, start: NonNull<u8>, len: usize) -> Option<usize> {
-        let address = start.addr().get();
-        let Some((number, mapping)) = self.mapping_of(address) else {
-            let inside = address.checked_sub(self.heap.start().addr().get()).filter(|offset| *offset < self.heap.len());
-            self.misused(match inside {
-                Some(offset) => format!("{call} is told +{offset:#06x}: that is below the break, and no mapping."),
-                None => format!("{call} is told an address where no mapping is (any more)."),
+    fn whole_mapping(&self, call: &str, start: usize, len: usize) -> Option<usize> {
+        let Some((number, mapping)) = self.mapping_of(start) else {
+            self.misused(if start < self.room {
+                format!("{call} is told {}: that is below the break, and no mapping.", Offset(start))
+            } else {
+                format!("{call} is told an address where no mapping is (any more).")
             });
             return None;
         };
-        if (mapping.start, mapping.len) == (address, len) {
+        if (mapping.start, mapping.len) == (start, len) {
             return Some(number);
         }
-        let place = match address - mapping.start {
+        let place = match start - mapping.start {
             0 => String::new(),
-            distance => format!(" from {distance} bytes behind its start"),
+            distance => format!(" from {distance} bytes after its start"),
         };
         self.misused(format!(
             "{call} is told {len} bytes{place}, but the mapping M{number} has {} bytes.",
@@ -381,138 +473,93 @@ impl SimOs {
     }
 }
 
-impl Os for SimOs {
+const _: () = assert!(START < GUARD);
+
+// SAFETY: what the system has granted is open in the arena, and no part of it is granted twice; what is not, is closed.
+unsafe impl Os for SimOs<PrivateArena> {
     fn program_break(&self) -> NonNull<u8> {
-        let end = self.state.borrow().layout.end;
-        // SAFETY: at most one past the last byte of the heap.
-        unsafe { self.heap.start().add(end) }
+        self.arena.pointer(self.end())
     }
 
     unsafe fn sbrk(&self, delta: isize) -> Option<NonNull<u8>> {
-        let before = self.program_break();
-        if delta == 0 {
-            return Some(before);
-        }
-        let end = self.state.borrow().layout.end;
-        let to = end.checked_add_signed(delta);
-        let floor = self.state.borrow().layout.foreign.last().map_or(0, |foreign| foreign.end);
-        if delta < 0 && to.is_none_or(|to| to < floor) {
-            self.misused(match floor {
-                0 => format!("sbrk({delta}) moves the break below the start of the heap."),
-                _ => format!("sbrk({delta}) takes memory away from other code, which has moved the break as well."),
-            });
-        }
-        let to = to.filter(|&to| to >= floor && to <= self.heap.len());
-        let refused = match delta > 0 {
-            true => self.state.borrow_mut().refusal.hits(true),
-            false => self.state.borrow().refusal == Refusal::Less,
-        };
-        let to = to.filter(|_| !refused);
-        self.record(Call::Sbrk { delta, granted: to.is_some() });
-        self.move_break(to?);
-        self.changed();
-        Some(before)
+        self.sbrk(delta).map(|at| self.arena.pointer(at))
     }
 
     fn mmap(&self, len: usize) -> Option<NonNull<u8>> {
-        if len == 0 || !len.is_multiple_of(PAGE) {
-            self.misused(format!("mmap is asked for {len} bytes: mappings are whole pages of {PAGE} bytes."));
-            return None;
-        }
-        let refused = self.state.borrow_mut().refusal.hits(false);
-        let mapping = if refused { None } else { self.map(len) };
-        self.record(Call::Mmap { len, mapping });
-        self.changed();
-        self.pointer(mapping?)
+        self.mmap(len).map(|at| self.arena.pointer(at))
     }
 
     unsafe fn munmap(&self, start: NonNull<u8>, len: usize) {
-        let Some(mapping) = self.exactly("munmap", start, len) else { return };
-        self.record(Call::Munmap { mapping, len });
-        self.state.borrow_mut().layout.mappings[mapping - 1].alive = false;
-        // SAFETY: the mapping is exactly this, and the caller promises that nobody uses it any more.
-        unsafe { crate::memory::take_away(start, len) };
-        self.changed();
+        self.munmap(self.arena.offset_of(start.as_ptr()), len);
     }
 
     unsafe fn mremap(&self, start: NonNull<u8>, len: usize, new_len: usize) -> Option<NonNull<u8>> {
-        let mapping = self.exactly("mremap", start, len)?;
-        if new_len == 0 || !new_len.is_multiple_of(PAGE) {
-            self.misused(format!("mremap is asked for {new_len} bytes: mappings are whole pages of {PAGE} bytes."));
-            return None;
-        }
-        let refused = match new_len > len {
-            true => self.state.borrow_mut().refusal.hits(false),
-            false => self.state.borrow().refusal == Refusal::Less,
-        };
-        let to = if refused { None } else { self.map(new_len) };
-        self.record(Call::Mremap { mapping, len, new_len, to });
-        let new = self.pointer(to?)?;
-        self.state.borrow_mut().layout.mappings[mapping - 1].alive = false;
-        // SAFETY: both mappings are that long, and they are two; the caller promises that nobody uses the old one any more.
-        unsafe {
-            new.copy_from_nonoverlapping(start, len.min(new_len));
-            crate::memory::take_away(start, len);
-        }
-        self.changed();
-        Some(new)
+        self.mremap(self.arena.offset_of(start.as_ptr()), len, new_len).map(|at| self.arena.pointer(at))
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::memory::FRESH;
 
-    fn os() -> SimOs {
-        SimOs::new(Heap::reserve(64 * PAGE).unwrap(), |_| {})
+    fn os() -> SimOs<PrivateArena> {
+        SimOs::new(PrivateArena::reserve().unwrap(), 64 * PAGE)
     }
 
-    fn log(os: &SimOs) -> String {
+    fn log(os: &SimOs<PrivateArena>) -> String {
         os.calls().iter().map(Call::to_string).collect::<Vec<_>>().join(", ")
+    }
+
+    fn byte(os: &SimOs<PrivateArena>, at: usize) -> u8 {
+        os.arena().snapshot(at..at + 1).bytes(at..at + 1)[0]
     }
 
     #[test]
     fn the_break_hands_out_fresh_memory_again_and_again() {
         let os = os();
-        // SAFETY: nobody uses what is given back.
-        unsafe {
-            let first = os.sbrk(100).unwrap();
-            assert_eq!(first, os.start());
-            assert_eq!(first.add(99).read(), FRESH);
-            first.write_bytes(0, 100);
-            os.sbrk(-90).unwrap();
-            os.sbrk(90).unwrap();
-            assert_eq!((first.add(9).read(), first.add(10).read()), (0, FRESH));
-        }
+        assert_eq!(os.sbrk(100), Some(0));
+        assert_eq!(byte(&os, 99), FRESH);
+        os.arena().write(0, &[0; 100]);
+        os.sbrk(-90).unwrap();
+        os.sbrk(90).unwrap();
+        assert_eq!((byte(&os, 9), byte(&os, 10)), (0, FRESH));
         assert_eq!(log(&os), "sbrk(+100), sbrk(-90), sbrk(+90)");
     }
 
     #[test]
     fn memory_that_other_code_took_stays_theirs() {
         let os = os();
-        // SAFETY: nobody uses what is given back.
-        unsafe {
-            os.sbrk(4096);
-            os.foreign_sbrk(100);
-            assert_eq!(os.sbrk(-8), None);
-        }
+        os.sbrk(4096);
+        os.foreign_sbrk(100);
+        assert_eq!(os.sbrk(-8), None);
         assert!(os.misuse().unwrap().contains("other code"));
         assert_eq!(os.layout().foreign.first(), Some(&(4096..4196)));
+    }
+
+    #[test]
+    fn other_code_gives_back_no_more_than_it_took() {
+        let os = os();
+        os.sbrk(4096);
+        os.foreign_sbrk(100);
+        assert!(!os.can_move_foreign(-101));
+        os.foreign_sbrk(-40);
+        assert_eq!(os.layout().foreign.first(), Some(&(4096..4156)));
+        os.foreign_sbrk(-60);
+        assert_eq!((os.layout().foreign.len(), os.end()), (0, 4096));
+        assert!(!os.can_move_foreign(-1));
     }
 
     #[test]
     fn a_mapping_is_zero_and_moves_when_its_length_changes() {
         let os = os();
         let first = os.mmap(PAGE).unwrap();
-        // SAFETY: the mapping is ours.
-        unsafe {
-            assert_eq!(first.read(), 0);
-            first.write(7);
-            let second = os.mremap(first, PAGE, 2 * PAGE).unwrap();
-            assert_ne!(first, second);
-            assert_eq!((second.read(), second.add(PAGE).read()), (7, 0));
-            os.munmap(second, 2 * PAGE);
-        }
+        assert_eq!(byte(&os, first), 0);
+        os.arena().write(first, &[7]);
+        let second = os.mremap(first, PAGE, 2 * PAGE).unwrap();
+        assert_ne!(first, second);
+        assert_eq!((byte(&os, second), byte(&os, second + PAGE)), (7, 0));
+        os.munmap(second, 2 * PAGE);
         assert_eq!(log(&os), "mmap(4096) → M1, mremap(M1, 4096, 8192) → M2, munmap(M2, 8192)");
         assert_eq!((os.mappings(), os.misuse()), (vec![], None));
     }
@@ -520,12 +567,11 @@ mod tests {
     #[test]
     fn only_a_whole_mapping_can_be_given_back() {
         for (distance, len, says) in
-            [(0, PAGE, "4096 bytes, but the mapping M1 has 8192"), (16, 2 * PAGE, "from 16 bytes behind its start")]
+            [(0, PAGE, "4096 bytes, but the mapping M1 has 8192"), (16, 2 * PAGE, "from 16 bytes after its start")]
         {
             let os = os();
             let mapping = os.mmap(2 * PAGE).unwrap();
-            // SAFETY: nobody uses the mapping.
-            unsafe { os.munmap(mapping.add(distance), len) };
+            os.munmap(mapping + distance, len);
             assert!(os.misuse().unwrap().contains(says), "{:?}", os.misuse());
         }
     }
@@ -533,11 +579,13 @@ mod tests {
     #[test]
     fn it_refuses_what_it_is_told_to_refuse() {
         let os = os();
-        os.refuse(Refusal::OneAfter(1));
-        // SAFETY: nobody uses the memory.
-        let granted = [os.mmap(PAGE).is_some(), unsafe { os.sbrk(1) }.is_some(), os.mmap(PAGE).is_some()];
+        os.refuse(Refusal::Once(1));
+        let granted = [os.mmap(PAGE).is_some(), os.sbrk(1).is_some(), os.mmap(PAGE).is_some()];
         assert_eq!(granted, [true, false, true]);
-        assert_eq!(os.mmap(2 << 30), None);
-        assert_eq!(log(&os), "mmap(4096) → M1, sbrk(+1) refused, mmap(4096) → M2, mmap(2147483648) refused");
+        assert_eq!(os.mmap(32 << 30), None);
+        assert_eq!(log(&os), "mmap(4096) → M1, sbrk(+1) refused, mmap(4096) → M2, mmap(34359738368) refused");
+        os.refuse(Refusal::From(1));
+        let granted = [os.sbrk(1).is_some(), os.sbrk(-1).is_some(), os.mmap(PAGE).is_some()];
+        assert_eq!(granted, [true, false, false]);
     }
 }
