@@ -10,11 +10,14 @@
 //! points = 8
 //! page   = "free-lists.html#last-in-first-out"
 //! en     = "A freed chunk goes to the head of the list."
+//! functions = ["FreeList::push", "FreeList::pop"]
 //! cases  = ["freed_last_is_reused_first"]
 //! hints.en = ["Which end of the list does push write to?"]
+//! hints.when.overlap.en = "Is the block still in the list while the program uses it?"
 //! ```
 
 use serde::Deserialize;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// The points of every lab sum to this.
@@ -53,6 +56,9 @@ pub struct Rule {
     pub page: String,
     /// The rule, in one sentence.
     pub en: String,
+    /// The functions that it is about: `FreeList::push`.
+    #[serde(default)]
+    pub functions: Vec<String>,
     /// The `#[test]` functions that check it.
     pub cases: Vec<String>,
     /// What to tell somebody who is stuck, one step at a time: the first asks, the next points, the last nearly says it.
@@ -65,6 +71,26 @@ pub struct Rule {
 pub struct Hints {
     /// In English, in the order in which they are given.
     pub en: Vec<String>,
+    /// The first hint for one of the rule's cases, or for a kind of failure as the referee calls it (`overlap`), where the rule's own
+    /// would answer another mistake.
+    #[serde(default)]
+    pub when: BTreeMap<String, Hint>,
+}
+
+/// A hint for one mistake.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Hint {
+    /// In English.
+    pub en: String,
+}
+
+impl Hints {
+    /// The hints for a mistake, first to last: what fits the kind of failure, else what fits the case, then the rule's own.
+    pub fn about(&self, case: &str, kind: Option<&str>) -> Vec<&str> {
+        let fitting = kind.and_then(|kind| self.when.get(kind)).or_else(|| self.when.get(case));
+        fitting.map(|hint| hint.en.as_str()).into_iter().chain(self.en.iter().map(String::as_str)).collect()
+    }
 }
 
 /// The course that `start` stands in: the nearest folder at or above it that is a workspace with labs.
@@ -138,7 +164,7 @@ impl Lab {
             }
             for name in std::iter::once(&rule.id).chain(&rule.cases) {
                 if !seen.insert(name) {
-                    return Err(format!("`{name}` stands there twice"));
+                    return Err(format!("`{name}` is there twice"));
                 }
             }
         }

@@ -1,7 +1,7 @@
 //! What a run of a lab's cases leaves behind.
 //!
-//! The test binary writes the report itself, after each case, to the file that the environment variable
-//! [`REPORT_FILE`] names: first beside it, then renamed into its place, so that whatever happens next the
+//! The exam writes the report itself, after each case, to the file that the environment variable
+//! [`REPORT_FILE`](candidate::wire::REPORT_FILE) names: first beside it, then renamed into its place, so that whatever happens next the
 //! results so far can be read. Without the variable, a finished run of the learner's own code leaves its
 //! report at [`latest`], for `cargo lab`.
 
@@ -14,12 +14,6 @@ use std::path::{Path, PathBuf};
 /// The name and version of the format, in every report.
 pub const FORMAT: &str = "heap-lab-book/report/1";
 
-/// The environment variable that names the file to write the report to.
-pub const REPORT_FILE: &str = "PROCTOR_REPORT";
-
-/// The environment variable that holds a seed for the workloads, a number.
-pub const SEED: &str = "PROCTOR_SEED";
-
 /// The results of one lab.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Report {
@@ -29,7 +23,7 @@ pub struct Report {
     pub lab: String,
     /// Why nothing counts, when nothing does (a variable that makes failing cases pass was set).
     pub void: Option<String>,
-    /// What the workloads were drawn from, if not the usual ones were played: see [`SEED`].
+    /// What the workloads were drawn from, if not the usual ones were played: see [`SEED`](candidate::wire::SEED).
     #[serde(default)]
     pub seed: Option<u64>,
     /// Points earned.
@@ -82,11 +76,13 @@ pub enum Verdict {
     NotWritten,
     /// A check found a difference.
     Wrong,
-    /// The process was killed by a signal.
+    /// A signal killed the candidate.
     Crashed,
-    /// The time was up.
+    /// One question was never answered.
     Hung,
-    /// The process ended before the body did.
+    /// Every question was answered, and it took thousands of times as long as it should.
+    Slow,
+    /// The candidate ended before the case did.
     Exited,
     /// The case has not been run.
     NotRun,

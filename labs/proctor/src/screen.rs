@@ -1,9 +1,10 @@
 //! What a learner reads when a case fails: one screen of at most 100 columns.
 
-use crate::judge::Outcome;
 use crate::lab::{Lab, Rule};
-use crate::report::{CaseResult, Report, SEED, Verdict};
+use crate::report::{CaseResult, Report, Verdict};
 use crate::seed;
+use crate::sitting::Outcome;
+use candidate::wire::SEED;
 use heapkit::draw;
 use heapkit::format::{IS_MMAPPED, NON_MAIN_ARENA};
 use heapkit::image::Image;
@@ -30,7 +31,8 @@ pub fn failure(lab: &Lab, rule: &Rule, name: &str, outcome: &Outcome) -> String 
     if let Some(seed) = seed::of_this_run() {
         let _ = writeln!(screen, "  play again   {SEED}={seed} cargo test -p {} {name}", lab.name);
     }
-    help(&mut screen, lab, rule);
+    let kind = outcome.finding.kind.map(heapkit::referee::Kind::as_str);
+    help(&mut screen, lab, rule, &rule.hints.about(name, kind));
     screen
 }
 
@@ -53,14 +55,17 @@ pub fn table(lab: &Lab, report: &Report, reference: bool) -> String {
     let mut table = format!("\n{title}{score:>0$}\n", (WIDTH - 2).saturating_sub(title.chars().count()));
     let widest = lab.rules.iter().map(|rule| rule.id.len()).max().unwrap_or(0);
     for rule in &report.rules {
-        if rule.cases.iter().all(|case| case.verdict == Verdict::NotRun) {
+        let not_run = rule.cases.iter().filter(|case| case.verdict == Verdict::NotRun).count();
+        if not_run == rule.cases.len() {
             continue;
         }
-        let failed: Vec<&CaseResult> = rule.cases.iter().filter(|case| !case.verdict.is_pass()).collect();
-        let (sign, points) = if rule.earned > 0 {
-            ("✓", format!("{:>3}    ", rule.earned))
-        } else {
-            ("✗", format!("{:>3} /{:>2}", 0, rule.points))
+        let failed: Vec<&CaseResult> =
+            rule.cases.iter().filter(|case| !case.verdict.is_pass() && case.verdict != Verdict::NotRun).collect();
+        let (sign, points) = match failed.first() {
+            Some(_) => ("✗", format!("{:>3} /{:>2}", 0, rule.points)),
+            // Some have passed, but that is not yet the rule.
+            None if not_run > 0 => ("·", format!("  - /{:>2}", rule.points)),
+            None => ("✓", format!("{:>3}    ", rule.earned)),
         };
         let mut line = format!("  {sign} {points}  {:<widest$}", rule.id);
         if let Some(case) = failed.first() {
@@ -68,6 +73,10 @@ pub fn table(lab: &Lab, report: &Report, reference: bool) -> String {
             if failed.len() > 1 {
                 let _ = write!(line, " and {} more", failed.len() - 1);
             }
+        }
+        if not_run > 0 {
+            let passed = rule.cases.len() - failed.len() - not_run;
+            let _ = write!(line, "  {passed} passed, {not_run} not run");
         }
         let _ = writeln!(table, "{}", line.trim_end());
     }
@@ -99,6 +108,7 @@ fn in_a_word(verdict: Verdict) -> &'static str {
         Verdict::Wrong => "wrong",
         Verdict::Crashed => "crashed",
         Verdict::Hung => "never ended",
+        Verdict::Slow => "too slow",
         Verdict::Exited => "left early",
         Verdict::NotRun => "not run",
     }
@@ -149,7 +159,7 @@ fn not_written(lab: &Lab, rule: &Rule, outcome: &Outcome) -> String {
         paragraph(&mut screen, "  ", &advice);
     }
     screen.push('\n');
-    help(&mut screen, lab, rule);
+    help(&mut screen, lab, rule, &rule.hints.about("", None));
     screen
 }
 
@@ -204,7 +214,7 @@ fn story(screen: &mut String, outcome: &Outcome) {
     let Some(last) = outcome.steps.len().checked_sub(1) else {
         return;
     };
-    let title = if outcome.shrunk { "the shortest story that breaks it" } else { "the story" };
+    let title = if outcome.is_shrunk { "the shortest story that breaks it" } else { "the story" };
     let _ = writeln!(screen, "\n  {title}");
     let hidden = outcome.steps.len().saturating_sub(STEPS);
     if hidden > 0 {
@@ -228,25 +238,26 @@ fn heap(screen: &mut String, outcome: &Outcome) {
     if outcome.finding.shows_the_heap {
         return legend(screen, image);
     }
-    let title = match (outcome.heap_is_before, outcome.verdict) {
+    let title = match (outcome.finding.heap_is_before, outcome.verdict) {
         (true, _) => format!("the heap before step {}", outcome.steps.len()),
-        (false, Verdict::Crashed | Verdict::Hung | Verdict::Exited) => "the heap at that moment".to_owned(),
+        (false, Verdict::Crashed | Verdict::Hung | Verdict::Slow | Verdict::Exited) => "the heap at that moment".to_owned(),
         (false, _) if outcome.steps.is_empty() => "the heap".to_owned(),
         (false, _) => format!("the heap after step {}", outcome.steps.len()),
     };
     let _ = writeln!(screen, "\n  {title}");
-    let mut marks = outcome.finding.marks();
-    if let Some(defect) = image.list.as_ref().and_then(heapkit::image::List::broken_end) {
+    let mut marks = outcome.finding.marks.clone();
+    for defect in image.lists.iter().filter_map(heapkit::image::List::broken_end) {
         marks.push(draw::Mark { at: defect.at, note: defect.what });
     }
     let picture = draw::heap(image, &marks);
     for line in without_the_middle(&picture.lines().collect::<Vec<_>>(), |line| line.contains('◄')) {
         let _ = writeln!(screen, "    {line}");
     }
-    if let Some(list) = &image.list {
-        let list = draw::list(list);
-        let links: Vec<&str> = list.split(" → ").collect();
-        paragraph_with_label(screen, "    list: ", &without_the_middle(&links, |_| false).join(" → "));
+    for list in &image.lists {
+        let drawn = draw::list(list);
+        let links: Vec<&str> = drawn.split(" → ").collect();
+        let label = format!("    {}: ", list.name);
+        paragraph_with_label(screen, &label, &without_the_middle(&links, |_| false).join(" → "));
     }
     legend(screen, image);
 }
@@ -291,9 +302,9 @@ fn legend(screen: &mut String, image: &Image) {
     }
 }
 
-fn help(screen: &mut String, lab: &Lab, rule: &Rule) {
-    let hint = rule.hints.en.first().map_or("", String::as_str);
-    let of = rule.hints.en.len();
+fn help(screen: &mut String, lab: &Lab, rule: &Rule, hints: &[&str]) {
+    let hint = hints.first().copied().unwrap_or_default();
+    let of = hints.len();
     paragraph_with_label(screen, &format!("  hint 1 of {of}  "), hint);
     let _ = writeln!(screen, "  more hints   cargo lab hint {} {}", lab.name, rule.id);
     let (page, anchor) = rule.page.split_once('#').unwrap_or((&rule.page, ""));

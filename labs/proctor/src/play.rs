@@ -1,0 +1,163 @@
+//! Plays workloads on the candidate, under the eyes of the referee, and looks for the shortest one that still fails.
+
+use crate::desk::{Desk, System};
+use crate::finding::Finding;
+use crate::process::Manner;
+use crate::report::Verdict;
+use candidate::wire::Words;
+use heapkit::image::ListHead;
+use heapkit::os::{Place, Refusal};
+use heapkit::referee::{Allocator, Call, NoSuchOperation, Referee, Rules};
+use heapkit::workload::{self, Op};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::rc::Rc;
+
+/// How many shorter workloads to try. A count and not a time, so that the same mistake always ends in the same story.
+const TRIES: usize = 150;
+/// The same for a case that hangs, where each try takes a while.
+const TRIES_WHEN_HUNG: usize = 12;
+
+/// What a workload is played on.
+pub struct Stage<'a, Q> {
+    /// The memory that the allocator is given.
+    pub memory: Memory,
+    /// The question that makes the allocator. Its answer is empty.
+    pub start: Q,
+    /// The question for a call. Its answer: where the block is, if there is one; and the words that lead to the lists.
+    pub call: fn(Call) -> Q,
+    /// What these words are.
+    pub lists: fn(&[usize]) -> Vec<ListHead>,
+    /// What the allocator promises.
+    pub rules: &'a dyn Fn() -> Box<dyn Rules>,
+}
+
+/// The memory that an allocator is given.
+#[derive(Clone, Copy, Debug)]
+pub enum Memory {
+    /// A heap of so many bytes.
+    Heap(usize),
+    /// A simulated system whose break can move up by `room` bytes, and which refuses what `refusal` says.
+    System {
+        /// How far the break can move.
+        room: usize,
+        /// What it refuses.
+        refusal: Refusal,
+    },
+}
+
+/// The one free list that most labs have.
+pub fn one_list(heads: &[usize]) -> Vec<ListHead> {
+    heads.first().map(|&head| ListHead::free_list(head)).into_iter().collect()
+}
+
+/// The candidate's allocator.
+pub struct Remote<'a, Q> {
+    desk: &'a Desk,
+    call: fn(Call) -> Q,
+    lists: fn(&[usize]) -> Vec<ListHead>,
+    heads: Vec<ListHead>,
+}
+
+impl<Q: Words> Allocator for Remote<'_, Q> {
+    fn call(&mut self, call: Call) -> Result<Option<usize>, NoSuchOperation> {
+        let (payload, heads): (Option<usize>, Vec<usize>) = self.desk.put(&(self.call)(call));
+        self.heads = (self.lists)(&heads);
+        self.desk.lists_are(self.heads.clone());
+        Ok(payload)
+    }
+
+    fn lists(&mut self) -> Vec<ListHead> {
+        self.heads.clone()
+    }
+}
+
+impl Desk {
+    /// Makes the stage's allocator, on fresh memory: for a case that has a player of its own.
+    pub fn enter<'a, Q: Words>(&'a self, stage: &Stage<'_, Q>) -> (Rc<System>, Remote<'a, Q>) {
+        let system = match stage.memory {
+            Memory::Heap(len) => self.heap(len),
+            Memory::System { room, refusal } => {
+                let system = self.os(room);
+                system.refuse(refusal);
+                system
+            }
+        };
+        self.journal.begin("the allocator is made");
+        let () = self.put(&stage.start);
+        self.new_story();
+        if let Memory::System { refusal, .. } = stage.memory
+            && let Some(refusal) = refusal.in_words()
+        {
+            self.journal.note(refusal);
+        }
+        (system, Remote { desk: self, call: stage.call, lists: stage.lists, heads: Vec::new() })
+    }
+
+    /// Plays `ops`; the referee checks every step. Returns where each block was last, by its number, or `None` for a request that
+    /// was refused. What fails, ends the case with the shortest story that fails in the same way.
+    pub fn play<Q: Words>(&self, stage: &Stage<'_, Q>, ops: &[Op]) -> Vec<Option<Place>> {
+        match self.try_play(stage, ops) {
+            Ok(places) => places,
+            Err(finding) => {
+                let finding = self.shrink(stage, ops, *finding);
+                self.fail(finding)
+            }
+        }
+    }
+
+    fn try_play<Q: Words>(&self, stage: &Stage<'_, Q>, ops: &[Op]) -> Result<Vec<Option<Place>>, Box<Finding>> {
+        let played = catch_unwind(AssertUnwindSafe(|| {
+            let (system, mut allocator) = self.enter(stage);
+            let mut referee = Referee::new(&*system, &mut allocator, (stage.rules)(), &self.journal);
+            let mut places = vec![None; blocks(ops)];
+            for &op in ops {
+                referee.play(op).map_err(|violation| Box::new(Finding::from(violation)))?;
+                if let Some(id) = op.id().filter(|_| !matches!(op, Op::Free { .. })) {
+                    places[id] = referee.place(id);
+                }
+            }
+            Ok(places)
+        }));
+        played.unwrap_or_else(|panic| match panic.downcast::<Finding>() {
+            Ok(finding) => Err(finding),
+            Err(other) => resume_unwind(other),
+        })
+    }
+
+    /// The same mistake in as few steps as can be found. The desk then shows that story.
+    fn shrink<Q: Words>(&self, stage: &Stage<'_, Q>, ops: &[Op], finding: Finding) -> Finding {
+        let tries = match finding.verdict {
+            Verdict::Wrong | Verdict::Crashed | Verdict::Exited => TRIES,
+            Verdict::Hung => TRIES_WHEN_HUNG,
+            _ => return finding,
+        };
+        self.manner.set(Manner::Hasty);
+        self.new_candidate();
+        let shortest = workload::shrink(ops, tries, |ops| {
+            self.try_play(stage, ops).is_err_and(|other| {
+                // What is wrong with one story must not reach the next.
+                self.new_candidate();
+                other.is_like(&finding)
+            })
+        });
+        self.manner.set(Manner::Patient);
+        self.new_candidate();
+        if let Err(shorter) = self.try_play(stage, &shortest)
+            && shorter.is_like(&finding)
+        {
+            self.is_shrunk.set(true);
+            return *shorter;
+        }
+        // Renaming the blocks changes the bytes they hold; if that hides the mistake, the long story has to do.
+        self.new_candidate();
+        match self.try_play(stage, ops) {
+            Err(again) => *again,
+            Ok(_) => finding,
+        }
+    }
+}
+
+/// How many blocks the operations name.
+fn blocks(ops: &[Op]) -> usize {
+    ops.iter().filter_map(|op| op.id()).map(|id| id + 1).max().unwrap_or(0)
+}
