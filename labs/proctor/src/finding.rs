@@ -82,7 +82,7 @@ impl From<Violation> for Finding {
             expected,
             seen,
             marks: violation.marks,
-            heap: Some(violation.heap),
+            heap: Some(*violation.heap),
             heap_is_before: violation.heap_is_before,
             ..Finding::new(violation.what)
         }
