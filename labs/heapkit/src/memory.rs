@@ -187,7 +187,7 @@ impl Heap {
 /// Whole pages of a [`Heap`] that nobody uses any more.
 pub(crate) unsafe fn take_away(start: NonNull<u8>, len: usize) {
     let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE | libc::MAP_FIXED;
-    // SAFETY: the caller promises that nobody uses these pages, so nothing is lost by mapping over them.
+    // SAFETY: nobody uses these pages of a heap any more, so nothing is lost by mapping over them.
     unsafe { libc::mmap(start.as_ptr().cast(), len, libc::PROT_NONE, flags, -1, 0) };
 }
 

@@ -14,7 +14,12 @@ pub const PAGE: usize = crate::memory::PAGE;
 /// Where memory comes from: the break, and mappings.
 ///
 /// An allocator that is written for any `Os` runs on [`SimOs`], which watches it, and on [`LinuxOs`].
-pub trait Os {
+///
+/// # Safety
+/// What [`Os::sbrk`], [`Os::mmap`] and [`Os::mremap`] hand out is memory of that many bytes. It can be read and written until
+/// it is given back, and until then it is nobody else's. A mapping has the alignment and the zeroes that the functions
+/// promise.
+pub unsafe trait Os {
     /// Where the break is: the end of the memory that [`Os::sbrk`] has handed out. What `sbrk(0)` returns in C.
     fn program_break(&self) -> NonNull<u8>;
 
@@ -46,13 +51,14 @@ pub trait Os {
     unsafe fn mremap(&self, start: NonNull<u8>, len: usize, new_len: usize) -> Option<NonNull<u8>>;
 }
 
-impl<O: Os + ?Sized> Os for &O {
+// SAFETY: every call goes to `O`, which keeps the promise.
+unsafe impl<O: Os + ?Sized> Os for &O {
     fn program_break(&self) -> NonNull<u8> {
         (**self).program_break()
     }
 
     unsafe fn sbrk(&self, delta: isize) -> Option<NonNull<u8>> {
-        // SAFETY: the caller's promise.
+        // SAFETY: `O` asks for the same.
         unsafe { (**self).sbrk(delta) }
     }
 
@@ -61,12 +67,12 @@ impl<O: Os + ?Sized> Os for &O {
     }
 
     unsafe fn munmap(&self, start: NonNull<u8>, len: usize) {
-        // SAFETY: the caller's promise.
+        // SAFETY: `O` asks for the same.
         unsafe { (**self).munmap(start, len) }
     }
 
     unsafe fn mremap(&self, start: NonNull<u8>, len: usize, new_len: usize) -> Option<NonNull<u8>> {
-        // SAFETY: the caller's promise.
+        // SAFETY: `O` asks for the same.
         unsafe { (**self).mremap(start, len, new_len) }
     }
 }

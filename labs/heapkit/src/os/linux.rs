@@ -9,7 +9,8 @@ use std::ptr::{self, NonNull};
 #[derive(Clone, Copy, Debug, Default)]
 pub struct LinuxOs;
 
-impl Os for LinuxOs {
+// SAFETY: what the kernel hands out is this process's alone, readable and writable, until it is given back.
+unsafe impl Os for LinuxOs {
     fn program_break(&self) -> NonNull<u8> {
         // SAFETY: a delta of 0 only asks.
         let at = unsafe { libc::sbrk(0) };
@@ -17,7 +18,7 @@ impl Os for LinuxOs {
     }
 
     unsafe fn sbrk(&self, delta: isize) -> Option<NonNull<u8>> {
-        // SAFETY: the caller's promise.
+        // SAFETY: nobody uses the bytes that a negative `delta` gives back.
         granted(unsafe { libc::sbrk(delta) })
     }
 
@@ -28,12 +29,12 @@ impl Os for LinuxOs {
     }
 
     unsafe fn munmap(&self, start: NonNull<u8>, len: usize) {
-        // SAFETY: the caller's promise. With it the call can only fail for want of kernel memory; then the mapping stays.
+        // SAFETY: a whole mapping that nobody uses. The call can only fail for want of kernel memory; then the mapping stays.
         unsafe { libc::munmap(start.as_ptr().cast(), len) };
     }
 
     unsafe fn mremap(&self, start: NonNull<u8>, len: usize, new_len: usize) -> Option<NonNull<u8>> {
-        // SAFETY: the caller's promise.
+        // SAFETY: a whole mapping, and nobody uses its old place if it moves.
         granted(unsafe { libc::mremap(start.as_ptr().cast(), len, new_len, libc::MREMAP_MAYMOVE) })
     }
 }

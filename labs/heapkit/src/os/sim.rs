@@ -381,7 +381,9 @@ impl SimOs {
     }
 }
 
-impl Os for SimOs {
+// SAFETY: the heap is this system's own, and the break hands out each of its bytes once until it moves back; every mapping
+// is a piece of memory of its own.
+unsafe impl Os for SimOs {
     fn program_break(&self) -> NonNull<u8> {
         let end = self.state.borrow().layout.end;
         // SAFETY: at most one past the last byte of the heap.
@@ -430,7 +432,7 @@ impl Os for SimOs {
         let Some(mapping) = self.exactly("munmap", start, len) else { return };
         self.record(Call::Munmap { mapping, len });
         self.state.borrow_mut().layout.mappings[mapping - 1].alive = false;
-        // SAFETY: the mapping is exactly this, and the caller promises that nobody uses it any more.
+        // SAFETY: the mapping is exactly this, and nobody uses what is given to `munmap` any more.
         unsafe { crate::memory::take_away(start, len) };
         self.changed();
     }
@@ -449,7 +451,7 @@ impl Os for SimOs {
         self.record(Call::Mremap { mapping, len, new_len, to });
         let new = self.pointer(to?)?;
         self.state.borrow_mut().layout.mappings[mapping - 1].alive = false;
-        // SAFETY: both mappings are that long, and they are two; the caller promises that nobody uses the old one any more.
+        // SAFETY: both mappings are that long, and they are two; nobody uses the old place of a mapping that has moved.
         unsafe {
             new.copy_from_nonoverlapping(start, len.min(new_len));
             crate::memory::take_away(start, len);

@@ -25,7 +25,7 @@ pub(super) fn sampled(request: usize) -> impl Iterator<Item = usize> {
 /// The block's bytes can be written, and nobody else uses them.
 pub(super) unsafe fn fill(id: usize, payload: NonNull<u8>, request: usize) {
     for i in sampled(request) {
-        // SAFETY: the caller promises it.
+        // SAFETY: `i` is below `request`, so this is a byte of the block, which can be written.
         unsafe { payload.add(i).write(pattern(id, i)) };
     }
 }
@@ -41,7 +41,7 @@ pub(super) unsafe fn check(
     what: &str,
 ) -> Result<(), Violation> {
     for i in at {
-        // SAFETY: the caller promises it.
+        // SAFETY: `i` is one of the bytes in `at`, which can be read.
         let seen = unsafe { payload.add(i).read() };
         if seen != pattern(id, i) {
             return Err(Violation::new(format!("{what} {}.", name(id))).expected(
