@@ -76,7 +76,7 @@ unsafe impl FreeChunks for FreeList {
 /// # Safety
 /// The chunk is in use, in the heap that ends with `top`, and nobody uses its payload any more. Every free chunk of this heap
 /// but `top` is in `free`.
-pub unsafe fn coalesce<F: FreeChunks>(chunk: Chunk, free: &mut F, top: &mut Chunk) {
+pub unsafe fn coalesce<F: FreeChunks>(mut chunk: Chunk, free: &mut F, top: &mut Chunk) {
     todo!("coalesce")
 }
 
