@@ -78,7 +78,7 @@ impl<O: Os> Observer<O> {
             payload,
             moved: now.wrapping_sub(before).cast_signed(),
             inside: (self.start.addr().get()..now).contains(&payload.addr()),
-            // SAFETY: the caller promises a size word in front of every block.
+            // SAFETY: `malloc` puts a size word in front of every block (see `# Safety`).
             mapped: !payload.is_null() && unsafe { mapped_flag(payload) },
         }
     }
@@ -90,7 +90,7 @@ impl<O: Os> Observer<O> {
 /// That word can be read.
 pub unsafe fn mapped_flag(payload: *const u8) -> bool {
     const IS_MMAPPED: usize = 0b10;
-    // SAFETY: the caller promises it. A block starts at a multiple of 16, so the word is aligned.
+    // SAFETY: the word before a block can be read, and is aligned, for a block starts at a multiple of 16.
     unsafe { payload.byte_sub(size_of::<usize>()).cast::<usize>().read() & IS_MMAPPED != 0 }
 }
 

@@ -43,7 +43,7 @@ impl<O: Os> WholeMalloc for Ours<O> {
     }
 
     fn list_head(&self) -> usize {
-        self.0.free_list().head().addr()
+        self.0.free_chunks().head().addr()
     }
 }
 
@@ -509,7 +509,7 @@ fn a_request_that_is_refused_loses_nothing() {
         // SAFETY: a realloc that is refused leaves the block.
         let bytes = unsafe { std::slice::from_raw_parts(block.as_ptr(), 1000) };
         desk.expect("the block's bytes are as they were", true, bytes.iter().all(|&byte| byte == 0x77));
-        let image = desk.image(Some(ours.free_list().head().addr()));
+        let image = desk.image(Some(ours.free_chunks().head().addr()));
         desk.expect("the block is in use", Some(State::Used), image.block(0).map(|chunk| chunk.state));
         desk.expect("what is wrong with the heap", 0, image.defects.len());
     });
@@ -644,7 +644,7 @@ fn serve(desk: &Desk, os: &SimOs, ops: &[Op]) -> Bill {
     for &op in ops {
         if matches!(op, Op::Malloc { .. } | Op::Calloc { .. } | Op::Aligned { .. }) {
             searches += 1;
-            looked_at += ours.0.free_list().iter().count();
+            looked_at += ours.0.free_chunks().iter().count();
         }
         let step = || program.play(&mut ours, op);
         desk.step(op.in_words(), step, |_| String::new()).unwrap_or_else(|violation| desk.fail(violation.into()));

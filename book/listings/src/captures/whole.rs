@@ -61,7 +61,7 @@ impl Stage {
         let Some(heap) = self.os.heap() else { return Image::empty() };
         let (bytes, foreign) = (heap.bytes(), self.os.layout().foreign);
         let raw = Raw { base: heap.start().addr().get(), bytes: &bytes, foreign: &foreign };
-        Image::decode(&raw, Some(self.malloc.free_list().head().addr()))
+        Image::decode(&raw, Some(self.malloc.free_chunks().head().addr()))
     }
 
     /// The first block's mapping: one chunk.
