@@ -26,7 +26,14 @@ impl Memory {
         // SAFETY: a part of what has just been reserved, with a guard on both sides.
         let start = unsafe {
             let shared = libc::MAP_SHARED | libc::MAP_FIXED;
-            libc::mmap(reserved.byte_add(before), ARENA, libc::PROT_NONE, shared, ticket.memory, ARENA_AT as libc::off_t)
+            libc::mmap(
+                reserved.byte_add(before),
+                ARENA,
+                libc::PROT_NONE,
+                shared,
+                ticket.memory,
+                ARENA_AT as libc::off_t,
+            )
         };
         let access = libc::PROT_READ | libc::PROT_WRITE;
         // SAFETY: a new mapping at an address of the kernel's choice.

@@ -1,8 +1,8 @@
 //! A system that is another process.
 
+use crate::Memory;
 use crate::connection::Connection;
 use crate::wire::{MMAP, MREMAP, MUNMAP, Reader, SBRK, Words};
-use crate::Memory;
 use heapkit::os::Os;
 use std::ptr::NonNull;
 

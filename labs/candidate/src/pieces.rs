@@ -56,7 +56,9 @@ unsafe impl GlobalAlloc for Pieces {
         let mut used = self.used.load(Ordering::Relaxed);
         loop {
             let at = used.next_multiple_of(layout.align());
-            let Some(end) = at.checked_add(layout.size()).filter(|end| *end <= RESERVED) else { return ptr::null_mut() };
+            let Some(end) = at.checked_add(layout.size()).filter(|end| *end <= RESERVED) else {
+                return ptr::null_mut();
+            };
             match self.used.compare_exchange_weak(used, end, Ordering::Relaxed, Ordering::Relaxed) {
                 // SAFETY: inside the reservation.
                 Ok(_) => return unsafe { start.add(at) },

@@ -51,6 +51,14 @@ impl Candidate for Lab03 {
                 unsafe { self.list.push(chunk) };
                 Answer::say(self.head())
             }
+            Question::PushAll { chunks } => {
+                for at in chunks {
+                    let chunk = self.chunk(at);
+                    // SAFETY: the same for each of them.
+                    unsafe { self.list.push(chunk) };
+                }
+                Answer::say(self.head())
+            }
             Question::Pop => {
                 let popped = self.list.pop().map(|chunk| self.place(&chunk));
                 Answer::say((popped, self.head()))
@@ -61,9 +69,7 @@ impl Candidate for Lab03 {
                 let unlinked = unsafe { self.list.unlink(&chunk) }.is_ok();
                 Answer::say((unlinked, self.head()))
             }
-            Question::Find { fit, size } => {
-                Answer::say(self.list.find(own(fit), size).map(|chunk| self.place(&chunk)))
-            }
+            Question::Find { fit, size } => Answer::say(self.list.find(own(fit), size).map(|chunk| self.place(&chunk))),
             Question::Iter { most } => {
                 Answer::say(self.list.iter().take(most).map(|chunk| self.place(&chunk)).collect::<Vec<usize>>())
             }

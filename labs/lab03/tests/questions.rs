@@ -10,11 +10,13 @@ words! {
     pub enum Question {
         /// An empty list.
         NewList,
-        /// `push`; the answer is the list's head.
+        /// `push`; the answer is the word that leads to the list's first chunk.
         Push { at: usize },
-        /// `pop`; the answer is the chunk, and the list's head.
+        /// `push` of one after the other; the answer is the same.
+        PushAll { chunks: Vec<usize> },
+        /// `pop`; the answer is the chunk, and the word that leads to the first one.
         Pop,
-        /// `unlink`; the answer is whether it was taken out, and the list's head.
+        /// `unlink`; the answer is whether it was taken out, and the word that leads to the first one.
         Unlink { at: usize },
         /// `find`; the answer is the chunk.
         Find { fit: Fit, size: usize },
@@ -22,7 +24,7 @@ words! {
         Iter { most: usize },
         /// A heap of the first `len` bytes.
         NewHeap { len: usize, fit: Fit },
-        /// `malloc` or `free`; the answer is the block, and the list's head.
+        /// `malloc` or `free`; the answer is the block, and the word that leads to the list.
         Call { call: Call },
     }
 }
@@ -32,6 +34,7 @@ impl fmt::Display for Question {
         match self {
             Question::NewList => f.write_str("an empty list"),
             Question::Push { at } => write!(f, "push({})", Offset(*at)),
+            Question::PushAll { chunks } => write!(f, "push {} chunks", chunks.len()),
             Question::Pop => f.write_str("pop()"),
             Question::Unlink { at } => write!(f, "unlink({})", Offset(*at)),
             Question::Find { fit, size } => write!(f, "find({fit:?}, {size})"),

@@ -111,7 +111,10 @@ impl Arena for SharedArena {
 
     fn write(&self, at: usize, bytes: &[u8]) {
         assert!(at + bytes.len() <= ARENA);
-        self.0.file.write_all_at(bytes, (ARENA_AT + at) as u64).expect("the arena can be written: is the machine out of memory?");
+        self.0
+            .file
+            .write_all_at(bytes, (ARENA_AT + at) as u64)
+            .expect("the arena can be written: is the machine out of memory?");
     }
 
     fn snapshot(&self, range: Range<usize>) -> Snapshot {

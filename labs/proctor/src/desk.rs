@@ -131,24 +131,29 @@ impl Desk {
 
     /// Asks the candidate, as a step of the story.
     pub fn ask<T: Words + Debug>(&self, question: &(impl Words + Display)) -> T {
-        self.journal.begin(question.to_string());
-        let answer: T = self.put(question);
-        self.journal.end(format!("{answer:?}"));
-        answer
+        self.ask_and_show(question, |answer| format!("{answer:?}"))
     }
 
-    /// Has the candidate do something, as a step of the story.
-    pub fn order(&self, question: &(impl Words + Display)) {
+    /// Has the candidate do something, as a step of the story that has no result to show.
+    pub fn order<T: Words>(&self, question: &(impl Words + Display)) -> T {
+        self.ask_and_show(question, |_| String::new())
+    }
+
+    /// Asks, as a step of the story whose result is shown like this.
+    pub fn ask_and_show<T: Words>(&self, question: &(impl Words + Display), show: impl FnOnce(&T) -> String) -> T {
         self.journal.begin(question.to_string());
-        let () = self.put(question);
-        self.journal.end("");
+        let answer: T = self.put(question);
+        self.journal.end(show(&answer));
+        answer
     }
 
     /// Asks without a word in the story.
     pub fn put<T: Words>(&self, question: &impl Words) -> T {
-        let mut words = Vec::new();
-        question.write(&mut words);
-        let answer = self.exchange(&words).unwrap_or_else(|ended| self.fail(self.explain(&ended)));
+        self.put_words(&words_of(question))
+    }
+
+    pub(crate) fn put_words<T: Words>(&self, question: &[u64]) -> T {
+        let answer = self.exchange(question).unwrap_or_else(|ended| self.fail(self.explain(&ended)));
         T::read(&mut Reader::new(&answer)).unwrap_or_else(|| self.fail(self.explain(&Ended::Nonsense)))
     }
 
@@ -187,9 +192,7 @@ impl Desk {
             }
             let Some(system) = system.as_deref() else { return Err(Ended::Nonsense) };
             let answer = serve(system, kind, &words).ok_or(Ended::Nonsense)?;
-            let mut words = Vec::new();
-            answer.write(&mut words);
-            candidate.send(&self.frame(Some(system), &words))?;
+            candidate.send(&self.frame(Some(system), &words_of(&answer)))?;
         }
     }
 
@@ -308,6 +311,12 @@ impl Desk {
     pub(crate) fn take_measured(&self) -> String {
         self.measured.take()
     }
+}
+
+pub(crate) fn words_of(value: &impl Words) -> Vec<u64> {
+    let mut words = Vec::new();
+    value.write(&mut words);
+    words
 }
 
 /// Answers a call of the system; `None` if it is no call.

@@ -18,15 +18,18 @@ pub fn judge(arena: &SharedArena, system: Option<&SimOs<SharedArena>>, ended: &E
             "Your code doesn't come back from this call. Look for a loop that never ends: a list that leads back into itself, or a \
              walk that steps by a size of 0.",
         ),
-        Ended::Asleep => {
-            Finding::ended(Verdict::Hung, "Your code doesn't come back from this call: it sleeps, or waits for something.")
-        }
+        Ended::Asleep => Finding::ended(
+            Verdict::Hung,
+            "Your code doesn't come back from this call: it sleeps, or waits for something.",
+        ),
         Ended::Slow => Finding::ended(
             Verdict::Slow,
             "Your code gets on, but so slowly that this case would never end: each answer takes many thousand times as long as it \
              should. Look for work that is done again and again.",
         ),
-        Ended::Nonsense => Finding::ended(Verdict::Exited, "Your code writes over what the exam needs to listen to it."),
+        Ended::Nonsense => {
+            Finding::ended(Verdict::Exited, "Your code writes over what the exam needs to listen to it.")
+        }
         Ended::Killed(signal) => match &panicked {
             Some(said) => Finding::ended(Verdict::Crashed, refused_by_the_compilers_checks(said)),
             None => Finding::ended(Verdict::Crashed, crashed(arena, system, *signal, output)),
@@ -36,7 +39,9 @@ pub fn judge(arena: &SharedArena, system: Option<&SimOs<SharedArena>>, ended: &E
             Some(said) => Finding::ended(Verdict::Wrong, format!("Your code panicked: {said}.")),
             None => Finding::ended(
                 Verdict::Exited,
-                format!("The process ended with exit code {code} before the case was over. Nothing in a lab may end the process."),
+                format!(
+                    "The process ended with exit code {code} before the case was over. Nothing in a lab may end the process."
+                ),
             ),
         },
     };
@@ -80,13 +85,20 @@ fn crashed(arena: &SharedArena, system: Option<&SimOs<SharedArena>>, signal: i32
     let end = system.map_or(0, SimOs::end);
     let at = (address as usize).wrapping_sub(BASE);
     if at < end {
-        return format!("Your code {did} {}, which is none of its business here: the exam has closed that page.", Offset(at));
+        return format!(
+            "Your code {did} {}, which is none of its business here: the exam has closed that page.",
+            Offset(at)
+        );
     }
     if let Some(place) = in_a_mapping(system, at) {
         return format!("Your code {did} {place}.");
     }
     if end > 0 && at < MAPPINGS.start {
-        return format!("Your code {did} an address {} past the end of the heap, which ends at {}.", distance(at - end), Offset(end));
+        return format!(
+            "Your code {did} an address {} past the end of the heap, which ends at {}.",
+            distance(at - end),
+            Offset(end)
+        );
     }
     if end > 0 && at.wrapping_neg() < FAR {
         return format!("Your code {did} an address {} before the start of the heap.", distance(at.wrapping_neg()));
@@ -95,7 +107,9 @@ fn crashed(arena: &SharedArena, system: Option<&SimOs<SharedArena>>, signal: i32
         return format!("Your code {did} an address {} past the end of the heap.", distance(at - end));
     }
     if address < SMALL_NUMBER {
-        return format!("Your code {did} address {address:#x}, where there is no memory. Is this number a pointer at all?");
+        return format!(
+            "Your code {did} address {address:#x}, where there is no memory. Is this number a pointer at all?"
+        );
     }
     format!("Your code {did} an address far from the heap, where there is no memory: a wild pointer.")
 }

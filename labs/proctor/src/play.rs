@@ -1,6 +1,6 @@
 //! Plays workloads on the candidate, under the eyes of the referee, and looks for the shortest one that still fails.
 
-use crate::desk::{Desk, System};
+use crate::desk::{Desk, System, words_of};
 use crate::finding::Finding;
 use crate::process::Manner;
 use crate::report::Verdict;
@@ -50,17 +50,33 @@ pub fn one_list(heads: &[usize]) -> Vec<ListHead> {
     heads.first().map(|&head| ListHead::free_list(head)).into_iter().collect()
 }
 
+/// The same in words. What plays on it is compiled once, and not for each lab's questions.
+struct Script<'a> {
+    memory: Memory,
+    start: Vec<u64>,
+    call: &'a dyn Fn(Call) -> Vec<u64>,
+    lists: fn(&[usize]) -> Vec<ListHead>,
+    rules: &'a dyn Fn() -> Box<dyn Rules>,
+}
+
+impl<Q: Words> Stage<'_, Q> {
+    fn script<'a>(&'a self, call: &'a dyn Fn(Call) -> Vec<u64>) -> Script<'a> {
+        let Stage { memory, start, lists, rules, .. } = self;
+        Script { memory: *memory, start: words_of(start), call, lists: *lists, rules }
+    }
+}
+
 /// The candidate's allocator.
-pub struct Remote<'a, Q> {
+pub struct Remote<'a> {
     desk: &'a Desk,
-    call: fn(Call) -> Q,
+    call: Box<dyn Fn(Call) -> Vec<u64> + 'a>,
     lists: fn(&[usize]) -> Vec<ListHead>,
     heads: Vec<ListHead>,
 }
 
-impl<Q: Words> Allocator for Remote<'_, Q> {
+impl Allocator for Remote<'_> {
     fn call(&mut self, call: Call) -> Result<Option<usize>, NoSuchOperation> {
-        let (payload, heads): (Option<usize>, Vec<usize>) = self.desk.put(&(self.call)(call));
+        let (payload, heads): (Option<usize>, Vec<usize>) = self.desk.put_words(&(self.call)(call));
         self.heads = (self.lists)(&heads);
         self.desk.lists_are(self.heads.clone());
         Ok(payload)
@@ -73,42 +89,51 @@ impl<Q: Words> Allocator for Remote<'_, Q> {
 
 impl Desk {
     /// Makes the stage's allocator, on fresh memory: for a case that has a player of its own.
-    pub fn enter<'a, Q: Words>(&'a self, stage: &Stage<'_, Q>) -> (Rc<System>, Remote<'a, Q>) {
-        let system = match stage.memory {
-            Memory::Heap(len) => self.heap(len),
-            Memory::System { room, refusal } => {
-                let system = self.os(room);
-                system.refuse(refusal);
-                system
-            }
-        };
-        self.journal.begin("the allocator is made");
-        let () = self.put(&stage.start);
-        self.new_story();
-        if let Memory::System { refusal, .. } = stage.memory
-            && let Some(refusal) = refusal.in_words()
-        {
-            self.journal.note(refusal);
-        }
-        (system, Remote { desk: self, call: stage.call, lists: stage.lists, heads: Vec::new() })
+    pub fn enter<Q: Words + 'static>(&self, stage: &Stage<'_, Q>) -> (Rc<System>, Remote<'_>) {
+        let call = stage.call;
+        let system = self.set_up(stage.memory, &words_of(&stage.start));
+        let call = Box::new(move |asked| words_of(&call(asked)));
+        (system, Remote { desk: self, call, lists: stage.lists, heads: Vec::new() })
     }
 
     /// Plays `ops`; the referee checks every step. Returns where each block was last, by its number, or `None` for a request that
     /// was refused. What fails, ends the case with the shortest story that fails in the same way.
     pub fn play<Q: Words>(&self, stage: &Stage<'_, Q>, ops: &[Op]) -> Vec<Option<Place>> {
-        match self.try_play(stage, ops) {
+        self.play_script(&stage.script(&|call| words_of(&(stage.call)(call))), ops)
+    }
+
+    fn play_script(&self, script: &Script<'_>, ops: &[Op]) -> Vec<Option<Place>> {
+        match self.try_play(script, ops) {
             Ok(places) => places,
             Err(finding) => {
-                let finding = self.shrink(stage, ops, *finding);
+                let finding = self.shrink(script, ops, *finding);
                 self.fail(finding)
             }
         }
     }
 
-    fn try_play<Q: Words>(&self, stage: &Stage<'_, Q>, ops: &[Op]) -> Result<Vec<Option<Place>>, Box<Finding>> {
+    /// Fresh memory, and an allocator that was made and has done nothing yet.
+    fn set_up(&self, memory: Memory, start: &[u64]) -> Rc<System> {
+        let (system, refusal) = match memory {
+            Memory::Heap(len) => (self.heap(len), Refusal::Nothing),
+            Memory::System { room, refusal } => (self.os(room), refusal),
+        };
+        system.refuse(refusal);
+        self.journal.begin("the allocator is made");
+        let () = self.put_words(start);
+        self.new_story();
+        if let Some(refusal) = refusal.in_words() {
+            self.journal.note(refusal);
+        }
+        system
+    }
+
+    fn try_play(&self, script: &Script<'_>, ops: &[Op]) -> Result<Vec<Option<Place>>, Box<Finding>> {
         let played = catch_unwind(AssertUnwindSafe(|| {
-            let (system, mut allocator) = self.enter(stage);
-            let mut referee = Referee::new(&*system, &mut allocator, (stage.rules)(), &self.journal);
+            let system = self.set_up(script.memory, &script.start);
+            let mut allocator =
+                Remote { desk: self, call: Box::new(script.call), lists: script.lists, heads: Vec::new() };
+            let mut referee = Referee::new(&*system, &mut allocator, (script.rules)(), &self.journal);
             let mut places = vec![None; blocks(ops)];
             for &op in ops {
                 referee.play(op).map_err(|violation| Box::new(Finding::from(violation)))?;
@@ -125,7 +150,7 @@ impl Desk {
     }
 
     /// The same mistake in as few steps as can be found. The desk then shows that story.
-    fn shrink<Q: Words>(&self, stage: &Stage<'_, Q>, ops: &[Op], finding: Finding) -> Finding {
+    fn shrink(&self, script: &Script<'_>, ops: &[Op], finding: Finding) -> Finding {
         let tries = match finding.verdict {
             Verdict::Wrong | Verdict::Crashed | Verdict::Exited => TRIES,
             Verdict::Hung => TRIES_WHEN_HUNG,
@@ -134,7 +159,7 @@ impl Desk {
         self.manner.set(Manner::Hasty);
         self.new_candidate();
         let shortest = workload::shrink(ops, tries, |ops| {
-            self.try_play(stage, ops).is_err_and(|other| {
+            self.try_play(script, ops).is_err_and(|other| {
                 // What is wrong with one story must not reach the next.
                 self.new_candidate();
                 other.is_like(&finding)
@@ -142,7 +167,7 @@ impl Desk {
         });
         self.manner.set(Manner::Patient);
         self.new_candidate();
-        if let Err(shorter) = self.try_play(stage, &shortest)
+        if let Err(shorter) = self.try_play(script, &shortest)
             && shorter.is_like(&finding)
         {
             self.is_shrunk.set(true);
@@ -150,7 +175,7 @@ impl Desk {
         }
         // Renaming the blocks changes the bytes they hold; if that hides the mistake, the long story has to do.
         self.new_candidate();
-        match self.try_play(stage, ops) {
+        match self.try_play(script, ops) {
             Err(again) => *again,
             Ok(_) => finding,
         }

@@ -240,7 +240,9 @@ fn heap(screen: &mut String, outcome: &Outcome) {
     }
     let title = match (outcome.finding.heap_is_before, outcome.verdict) {
         (true, _) => format!("the heap before step {}", outcome.steps.len()),
-        (false, Verdict::Crashed | Verdict::Hung | Verdict::Slow | Verdict::Exited) => "the heap at that moment".to_owned(),
+        (false, Verdict::Crashed | Verdict::Hung | Verdict::Slow | Verdict::Exited) => {
+            "the heap at that moment".to_owned()
+        }
         (false, _) if outcome.steps.is_empty() => "the heap".to_owned(),
         (false, _) => format!("the heap after step {}", outcome.steps.len()),
     };
