@@ -2,7 +2,7 @@
 //!
 //! The decoder trusts nothing: whatever stands in the bytes, it ends, and says what it could not make sense of.
 
-use crate::format::{ALIGNMENT, FLAGS, MIN_CHUNK, PAYLOAD, PREV_INUSE, SIZE_WORD};
+use crate::format::{ALIGNMENT, FLAGS, IS_MMAPPED, MIN_CHUNK, PAYLOAD, PREV_INUSE, SIZE_WORD};
 use crate::memory::FRESH;
 use crate::snapshot::Snapshot;
 use std::collections::{BTreeMap, HashSet};
@@ -36,6 +36,8 @@ pub enum State {
     Top,
     /// The end of a stretch of memory behind which other code has put its own: headers that are never free.
     Fence,
+    /// A mapping of its own, as its flag `IS_MMAPPED` says.
+    Mapped,
     /// No chunk at all: memory of other code.
     Foreign,
 }
@@ -254,7 +256,7 @@ impl Image {
             self.walk_stretch(raw, stretch, newest != Some(index));
             // Where the walk broke off, the last block that it reached isn't the top chunk.
             let last = self.blocks[first..].last_mut().filter(|last| last.end() == end);
-            if let Some(last) = last.filter(|_| newest == Some(index)) {
+            if let Some(last) = last.filter(|last| newest == Some(index) && last.state != State::Mapped) {
                 last.state = State::Top;
             }
         }
@@ -287,14 +289,18 @@ impl Image {
                 );
             }
             let link = |at| raw.word(at).map_or(Link::End, |word| raw.link(word));
-            let state = if is_fence { State::Fence } else { State::Used };
+            let state = match flags & IS_MMAPPED {
+                0 if is_fence => State::Fence,
+                0 => State::Used,
+                _ => State::Mapped,
+            };
             self.blocks.push(Block { at, size, flags, state, fd: link(at + PAYLOAD), bk: link(at + PAYLOAD + 8) });
             at += size;
         }
         let blocks = &mut self.blocks[first..];
         let next_says_free: Vec<bool> = blocks.iter().skip(1).map(|next| next.flags & PREV_INUSE == 0).collect();
         for (block, free) in blocks.iter_mut().zip(next_says_free) {
-            if free {
+            if free && block.state != State::Mapped {
                 block.state = State::Free;
             }
         }
@@ -315,7 +321,9 @@ impl Image {
     }
 
     fn check_neighbours(&mut self, raw: &Raw<'_>) {
-        if self.blocks.first().is_some_and(|first| first.state != State::Foreign && first.flags & PREV_INUSE == 0) {
+        // Other code's memory has no flags, and P means nothing in a mapping.
+        let first = self.blocks.first().filter(|first| !matches!(first.state, State::Foreign | State::Mapped));
+        if first.is_some_and(|first| first.flags & PREV_INUSE == 0) {
             self.defect(SIZE_WORD, "P is 0, \"the chunk before is free\", but no chunk stands before the first".into());
         }
         let free: Vec<(usize, usize)> = self.free().map(|block| (block.at, block.size)).collect();
@@ -496,6 +504,14 @@ mod tests {
     fn a_footer_that_lies_is_a_defect() {
         let image = decode(&[0, 0x21, 0, 0, 0x30, 0x20, 0, 0], None);
         assert_eq!(image.defects[0].at, 0x20);
+    }
+
+    #[test]
+    fn a_mapping_is_no_top_chunk_and_nothing_comes_before_it() {
+        let image = decode(&[0, 0x22, 0, 0], None);
+        assert_eq!(image.blocks[0].state, State::Mapped);
+        assert_eq!(image.defects, []);
+        assert_eq!(crate::draw::heap(&image, &[]), "+0x0000   mapped   32   M\n");
     }
 
     #[test]

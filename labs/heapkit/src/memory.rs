@@ -6,7 +6,7 @@
 use crate::snapshot::Snapshot;
 use std::io;
 use std::ops::Range;
-use std::ptr::NonNull;
+use std::ptr::{self, NonNull};
 
 /// Fresh heap memory holds this byte everywhere, so that code which assumes zeroes is found out.
 pub const FRESH: u8 = 0xa5;
@@ -37,6 +37,11 @@ const FILLED: usize = 16 << 20;
 pub trait Arena {
     /// The address of the heap's first byte, as the code under test sees it.
     fn base(&self) -> usize;
+
+    /// How many bytes it has, open or closed: no offset is larger.
+    fn extent(&self) -> usize {
+        ARENA
+    }
 
     /// Copies the bytes from offset `at` on. Closed and untouched pages read as what was last in them, or zero.
     fn read(&self, at: usize, into: &mut [u8]);
@@ -107,7 +112,7 @@ impl PrivateArena {
         let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE;
         // SAFETY: a fresh reservation at an address of the kernel's choice touches no memory in use.
         let reserved =
-            unsafe { libc::mmap(std::ptr::null_mut(), 2 * ALIGNMENT + ARENA + GUARD, libc::PROT_NONE, flags, -1, 0) };
+            unsafe { libc::mmap(ptr::null_mut(), 2 * ALIGNMENT + ARENA + GUARD, libc::PROT_NONE, flags, -1, 0) };
         if reserved == libc::MAP_FAILED {
             return Err(io::Error::last_os_error());
         }
@@ -195,10 +200,68 @@ impl Arena for PrivateArena {
     }
 
     fn touched(&self, pages: Range<usize>) -> usize {
-        let mut resident = vec![0_u8; pages.len() / PAGE];
-        // SAFETY: mincore only asks; it writes one byte for each page.
-        unsafe { libc::mincore(self.pointer(pages.start).as_ptr().cast(), pages.len(), resident.as_mut_ptr()) };
-        resident.iter().filter(|page| **page & 1 != 0).count()
+        resident(self.base() + pages.start, pages.len())
+    }
+}
+
+/// How many of the pages at an address are in memory.
+fn resident(start: usize, len: usize) -> usize {
+    let mut resident = vec![0_u8; len.div_ceil(PAGE)];
+    // SAFETY: mincore only asks; it writes one byte for each page.
+    unsafe { libc::mincore(ptr::without_provenance_mut(start), len, resident.as_mut_ptr()) };
+    resident.iter().filter(|page| **page & 1 != 0).count()
+}
+
+/// All memory of this process: offsets are addresses. So a program can look at blocks of its own `malloc`, or of any other.
+#[derive(Debug)]
+pub struct ThisProcess(());
+
+impl ThisProcess {
+    /// This process's memory.
+    ///
+    /// # Safety
+    /// The addresses that are read and written through it are those of blocks that an allocator has handed out and not taken
+    /// back, and nobody else uses these blocks meanwhile.
+    pub unsafe fn new() -> Self {
+        ThisProcess(())
+    }
+}
+
+impl Arena for ThisProcess {
+    fn base(&self) -> usize {
+        0
+    }
+
+    fn extent(&self) -> usize {
+        usize::MAX
+    }
+
+    fn read(&self, at: usize, into: &mut [u8]) {
+        let from: *const u8 = ptr::with_exposed_provenance(at);
+        // SAFETY: bytes of a block that is in use, and that nobody else uses (see `ThisProcess::new`).
+        unsafe { from.copy_to_nonoverlapping(into.as_mut_ptr(), into.len()) };
+    }
+
+    fn write(&self, at: usize, bytes: &[u8]) {
+        let to: *mut u8 = ptr::with_exposed_provenance_mut(at);
+        // SAFETY: as in `read`.
+        unsafe { to.copy_from_nonoverlapping(bytes.as_ptr(), bytes.len()) };
+    }
+
+    fn snapshot(&self, range: Range<usize>) -> Snapshot {
+        let mut bytes = vec![0; range.len()];
+        self.read(range.start, &mut bytes);
+        Snapshot::new(self.base(), range.start, bytes)
+    }
+
+    fn open(&self, _: Range<usize>) {}
+
+    fn close(&self, _: Range<usize>) {}
+
+    fn discard(&self, _: Range<usize>) {}
+
+    fn touched(&self, pages: Range<usize>) -> usize {
+        resident(pages.start, pages.len())
     }
 }
 

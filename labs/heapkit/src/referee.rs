@@ -1,401 +1,682 @@
 //! Plays a workload on an allocator and checks the heap after every step.
 //!
-//! The referee knows what a `malloc` promises: a request is served by a chunk of the free list, chosen by the fit, or
-//! else cut from the top chunk; a freed chunk goes to the head of the list. If it [splits](Promise::splits), what a chunk
-//! has too much goes to the head of the list; if it [coalesces](Promise::coalesces), a freed chunk first joins its free
-//! neighbours, and the top chunk swallows what borders on it. The referee looks at the raw heap through
-//! [`crate::image`], so that no mistake of the allocator can hide behind the allocator.
+//! The allocator may run in another process: the referee knows it by numbers alone. An address is an offset from the heap's
+//! start, and memory is read and written through an [`Arena`], never through a pointer that the allocator returned.
+//!
+//! What any `malloc` promises, is checked here: a block lies in granted memory that nobody else uses, its bytes stay as the
+//! program wrote them, no chunk is lost, the heap can be read and agrees with its lists, the system is told the truth. What a
+//! lab promises beyond that, its [`Rules`] say. The referee looks at the raw heap through [`crate::image`], so that no mistake
+//! of the allocator can hide behind the allocator.
 
-pub mod payloads;
+mod list_rules;
+mod malloc_rules;
+pub mod pattern;
+mod payloads;
+mod rules;
 mod script;
-pub mod whole;
+mod violation;
 
-use crate::draw::{Mark, size_word_in_words};
-use crate::format::{MIN_CHUNK, PAYLOAD, SIZE_WORD, chunk_size};
-use crate::image::{Block, Defect, Image, Link, List, Offset, Raw, State};
+pub use list_rules::{Fit, ListRules};
+pub use malloc_rules::{MallocRules, THRESHOLD, THRESHOLD_MAX, TOP_PAD};
+pub use payloads::Payloads;
+pub use rules::{AnyMalloc, Expected, Held, Rules, Spot, StepView, check_joined, check_no_call_after};
+pub use violation::{Kind, Violation};
+
+use crate::draw::size_word_in_words;
+use crate::format::{ALIGNMENT, MIN_CHUNK, PAYLOAD, SIZE_WORD, chunk_size};
+use crate::image::{Block, Defect, Image, Link, Links, ListHead, Offset, Raw, State};
 use crate::journal::Journal;
-use crate::memory::Heap;
-use crate::workload::{Op, name};
-use std::collections::BTreeMap;
-use std::ptr::NonNull;
+use crate::memory::{Arena, HEAP_ROOM};
+use crate::os::{self, Layout, Place, SimOs};
+use crate::snapshot::Snapshot;
+use crate::workload::{Op, elements, name};
+use std::collections::{BTreeMap, HashSet};
+use std::fmt;
 
-/// What the referee plays on.
-pub trait Allocator {
-    /// `size` bytes, or `None` where there are none.
-    fn malloc(&mut self, size: usize) -> Option<NonNull<u8>>;
+/// A request for this many bytes, no system of ours can serve: whoever knows that need not ask.
+const NO_SYSTEM_HAS: usize = 1 << 40;
 
-    /// Gives a block back.
-    ///
-    /// # Safety
-    /// `payload` comes from [`Allocator::malloc`] and has not been freed since.
-    unsafe fn free(&mut self, payload: NonNull<u8>);
-
-    /// The address of the free list's first chunk, 0 for an empty list.
-    fn list_head(&self) -> usize;
-}
-
-/// Which chunk of the list serves a request. Ties go to the chunk that stands first.
+/// One call of an allocator. A payload is an offset from the heap's start.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Fit {
-    /// The first that is large enough.
-    First,
-    /// The smallest that is large enough.
-    Best,
-    /// The largest.
-    Worst,
+pub enum Call {
+    /// `request` bytes.
+    Malloc {
+        /// How many.
+        request: usize,
+    },
+    /// `count` times `size` bytes that are zero.
+    Calloc {
+        /// How many elements.
+        count: usize,
+        /// The bytes of each.
+        size: usize,
+    },
+    /// `request` bytes at a multiple of `align`.
+    Aligned {
+        /// What the address is a multiple of.
+        align: usize,
+        /// How many bytes.
+        request: usize,
+    },
+    /// Makes a block `request` bytes long, wherever it then is.
+    Realloc {
+        /// The block.
+        payload: usize,
+        /// How many bytes.
+        request: usize,
+    },
+    /// Gives a block back.
+    Free {
+        /// The block.
+        payload: usize,
+    },
 }
 
-impl Fit {
-    /// The chunk that serves a request, among those large enough, in list order.
-    pub fn choose<'a>(self, candidates: &[&'a Block]) -> Option<&'a Block> {
-        let mut candidates = candidates.iter().copied();
+impl Call {
+    /// The operation's name.
+    pub const fn name(self) -> &'static str {
         match self {
-            Fit::First => candidates.next(),
-            Fit::Best => candidates.min_by_key(|block| block.size),
-            // `max_by_key` keeps the last of equals, the list the first.
-            Fit::Worst => candidates.reduce(|best, block| if block.size > best.size { block } else { best }),
+            Call::Malloc { .. } => "malloc",
+            Call::Calloc { .. } => "calloc",
+            Call::Aligned { .. } => "aligned",
+            Call::Realloc { .. } => "realloc",
+            Call::Free { .. } => "free",
+        }
+    }
+
+    /// How many bytes it asks for, if that is a number of bytes at all.
+    pub const fn request(self) -> Option<usize> {
+        match self {
+            Call::Malloc { request } | Call::Aligned { request, .. } | Call::Realloc { request, .. } => Some(request),
+            Call::Calloc { count, size } => count.checked_mul(size),
+            Call::Free { .. } => None,
+        }
+    }
+
+    /// What the returned address has to be a multiple of.
+    fn alignment(self) -> usize {
+        match self {
+            Call::Aligned { align, .. } if align.is_power_of_two() => align.max(ALIGNMENT),
+            _ => ALIGNMENT,
         }
     }
 }
 
-/// What an allocator promises, beyond being a `malloc` at all.
+/// The allocator has no operation of this kind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Promise {
-    /// How it chooses.
-    pub fit: Fit,
-    /// A chunk from the list is cut to the size of the request, if what is left is a chunk.
-    pub splits: bool,
-    /// No two neighbours are free.
-    pub coalesces: bool,
-}
+pub struct NoSuchOperation;
 
-impl From<Fit> for Promise {
-    /// A list-only `malloc`: chunks are used whole and stay apart.
-    fn from(fit: Fit) -> Self {
-        Promise { fit, splits: false, coalesces: false }
+impl fmt::Display for NoSuchOperation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the allocator has no such operation")
     }
 }
 
-/// A broken promise.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Violation {
-    /// What is wrong, in one sentence.
-    pub what: String,
-    /// What should have come out, and what did, where that says more than the sentence.
-    pub expected_and_seen: Option<(String, String)>,
-    /// Notes to places in the heap.
-    pub marks: Vec<Mark>,
-    /// Whether the heap *before* the step tells more than the heap after it.
-    pub look_before: bool,
+impl std::error::Error for NoSuchOperation {}
+
+/// What the referee plays on: every allocator, in this process or in another one.
+pub trait Allocator {
+    /// Makes one call. Where the block is that it returned: `None` for null, and for a `free`.
+    ///
+    /// # Errors
+    /// [`NoSuchOperation`], if the allocator doesn't have it.
+    fn call(&mut self, call: Call) -> Result<Option<usize>, NoSuchOperation>;
+
+    /// Where its lists start, as it last told.
+    fn lists(&mut self) -> Vec<ListHead>;
 }
 
-impl Violation {
-    fn new(what: impl Into<String>) -> Self {
-        Violation { what: what.into(), expected_and_seen: None, marks: Vec::new(), look_before: false }
-    }
-
-    fn mark(mut self, at: usize, note: impl Into<String>) -> Self {
-        self.marks.push(Mark { at, note: note.into() });
-        self
-    }
-
-    fn expected(mut self, expected: impl Into<String>, seen: impl Into<String>) -> Self {
-        self.expected_and_seen = Some((expected.into(), seen.into()));
-        self
-    }
-
-    fn look_before(mut self) -> Self {
-        self.look_before = true;
-        self
-    }
-}
-
-/// A block the program holds.
-struct Live {
-    payload: NonNull<u8>,
-    at: usize,
-    request: usize,
-}
-
-/// Watches one allocator over one heap.
-pub struct Referee<'a> {
-    heap: Heap,
+/// Watches one allocator.
+pub struct Referee<'a, A: Arena> {
+    os: &'a SimOs<A>,
     allocator: &'a mut dyn Allocator,
-    promise: Promise,
+    rules: Box<dyn Rules + 'a>,
     journal: &'a Journal,
-    live: BTreeMap<usize, Live>,
+    live: BTreeMap<usize, Held>,
+    /// The heap before the last step, and after it.
+    before: Moment,
+    now: Moment,
+    layout: Layout,
 }
 
-impl<'a> Referee<'a> {
-    /// What it watches over.
-    pub fn promise(&self) -> Promise {
-        self.promise
+/// The heap as it was at one moment.
+#[derive(Clone)]
+struct Moment {
+    bytes: Snapshot,
+    image: Image,
+}
+
+/// How a step comes out of its call.
+struct Answer {
+    call: Call,
+    /// The block that it is about or makes.
+    id: usize,
+    /// What that block was before.
+    old: Option<Held>,
+    /// Where it is.
+    seen: Option<(usize, Place)>,
+    /// Where the break was before.
+    end: usize,
+    calls: Vec<os::Call>,
+}
+
+impl<'a, A: Arena> Referee<'a, A> {
+    /// Watches `allocator`, which uses `os` alone, holds no block yet and keeps `rules`; steps go to `journal`.
+    pub fn new(
+        os: &'a SimOs<A>,
+        allocator: &'a mut dyn Allocator,
+        rules: Box<dyn Rules + 'a>,
+        journal: &'a Journal,
+    ) -> Self {
+        let layout = os.layout();
+        let now = Moment::of(os, &layout, &allocator.lists());
+        Referee { os, allocator, rules, journal, live: BTreeMap::new(), before: now.clone(), now, layout }
     }
 
-    /// Watches `allocator`, which manages all of `heap` and keeps `promise`; steps go to `journal`.
-    pub fn new(heap: Heap, allocator: &'a mut dyn Allocator, promise: Promise, journal: &'a Journal) -> Self {
-        Referee { heap, allocator, promise, journal, live: BTreeMap::new() }
+    /// Where the block `id` is, if it is alive.
+    pub fn place(&self, id: usize) -> Option<Place> {
+        self.live.get(&id).map(|held| held.place)
     }
 
-    /// The heap as it is now, with the allocator's list.
-    pub fn image(&self) -> Image {
-        let bytes = self.heap.bytes();
-        let raw = Raw::new(self.heap.start().addr().get(), &bytes);
-        Image::decode(&raw, Some(self.allocator.list_head()))
+    /// The heap as of the last answer.
+    pub fn image(&self) -> &Image {
+        &self.now.image
     }
 
-    /// The payload of the block `id`, if it is alive.
-    pub fn payload(&self, id: usize) -> Option<NonNull<u8>> {
-        self.live.get(&id).map(|live| live.payload)
-    }
-
-    /// Takes one step.
+    /// Takes one step. What can't be done is left out: a `free` of a block that isn't alive, other code that moves the break
+    /// further than it can.
     ///
     /// # Errors
     /// The first promise that it broke.
+    ///
+    /// # Panics
+    /// If the operation makes a block that is alive.
     pub fn play(&mut self, op: Op) -> Result<(), Violation> {
-        let head_before = self.allocator.list_head();
-        self.journal.list_starts_at(head_before);
-        let before = self.image();
-        let result = match op {
-            Op::Malloc { id, size } => self.malloc(&before, id, size),
-            Op::Free { id } => self.free(&before, id),
-            // A workload for an allocator that does more.
-            other => Err(Violation::new(format!("This allocator has no operation `{other}`."))),
-        };
-        // The head that belongs to the heap that will be shown.
-        let shown_before = result.as_ref().is_err_and(|violation| violation.look_before);
-        self.journal.list_starts_at(if shown_before { head_before } else { self.allocator.list_head() });
-        result
+        self.step(op).map_err(|violation| {
+            let shown = if violation.heap_is_before { &self.before } else { &self.now };
+            Violation { heap: Box::new(shown.image.clone()), ..violation }
+        })
     }
 
-    fn malloc(&mut self, before: &Image, id: usize, request: usize) -> Result<(), Violation> {
-        let need = chunk_size(request);
-        let chosen = need.and_then(|need| self.promise.fit.choose(&before.candidates(need)));
-        let from_top = need.and_then(|need| before.top().filter(|top| top.size >= need + MIN_CHUNK));
-        let expected = chosen.or(from_top).map(Block::payload);
-
-        self.journal.begin(&format!("{} = malloc({})", name(id), crate::draw::bytes(request)));
-        let payload = self.allocator.malloc(request);
-        let seen = payload.map(|payload| self.heap.offset_of(payload.as_ptr()));
-        self.journal.end(&seen.map_or("null".into(), place));
-
-        let Some((payload, seen)) = payload.zip(seen) else {
-            let Some(expected) = expected else {
-                return self.check(before.list_order(), before);
-            };
-            return Err(Violation::new("malloc gives up, but the heap can serve the request.")
-                .expected(self.why(before, chosen, expected, need), "null")
-                .mark(expected - PAYLOAD, "large enough")
-                .look_before());
-        };
-        let at = usize::try_from(seen)
-            .ok()
-            .filter(|at| at.checked_add(request).is_some_and(|end| end <= self.heap.len()))
-            .ok_or_else(|| {
-                Violation::new("malloc returns bytes outside the heap.").expected(
-                    expected.map_or("null: nothing is large enough".into(), |at| Offset(at).to_string()),
-                    format!("{} for {request} bytes; the heap ends at {}", place(seen), Offset(self.heap.len())),
-                )
-            })?;
-        if !payload.addr().get().is_multiple_of(crate::format::ALIGNMENT) {
-            return Err(Violation::new("malloc returns an address that is no multiple of 16.")
-                .expected("a multiple of 16", Offset(at).to_string()));
+    fn step(&mut self, op: Op) -> Result<(), Violation> {
+        if let Some(defect) = self.now.image.defects.first() {
+            // From the start: else an earlier step would have said so.
+            return Err(self.unreadable(defect));
         }
-        if let Some((other, live)) =
-            self.live.iter().find(|(_, live)| at < live.at + live.request.max(1) && live.at < at + request.max(1))
-        {
-            let other = name(*other);
-            return Err(Violation::new(format!("malloc returns bytes that still belong to {other}."))
-                .expected(
-                    expected.map_or("null: nothing is large enough".into(), |at| self.why(before, chosen, at, need)),
-                    format!("{}, inside or around {other}'s {} bytes at {}", Offset(at), live.request, Offset(live.at)),
-                )
-                .mark(live.at, format!("{other} is still in use"))
-                .look_before());
-        }
-        if expected != Some(at) {
-            let expected_text =
-                expected.map_or("null: nothing is large enough".into(), |at| self.why(before, chosen, at, need));
-            let what = if expected == Some(at + PAYLOAD) {
-                "malloc returns where the chunk's header stands. The payload starts 16 bytes on."
-            } else {
-                "malloc returns another chunk than the rule says."
-            };
-            let mut violation = Violation::new(what).expected(expected_text, Offset(at).to_string());
-            if let Some(expected) = expected {
-                violation = violation.mark(expected - PAYLOAD, "this one serves the request");
+        let (id, call) = match op {
+            Op::Malloc { id, size } => (id, Call::Malloc { request: size }),
+            Op::Calloc { id, size } => {
+                let (count, size) = elements(size);
+                (id, Call::Calloc { count, size })
             }
-            return Err(violation.look_before());
-        }
-        self.live.insert(id, Live { payload, at, request });
-        self.fill(id);
-        let rest = chosen.zip(need).map(|(block, need)| (block.at + need, block.size - need));
-        let rest = rest.filter(|(_, size)| self.promise.splits && *size >= MIN_CHUNK).map(|(rest, _)| rest);
-        let others = before.list_order().iter().copied().filter(|&chunk| chunk + PAYLOAD != at);
-        let list: Vec<usize> = rest.into_iter().chain(others).collect();
-        self.check(&list, before)
-    }
-
-    fn free(&mut self, before: &Image, id: usize) -> Result<(), Violation> {
-        let Some(live) = self.live.remove(&id) else {
-            return Ok(());
-        };
-        self.journal.begin(&format!("free({})", name(id)));
-        // SAFETY: the payload came from `malloc`, and `live` held it, so it has not been freed since.
-        unsafe { self.allocator.free(live.payload) };
-        self.journal.end("");
-        let (joined, gone) = self.joined(before, live.at - PAYLOAD);
-        let others = before.list_order().iter().copied().filter(|chunk| !gone.contains(chunk));
-        let list: Vec<usize> = joined.into_iter().chain(others).collect();
-        self.check(&list, before)
-    }
-
-    /// Where the chunk starts that `freed` becomes a part of (`None`: the top chunk), and which chunks leave the list.
-    fn joined(&self, before: &Image, freed: usize) -> (Option<usize>, Vec<usize>) {
-        if !self.promise.coalesces {
-            return (Some(freed), Vec::new());
-        }
-        let Some(index) = before.blocks.iter().position(|block| block.at == freed) else {
-            return (Some(freed), Vec::new());
-        };
-        let previous =
-            index.checked_sub(1).map(|index| &before.blocks[index]).filter(|block| block.state == State::Free);
-        let next = before.blocks.get(index + 1);
-        let gone =
-            previous.into_iter().chain(next.filter(|block| block.state == State::Free)).map(|block| block.at).collect();
-        let borders_top = next.is_some_and(|block| block.state == State::Top);
-        let start = previous.map_or(freed, |block| block.at);
-        ((!borders_top).then_some(start), gone)
-    }
-
-    /// Why the chunk with this payload is the one.
-    fn why(&self, before: &Image, chosen: Option<&Block>, payload: usize, need: Option<usize>) -> String {
-        let (at, need) = (Offset(payload), need.unwrap_or(0));
-        match (chosen, self.promise.fit) {
-            (None, _) if before.free().next().is_some() => {
-                format!("{at}, from the top chunk: no free chunk has the {need} bytes it takes")
+            Op::Aligned { id, align, size } => (id, Call::Aligned { align, request: size }),
+            Op::Realloc { id, size } => match self.live.get(&id) {
+                Some(held) => (id, Call::Realloc { payload: held.at, request: size }),
+                None => return self.step(Op::Malloc { id, size }),
+            },
+            Op::Free { id } => match self.live.get(&id) {
+                Some(held) => (id, Call::Free { payload: held.at }),
+                None => return Ok(()),
+            },
+            Op::Foreign { delta } => {
+                self.foreign(op, delta);
+                return Ok(());
             }
-            (None, _) => format!("{at}, from the top chunk: the list is empty"),
-            (Some(block), Fit::First) => {
-                format!("{at}, the first in the list with at least {need} bytes ({})", block.size)
-            }
-            (Some(block), Fit::Best) => format!("{at}, the smallest with at least {need} bytes ({})", block.size),
-            (Some(block), Fit::Worst) => format!("{at}, the largest ({})", block.size),
+        };
+        let old = self.live.get(&id).copied();
+        let makes = !matches!(call, Call::Realloc { .. } | Call::Free { .. });
+        assert!(old.is_none() || !makes, "`{op}` makes a block that is alive");
+
+        self.journal.begin(op.in_words());
+        let (end, first_call) = (self.os.end(), self.os.call_count());
+        let answer = self.allocator.call(call);
+        let Ok(payload) = answer else {
+            self.journal.end("there is no such operation");
+            let what = format!("This allocator has no operation `{}`.", call.name());
+            return Err(Violation::new(Kind::NoSuchOperation, what));
+        };
+        let is_free = matches!(call, Call::Free { .. });
+        let seen = payload.filter(|_| !is_free).map(|at| (at, self.os.place(at)));
+        let null = if is_free { "" } else { "null" };
+        self.journal.end(seen.map_or(null.into(), |(at, place)| spoken(at, place)));
+        self.look();
+        self.judge(&Answer { call, id, old, seen, end, calls: self.os.calls_after(first_call) })
+    }
+
+    fn foreign(&mut self, op: Op, delta: isize) {
+        if self.os.can_move_foreign(delta) {
+            self.journal.begin(op.in_words());
+            self.os.foreign_sbrk(delta);
+            self.journal.end("");
+            self.look();
         }
     }
 
-    /// Checks everything that holds between two steps; `list` is what the free list should be.
-    fn check(&self, list: &[usize], before: &Image) -> Result<(), Violation> {
-        let image = self.image();
-        if let Some(defect) = image.defects.first() {
-            return Err(self.unreadable(defect, before));
+    /// Takes the one snapshot of a step.
+    fn look(&mut self) {
+        self.layout = self.os.layout();
+        let now = Moment::of(self.os, &self.layout, &self.allocator.lists());
+        self.before = std::mem::replace(&mut self.now, now);
+    }
+
+    fn judge(&mut self, answer: &Answer) -> Result<(), Violation> {
+        if let Some(misuse) = self.os.misuse() {
+            return Err(Violation::new(Kind::SystemMisused, misuse));
         }
-        let bytes = self.heap.bytes();
-        for (id, live) in &self.live {
-            self.check_live(&image, &bytes, *id, live)?;
+        if matches!(answer.call, Call::Free { .. }) {
+            self.live.remove(&answer.id);
         }
-        let Some(seen) = &image.list else {
-            return Ok(());
-        };
-        if let Some(defect) = seen.defects(&image).first() {
-            return Err(Violation::new("The free list and the heap disagree.").mark(defect.at, defect.what.clone()));
+        let held = self.held();
+        let expected = self.rules.expect(&view(answer, &self.before, &self.now, &self.layout, self.os, &held));
+        // An overlap first: whatever else is wrong may come of it.
+        if let Some((at, place)) = answer.seen {
+            let wanted = expected.as_ref().map_or("memory that nobody else uses".into(), Expected::in_words);
+            self.check_overlap(answer, at, place, &wanted)?;
         }
-        if seen.chunks != list {
-            let show = |chunks: &[usize]| {
-                let list = List { chunks: chunks.to_vec(), last: Link::End };
-                crate::draw::list(&list)
-            };
-            return Err(Violation::new("The free list has another order than the rule says.")
-                .expected(show(list), show(&seen.chunks)));
+        let expected = expected?;
+        if !matches!(answer.call, Call::Free { .. }) {
+            self.settle(answer, &expected)?;
+        }
+        self.check_heap(answer)?;
+        let held = self.held();
+        self.rules.after(&view(answer, &self.before, &self.now, &self.layout, self.os, &held))?;
+        self.check_nothing_is_lost()?;
+        if answer.seen.is_some() {
+            let Held { at, request, .. } = self.live[&answer.id];
+            pattern::fill(answer.id, request, |i, bytes| self.os.arena().write(at + i, bytes));
         }
         Ok(())
     }
 
-    /// The heap can't be walked to its end any more, or its words contradict each other.
-    fn unreadable(&self, defect: &Defect, before: &Image) -> Violation {
-        let violation = Violation::new("The heap no longer makes sense from its first chunk to the top chunk.");
-        // The picture shows the defect itself. What else is known about that word?
-        if let Some(block) = before.blocks.iter().find(|block| block.at + SIZE_WORD == defect.at) {
-            let (was, is) = (block.size | block.flags, self.heap.word(defect.at));
-            return violation.expected(
-                format!("a size word that makes sense at {}; before this step it was {was:#06x}", Offset(defect.at)),
-                size_word_in_words(is),
-            );
+    /// Whether the new block, with the size word in front of it, lies in bytes that somebody else uses.
+    fn check_overlap(&self, answer: &Answer, at: usize, place: Place, wanted: &str) -> Result<(), Violation> {
+        let call = answer.call.name();
+        let end = at.saturating_add(answer.call.request().unwrap_or(0).max(1));
+        let others = self.live.values().filter(|held| held.id != answer.id);
+        for held in others {
+            let held_end = held.at + held.request.max(1);
+            let (other, what) = (name(held.id), held.place);
+            let what = if at < held_end && held.at < end {
+                format!("{call} returns bytes that still belong to {other}.")
+            } else if at.saturating_sub(SIZE_WORD) < held_end && held.at - SIZE_WORD < end && what != Place::Elsewhere {
+                format!("{call} returns a block that leaves no room for a header between it and {other}.")
+            } else {
+                continue;
+            };
+            let seen =
+                format!("{}, inside or around {other}'s {} bytes at {}", spoken(at, place), held.request, held.place);
+            let violation = Violation::new(Kind::Overlap, what).expected(wanted, seen).look_before();
+            return Err(match held.in_heap() {
+                Some(at) => violation.mark(at, format!("{other} is still in use")),
+                None => violation,
+            });
         }
-        let written_past = self.live.iter().find(|(_, live)| {
-            let end = live.at + live.request;
-            (end..end + MIN_CHUNK).contains(&defect.at)
+        let foreign = self.layout.foreign.iter().find(|foreign| at < foreign.end && foreign.start < end);
+        foreign.map_or(Ok(()), |foreign| {
+            let what = format!("{call} returns bytes that belong to other code, which has moved the break as well.");
+            Err(Violation::new(Kind::Overlap, what)
+                .expected(wanted, spoken(at, place))
+                .mark(foreign.start, "other code's memory"))
+        })
+    }
+
+    /// Whether the block that was returned is where it has to be; it then belongs to the program.
+    fn settle(&mut self, answer: &Answer, expected: &Expected) -> Result<(), Violation> {
+        let (call, wanted) = (answer.call.name(), expected.in_words());
+        let Some((at, place)) = answer.seen else {
+            return match expected {
+                Expected::Null { .. } | Expected::Anywhere { or_null: true } => Ok(()),
+                _ => {
+                    let what = format!("{call} gives up, but the request can be served.");
+                    let violation = Violation::new(Kind::GaveUp, what).expected(wanted, "null").look_before();
+                    Err(self.mark_expected(violation, expected, "large enough"))
+                }
+            };
+        };
+        // A product that no word can hold: no memory has as many bytes.
+        let request = answer.call.request().unwrap_or(usize::MAX);
+        self.check_granted(call, at, place, request, &wanted)?;
+        let is_right = |spot: &&Spot| spot.place == place;
+        let spot = expected.spots().iter().find(is_right).copied();
+        if expected.spots().iter().any(|spot| is_header(place, spot.place)) && spot.is_none() {
+            return Err(header_returned(call).expected(wanted, place.to_string()).look_before());
+        }
+        let align = answer.call.alignment();
+        let address = self.os.arena().base().wrapping_add(at);
+        if !address.is_multiple_of(align) {
+            let seen = format!("{}, which is {} bytes after such a multiple", spoken(at, place), address % align);
+            let what = format!("{call} returns an address that is no multiple of {align}.");
+            return Err(Violation::new(Kind::Misaligned, what).expected(format!("a multiple of {align}"), seen));
+        }
+        if spot.is_none() && !matches!(expected, Expected::Anywhere { .. }) {
+            let what = match expected {
+                Expected::Null { .. } => format!("{call} returns a block, but the rule says null."),
+                _ => format!("{call} returns another chunk than the rule says."),
+            };
+            let violation = Violation::new(Kind::WrongPlace, what).expected(wanted, place.to_string()).look_before();
+            return Err(self.mark_expected(violation, expected, "this one serves the request"));
+        }
+        let held = Held { id: answer.id, at, place, request, header: None };
+        self.check_chunk_size(&held, spot.and_then(|spot| spot.chunk))?;
+        if matches!(answer.call, Call::Calloc { .. })
+            && let Some((i, seen)) = pattern::first_not_zero(request, |i, into| self.read(at + i, into))
+        {
+            return Err(Violation::new(Kind::NotZero, "calloc returns bytes that are not zero.")
+                .expected("0 everywhere", format!("{seen:#04x} at byte {i} of {request}")));
+        }
+        if let Some(old) = answer.old {
+            let read = |i: usize, into: &mut [u8]| self.read(at + i, into);
+            if let Some((i, seen)) = pattern::first_changed(old.id, old.request, request, read) {
+                let what = format!("realloc loses the bytes of {}.", name(old.id));
+                return Err(changed(Kind::ContentLost, what, &held, i, seen));
+            }
+        }
+        self.live.insert(answer.id, held);
+        Ok(())
+    }
+
+    /// Whether all bytes of a block are in memory that the system has granted.
+    fn check_granted(
+        &self,
+        call: &str,
+        at: usize,
+        place: Place,
+        request: usize,
+        wanted: &str,
+    ) -> Result<(), Violation> {
+        let (room, what) = match place {
+            Place::Heap(at) => (self.now.bytes.end().saturating_sub(at), "outside the heap"),
+            Place::Mapping { number, at } => {
+                (self.mapping_len(number).saturating_sub(at), "past the end of its mapping")
+            }
+            Place::Elsewhere => (0, "outside the heap"),
+        };
+        if room >= request.max(1) && place != Place::Elsewhere {
+            return Ok(());
+        }
+        let end = Offset(self.now.bytes.end());
+        let seen = match place {
+            Place::Mapping { .. } => format!("{place} for {request} bytes, with {room} bytes left there"),
+            _ => format!("{} for {request} bytes; the heap ends at {end}", spoken(at, place)),
+        };
+        Err(Violation::new(Kind::OutsideMemory, format!("{call} returns bytes {what}.")).expected(wanted, seen))
+    }
+
+    /// Whether a new block's chunk has the size that it should have. Before anybody writes to the block: if its chunk is too
+    /// small, that destroys the next header.
+    fn check_chunk_size(&self, held: &Held, wanted: Option<usize>) -> Result<(), Violation> {
+        let block = held.in_heap().and_then(|at| self.now.image.block(at.checked_sub(PAYLOAD)?));
+        let (Some(block), Some(wanted)) = (block, wanted) else { return Ok(()) };
+        let (kind, compared) = match block.size.cmp(&wanted) {
+            std::cmp::Ordering::Less => (Kind::ChunkTooSmall, "small"),
+            std::cmp::Ordering::Equal => return Ok(()),
+            std::cmp::Ordering::Greater => (Kind::ChunkTooLarge, "large"),
+        };
+        Err(Violation::new(
+            kind,
+            format!("The block's chunk is too {compared} for a request of {} bytes.", held.request),
+        )
+        .expected(format!("a chunk of {wanted} bytes"), format!("{} bytes", block.size))
+        .mark(block.at, "this chunk"))
+    }
+
+    /// What holds between two steps.
+    fn check_heap(&self, answer: &Answer) -> Result<(), Violation> {
+        let image = &self.now.image;
+        if let Some(defect) = image.defects.first() {
+            return Err(self.unreadable(defect));
+        }
+        if let Some(block) = image.blocks.iter().find(|block| block.state == State::Mapped) {
+            let note = "M is set, \"a mapping of its own\", but this chunk is in the heap";
+            return Err(self.unreadable(&Defect { at: block.at + SIZE_WORD, what: note.into() }));
+        }
+        // The new block isn't filled yet.
+        let is_new = |held: &&Held| held.id == answer.id && answer.seen.is_some();
+        for held in self.live.values() {
+            self.check_live(held, answer.call.name())?;
+            if is_new(&held) {
+                continue;
+            }
+            let read = |i: usize, into: &mut [u8]| self.read(held.at + i, into);
+            if let Some((i, seen)) = pattern::first_changed(held.id, held.request, held.request, read) {
+                let what = format!("The bytes of {} changed while the program held them.", name(held.id));
+                return Err(changed(Kind::ContentChanged, what, held, i, seen));
+            }
+        }
+        image.list_defects().into_iter().next().map_or(Ok(()), |defect| {
+            let what = match image.lists.len() {
+                0 | 1 => "The free list and the heap disagree.",
+                _ => "The lists and the heap disagree.",
+            };
+            let violation = Violation::new(Kind::ListBroken, what).mark(defect.at, &defect.what);
+            Err(self.mark_change(violation, defect.at))
+        })
+    }
+
+    /// The heap can't be walked to its end any more, or its words contradict each other.
+    fn unreadable(&self, defect: &Defect) -> Violation {
+        let what = "The heap no longer makes sense from its first chunk to the top chunk.";
+        let violation = Violation::new(Kind::HeapUnreadable, what).mark(defect.at, &defect.what);
+        let violation = self.mark_change(violation, defect.at);
+        let is_header = |block: &&Block| block.at + SIZE_WORD == defect.at;
+        if let Some(block) = self.before.image.blocks.iter().find(is_header) {
+            let (was, is) = (block.size | block.flags, self.now.bytes.word(defect.at).unwrap_or_default());
+            return if was == is {
+                violation
+            } else {
+                violation.expected(format!("{}, as before this step", size_word_in_words(was)), size_word_in_words(is))
+            };
+        }
+        let written_past = self.live.values().find(|held| {
+            let end = held.in_heap().map(|at| at + held.request);
+            end.is_some_and(|end| (end..end + MIN_CHUNK).contains(&defect.at))
         });
         match written_past {
-            Some((id, live)) => {
-                let (name, end) = (name(*id), Offset(live.at + live.request));
-                let note = format!("{name}'s {} bytes end at {end}: did something write past them?", live.request);
-                violation.mark(live.at, note)
+            Some(held) => {
+                let (name, end) = (name(held.id), Offset(held.at + held.request));
+                let note = format!("{name}'s {} bytes end at {end}: did something write past them?", held.request);
+                violation.mark(held.at, note)
             }
             None => violation,
         }
     }
 
-    fn check_live(&self, image: &Image, bytes: &[u8], id: usize, live: &Live) -> Result<(), Violation> {
-        let name = name(id);
-        let chunk_at = live.at - PAYLOAD;
-        let Some(block) = image.block(chunk_at) else {
-            return Err(Violation::new(format!("{name} is in use, but no chunk starts in front of its bytes."))
-                .mark(live.at, format!("the {} bytes of {name} start here", live.request)));
+    /// Whether a block's memory is there, and its chunk says that it is in use and large enough.
+    fn check_live(&self, held: &Held, call: &str) -> Result<(), Violation> {
+        let name = name(held.id);
+        let lost = |what: String| Violation::new(Kind::BlockLost, what);
+        let at = match held.place {
+            Place::Heap(at) => at,
+            Place::Mapping { number, .. } if self.layout.mappings[number - 1].alive => return Ok(()),
+            Place::Mapping { number, .. } => {
+                return Err(lost(format!("{name} is in use, but its mapping M{number} is gone.")));
+            }
+            Place::Elsewhere => return Err(lost(format!("{name} is in use, but its memory is gone."))),
         };
-        if block.state != State::Used {
-            let what = if block.state == State::Top { "is part of the top chunk" } else { "is marked free" };
-            return Err(Violation::new(format!("{name} is in use, but its chunk {what}.")).mark(
-                block.end().min(self.heap.len() - 1),
-                format!("P is 0 here: it says that {name}'s chunk is free"),
-            ));
+        let end = self.now.bytes.end();
+        if held.request > end.saturating_sub(at) {
+            return Err(lost(format!("{name} is in use, but the break has moved below its end."))
+                .expected(format!("a break at {} or above", Offset(at + held.request)), Offset(end).to_string()));
         }
-        if Some(block.size) < chunk_size(live.request) {
-            return Err(Violation::new(format!("{name}'s chunk is too small for its {} bytes.", live.request))
-                .expected(
-                    format!("a chunk of {} bytes or more", chunk_size(live.request).unwrap_or(0)),
-                    format!("{} bytes", block.size),
-                ));
-        }
-        let payload = &bytes[live.at..live.at + live.request];
-        if let Some(i) = payload.iter().enumerate().position(|(i, &byte)| byte != pattern(id, i)) {
-            return Err(Violation::new(format!("The bytes of {name} changed while the program held them."))
-                .expected(
-                    format!("{:#04x} at {}, as the program wrote it", pattern(id, i), Offset(live.at + i)),
-                    format!("{:#04x}", payload[i]),
-                )
-                .mark(live.at, format!("byte {i} of {name} was overwritten")));
-        }
-        Ok(())
+        let Some(block) = at.checked_sub(PAYLOAD).and_then(|chunk| self.now.image.block(chunk)) else {
+            if self.now.image.block(at).is_some() {
+                return Err(header_returned(call).mark(at, format!("{name} has this address")));
+            }
+            return Err(lost(format!("{name} is in use, but no chunk starts in front of its bytes."))
+                .mark(at, format!("the {} bytes of {name} start here", held.request)));
+        };
+        let state = match block.state {
+            State::Used => {
+                let need = chunk_size(held.request);
+                return if Some(block.size) >= need {
+                    Ok(())
+                } else {
+                    let what = format!("{name}'s chunk is too small for its {} bytes.", held.request);
+                    let wanted = format!("a chunk of {} bytes or more", need.unwrap_or(0));
+                    Err(Violation::new(Kind::ChunkTooSmall, what)
+                        .expected(wanted, format!("{} bytes", block.size))
+                        .mark(block.at, format!("{name}'s chunk")))
+                };
+            }
+            State::Free => {
+                let (at, note) = (block.end(), format!("P is 0 here: it says that {name}'s chunk is free"));
+                let violation =
+                    lost(format!("{name} is in use, but its chunk is marked free.")).mark(at + SIZE_WORD, note);
+                return Err(self.mark_change(violation, at + SIZE_WORD));
+            }
+            State::Top => "is part of the top chunk",
+            State::Fence => "is a fence",
+            State::Mapped => "says that it is a mapping",
+            State::Foreign => "is other code's memory",
+        };
+        Err(lost(format!("{name} is in use, but its chunk {state}.")).mark(block.at, format!("{name}'s chunk")))
     }
 
-    /// Writes the block's pattern over all its bytes, as a program would use them.
-    fn fill(&self, id: usize) {
-        let live = &self.live[&id];
-        for i in 0..live.request {
-            // SAFETY: `malloc` checked that these bytes are inside the heap and nobody else's.
-            unsafe { live.payload.add(i).write(pattern(id, i)) };
+    /// Each chunk in use is held by somebody: by the program, or by a list whose chunks look used.
+    fn check_nothing_is_lost(&self) -> Result<(), Violation> {
+        let image = &self.now.image;
+        let held = self.live.values().filter_map(|held| held.in_heap()?.checked_sub(PAYLOAD));
+        let listed = image.lists.iter().filter(|list| list.links != Links::BothWays).flat_map(|list| &list.chunks);
+        let known: HashSet<usize> = held.chain(listed.copied()).collect();
+        let lost = image.blocks.iter().find(|block| block.state == State::Used && !known.contains(&block.at));
+        lost.map_or(Ok(()), |lost| {
+            let what = "A chunk is lost: it is marked as in use, but nobody holds it.";
+            Err(Violation::new(Kind::ChunkLost, what).mark(lost.at, "nobody holds this one"))
+        })
+    }
+
+    /// Marks where the block should be, if a chunk is there before the step.
+    fn mark_expected(&self, violation: Violation, expected: &Expected, note: &str) -> Violation {
+        let at = match expected.spots().first().map(|spot| spot.place) {
+            Some(Place::Heap(at)) => at - PAYLOAD,
+            _ => return violation,
+        };
+        if self.before.image.block_around(at).is_some() { violation.mark(at, note) } else { violation }
+    }
+
+    /// Says what the word at `at` was before this step, if the allocator has changed it.
+    fn mark_change(&self, violation: Violation, at: usize) -> Violation {
+        let at = at / SIZE_WORD * SIZE_WORD;
+        let (Some(was), Some(is)) = (self.before.bytes.word(at), self.now.bytes.word(at)) else { return violation };
+        // A word that the program could write says nothing about the allocator.
+        let payload = |block: &Block| block.payload()..block.end() + SIZE_WORD;
+        let blocks = &self.before.image.blocks;
+        if was == is || blocks.iter().any(|block| block.state == State::Used && payload(block).contains(&at)) {
+            return violation;
         }
+        let images = [&self.before.image, &self.now.image];
+        let is_size_word = at % ALIGNMENT == SIZE_WORD
+            && images.iter().any(|image| {
+                let last = image.blocks.last().map_or(0, Block::end);
+                last == at - SIZE_WORD || image.block(at - SIZE_WORD).is_some()
+            });
+        let raw = Raw::new(&self.now.bytes);
+        let say = |word: usize| match raw.link(word) {
+            _ if is_size_word => size_word_in_words(word),
+            Link::To(to) => Offset(to).to_string(),
+            _ => crate::draw::word(word),
+        };
+        violation.mark(at, format!("changed in this step: was {}, is {}", say(was), say(is)))
+    }
+
+    /// Copies bytes of a block, as they were after the step: from the snapshot, or from a mapping that is there.
+    fn read(&self, at: usize, into: &mut [u8]) {
+        if at < self.now.bytes.end() {
+            self.now.bytes.read(at, into);
+        } else {
+            self.os.arena().read(at, into);
+        }
+    }
+
+    /// The blocks that the program holds, with the headers of those in mappings.
+    fn held(&self) -> Vec<Held> {
+        let header = |held: &Held| match held.place {
+            Place::Mapping { number, at } if self.layout.mappings[number - 1].alive && at >= PAYLOAD => {
+                let word = |before| self.os.arena().word(held.at - before);
+                Some([word(PAYLOAD), word(SIZE_WORD)])
+            }
+            _ => None,
+        };
+        self.live.values().map(|held| Held { header: header(held), ..*held }).collect()
+    }
+
+    fn mapping_len(&self, number: usize) -> usize {
+        self.layout.mappings[number - 1].len
     }
 }
 
-impl Image {
-    /// The chunks of the free list, first to last.
-    pub fn list_order(&self) -> &[usize] {
-        self.list.as_ref().map_or(&[], |list| &list.chunks)
+impl Moment {
+    fn of<A: Arena>(os: &SimOs<A>, layout: &Layout, lists: &[ListHead]) -> Self {
+        let bytes = os.arena().snapshot(0..layout.end);
+        let image = Image::decode(&Raw { bytes: &bytes, foreign: &layout.foreign }, lists);
+        Moment { bytes, image }
     }
 }
 
-/// The byte that the program keeps at index `i` of the block `id`.
-fn pattern(id: usize, i: usize) -> u8 {
-    (id.wrapping_mul(31) ^ i.wrapping_mul(7) ^ 0x5a) as u8
+fn view<'s, A: Arena>(
+    answer: &'s Answer,
+    before: &'s Moment,
+    now: &'s Moment,
+    layout: &'s Layout,
+    os: &SimOs<A>,
+    held: &'s [Held],
+) -> StepView<'s> {
+    StepView {
+        call: answer.call,
+        old: answer.old.map(|held| held.place),
+        seen: answer.seen.map(|(_, place)| place),
+        before: &before.image,
+        after: &now.image,
+        base: os.arena().base(),
+        end: answer.end,
+        layout,
+        is_fixed: os.is_fixed(),
+        calls: &answer.calls,
+        held,
+    }
 }
 
-/// A place relative to the heap, also outside it.
-fn place(offset: isize) -> String {
-    match usize::try_from(offset) {
-        Ok(offset) => Offset(offset).to_string(),
-        Err(_) => format!("{:#x} bytes before the heap", offset.unsigned_abs()),
+/// Whether `seen` is where the header is of a chunk whose payload is at `payload`.
+fn is_header(seen: Place, payload: Place) -> bool {
+    match (seen, payload) {
+        (Place::Heap(seen), Place::Heap(at)) => seen + PAYLOAD == at,
+        (Place::Mapping { number: seen_in, at: seen }, Place::Mapping { number, at }) => {
+            number == seen_in && seen + PAYLOAD == at
+        }
+        _ => false,
     }
+}
+
+fn header_returned(call: &str) -> Violation {
+    let what = format!("{call} returns the address of the chunk's header. The payload starts 16 bytes later.");
+    Violation::new(Kind::HeaderReturned, what)
+}
+
+/// Byte `i` of a block isn't what the program wrote.
+fn changed(kind: Kind, what: String, held: &Held, i: usize, seen: u8) -> Violation {
+    let at = match held.place {
+        Place::Heap(at) => Offset(at + i).to_string(),
+        place => format!("byte {i} of the block at {place}"),
+    };
+    let wanted = format!("{:#04x} at {at}, as the program wrote it", pattern::byte(held.id, i));
+    let violation = Violation::new(kind, what).expected(wanted, format!("{seen:#04x}"));
+    match held.in_heap() {
+        Some(at) => violation.mark(at, format!("byte {i} of {} was overwritten", name(held.id))),
+        None => violation,
+    }
+}
+
+/// Where a block is, as a story says it.
+fn spoken(at: usize, place: Place) -> String {
+    let before = at.wrapping_neg();
+    match place {
+        Place::Elsewhere if at < HEAP_ROOM => Offset(at).to_string(),
+        Place::Elsewhere if before < HEAP_ROOM => format!("{before:#x} bytes before the heap"),
+        place => place.to_string(),
+    }
+}
+
+/// The size of a chunk that is cut from one of `size` bytes, for `need`: a rest that is no chunk stays with it.
+fn cut(size: usize, need: usize) -> usize {
+    if size.saturating_sub(need) >= MIN_CHUNK { need } else { size }
 }

@@ -49,18 +49,20 @@ impl Snapshot {
             return None;
         }
         let mut word = [0; size_of::<usize>()];
-        self.fill(at, &mut word);
+        self.read(at, &mut word);
         Some(usize::from_ne_bytes(word))
     }
 
     /// A part of the bytes; what lies outside the copy reads as zero.
     pub fn bytes(&self, range: Range<usize>) -> Vec<u8> {
         let mut bytes = vec![0; range.len()];
-        self.fill(range.start, &mut bytes);
+        self.read(range.start, &mut bytes);
         bytes
     }
 
-    fn fill(&self, at: usize, into: &mut [u8]) {
+    /// Copies the bytes from offset `at` on; what lies outside the copy reads as zero.
+    pub fn read(&self, at: usize, into: &mut [u8]) {
+        into.fill(0);
         let end = at + into.len();
         let first = self.runs.partition_point(|(start, bytes)| start + bytes.len() <= at);
         for (start, bytes) in self.runs[first..].iter().take_while(|(start, _)| *start < end) {

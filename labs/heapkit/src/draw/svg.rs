@@ -98,6 +98,7 @@ impl Moment {
                 State::Free => ("free", "free"),
                 State::Top => ("top", "top"),
                 State::Fence => ("fence", "fence"),
+                State::Mapped => ("used", "mapped"),
                 State::Foreign => ("foreign", "other code"),
             };
             let name = self.name(block.at);

@@ -1,7 +1,7 @@
 //! The heap picture as text: one line a chunk.
 
 use super::{Mark, flag_letters};
-use crate::format::{FLAGS, PREV_INUSE};
+use crate::format::{FLAGS, IS_MMAPPED, PREV_INUSE};
 use crate::image::{Block, Image, Link, List, Offset, State, UNSET};
 use std::fmt::Write;
 
@@ -65,12 +65,14 @@ pub fn list(list: &List) -> String {
 
 /// Says what a size word says: `0x0051: size 0x50, P = 1 "the chunk before is in use"`.
 pub fn size_word_in_words(word: usize) -> String {
-    let p = if word & PREV_INUSE == 0 {
+    let flag = if word & IS_MMAPPED != 0 {
+        "M = 1 \"a mapping of its own\""
+    } else if word & PREV_INUSE == 0 {
         "P = 0 \"the chunk before is free\""
     } else {
         "P = 1 \"the chunk before is in use\""
     };
-    format!("{word:#06x}: size {:#x}, {p}", word & !FLAGS)
+    format!("{word:#06x}: size {:#x}, {flag}", word & !FLAGS)
 }
 
 /// A word in hexadecimal; fresh memory is said to be just that.
@@ -98,10 +100,12 @@ fn line(block: &Block, list: Option<&List>, width: usize) -> String {
         State::Free => "free",
         State::Top => "top",
         State::Fence => "fence",
+        State::Mapped => "mapped",
         State::Foreign => "other",
     };
     let at = Offset(block.at).to_string();
-    let mut line = format!("{at:<width$}   {state:<5}{:>6}   {:<2}", block.size, flag_letters(block.flags));
+    let size = 11 - state.len();
+    let mut line = format!("{at:<width$}   {state}{:>size$}   {:<2}", block.size, flag_letters(block.flags));
     if let (State::Free, Some(list)) = (block.state, list) {
         let links = width + 2;
         let no_bk = if list.chunks.first() == Some(&block.at) { "head" } else { "null" };

@@ -38,7 +38,7 @@ pub fn rows(raw: &Raw<'_>, image: &Image, range: std::ops::Range<usize>) -> Vec<
     let mut before = State::Used;
     for block in &image.blocks {
         if range.contains(&block.at) || (block.at == range.end) {
-            let last = block.at == range.end || block.state == State::Top;
+            let last = block.at == range.end || matches!(block.state, State::Top | State::Mapped);
             let words = if last { PAYLOAD } else { block.size };
             for at in (block.at..block.at + words).step_by(8) {
                 rows.push(row(raw, block, before, at));
@@ -60,6 +60,7 @@ fn row(raw: &Raw<'_>, block: &crate::image::Block, before: State, at: usize) -> 
         (0, _) if before == State::Free => {
             (Role::Header, format!("prev_size: the free chunk before has {value} bytes"))
         }
+        (0, State::Mapped) => (Role::Header, format!("prev_size: {value} bytes of the mapping come before")),
         (0, _) if block.at == 0 => (Role::Unused, "prev_size: nothing stands before".to_owned()),
         (0, _) => (Role::Payload, "payload of the chunk before".to_owned()),
         (SIZE_WORD, _) => {
@@ -71,7 +72,7 @@ fn row(raw: &Raw<'_>, block: &crate::image::Block, before: State, at: usize) -> 
         (16, State::Free) => (Role::Header, format!("fd → {}", link(block.fd, "end"))),
         (24, State::Free) => (Role::Header, format!("bk → {}", link(block.bk, "head"))),
         (_, State::Free) => (Role::Unused, "unused".to_owned()),
-        (_, State::Used) => (Role::Payload, "payload".to_owned()),
+        (_, State::Used | State::Mapped) => (Role::Payload, "payload".to_owned()),
         (_, State::Top) => (Role::Unused, "top".to_owned()),
         (_, State::Fence) => (Role::Unused, "fence".to_owned()),
         (_, State::Foreign) => (Role::Unused, "other code".to_owned()),

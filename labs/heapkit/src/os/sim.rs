@@ -20,6 +20,7 @@ pub struct SimOs<A> {
     arena: A,
     /// All that the break can ever hand out.
     room: usize,
+    is_fixed: bool,
     state: RefCell<State>,
 }
 
@@ -233,7 +234,19 @@ impl<A: Arena> SimOs<A> {
     /// A system in a closed `arena`, whose break can move up by `room` bytes.
     pub fn new(arena: A, room: usize) -> Self {
         assert!(room <= HEAP_ROOM, "an arena's heap has no room for {room} bytes");
-        SimOs { arena, room, state: RefCell::default() }
+        SimOs { arena, room, is_fixed: false, state: RefCell::default() }
+    }
+
+    /// A fresh heap of `len` bytes, whole pages, in a closed `arena`: no system has to be asked, and none has more.
+    pub fn with_heap(arena: A, len: usize) -> Self {
+        let os = SimOs { is_fixed: true, ..Self::new(arena, len) };
+        os.move_break(len);
+        os
+    }
+
+    /// Whether it is a heap of fixed size.
+    pub fn is_fixed(&self) -> bool {
+        self.is_fixed
     }
 
     /// The memory that it hands out.

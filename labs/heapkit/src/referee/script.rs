@@ -1,41 +1,11 @@
 //! What the rules of a whole malloc say about one step, read along with the calls that it made.
 
-use super::Violation;
+use super::malloc_rules::TOP_PAD;
+use super::rules::{Expected, Spot, StepView, check_no_call_after};
+use super::{Call as SomeCall, Kind, NO_SYSTEM_HAS, Violation, cut};
 use crate::format::{ALIGNMENT, MIN_CHUNK, PAYLOAD, SIZE_WORD, chunk_size};
-use crate::image::{Image, State};
-use crate::os::{Call, PAGE, Place, SimOs};
-
-/// How far the break moves beyond what is needed, and what trimming leaves.
-pub const TOP_PAD: usize = 128 << 10;
-/// The thresholds, as long as no mapping has been freed.
-pub const THRESHOLD: usize = 128 << 10;
-/// No larger mapping raises them.
-pub const THRESHOLD_MAX: usize = 32 << 20;
-/// Where a block may be, by the rules.
-pub struct Expected {
-    /// The places, each with the size of the chunk there, which is 0 for a mapping.
-    pub places: Vec<(Place, usize)>,
-    pub why: String,
-}
-
-impl Expected {
-    pub fn nowhere(why: impl Into<String>) -> Self {
-        Expected { places: Vec::new(), why: why.into() }
-    }
-
-    pub fn at(place: Place, chunk: usize, why: impl Into<String>) -> Self {
-        Expected { places: vec![(place, chunk)], why: why.into() }
-    }
-}
-
-/// What is known from before a step.
-pub struct Step {
-    pub image: Image,
-    /// Where the break stood.
-    pub end: usize,
-    pub first_call: usize,
-    pub mmap_threshold: usize,
-}
+use crate::image::State;
+use crate::os::{Call, PAGE, Place};
 
 /// What a rule wants the system to be asked.
 #[derive(Clone, Copy)]
@@ -46,29 +16,21 @@ pub enum Wanted {
     Mremap { number: usize, len: usize, new_len: usize },
 }
 
-/// The calls of one step, read along with the rules.
+/// The calls of one step, read along with the rules. What the system has answered decides how the rules go on.
 pub struct Script<'a> {
-    os: &'a SimOs,
-    step: &'a Step,
-    calls: Vec<Call>,
+    pub step: &'a StepView<'a>,
+    mmap_threshold: usize,
     read: usize,
 }
 
-/// Where a realloc leads.
-pub struct Realloced {
-    pub to: Expected,
-    /// Whether the block gets a new place and the old one is freed.
-    pub moves: bool,
-}
-
 impl<'a> Script<'a> {
-    pub fn new(os: &'a SimOs, step: &'a Step) -> Self {
-        Script { os, step, calls: os.calls().split_off(step.first_call), read: 0 }
+    pub fn new(step: &'a StepView<'a>, mmap_threshold: usize) -> Self {
+        Script { step, mmap_threshold, read: 0 }
     }
 
     /// The next call has to be this one; what the system answered.
     pub fn call(&mut self, wanted: Wanted) -> Result<Option<usize>, Violation> {
-        let seen = self.calls.get(self.read).copied();
+        let seen = self.step.calls.get(self.read).copied();
         self.read += 1;
         match (wanted, seen) {
             (Wanted::Sbrk(wanted), Some(Call::Sbrk { delta, granted })) if wanted == delta => Ok(granted.then_some(0)),
@@ -83,54 +45,46 @@ impl<'a> Script<'a> {
             {
                 Ok(to)
             }
-            (_, seen) => Err(Violation::new("The system is asked for something else than the rule says.").expected(
-                match wanted {
+            (_, seen) => {
+                let wanted = match wanted {
                     Wanted::Sbrk(delta) => format!("sbrk({delta:+})"),
                     Wanted::Mmap(len) => format!("mmap({len})"),
                     Wanted::Munmap { number, len } => format!("munmap(M{number}, {len})"),
                     Wanted::Mremap { number, len, new_len } => format!("mremap(M{number}, {len}, {new_len})"),
-                },
-                seen.map_or("no call".into(), |call| call.to_string()),
-            )),
+                };
+                let seen = seen.map_or("no call".into(), |call| call.to_string());
+                let what = "The system is asked for something else than the rule says.";
+                Err(Violation::new(Kind::WrongCall, what).expected(wanted, seen))
+            }
         }
     }
 
     /// No call is left.
     pub fn done(&self) -> Result<(), Violation> {
-        match self.calls.get(self.read) {
-            Some(call) => {
-                Err(Violation::new("The system is asked for something, but the rule asks for nothing (more).")
-                    .expected("no call", call.to_string()))
-            }
-            None => Ok(()),
-        }
-    }
-
-    pub fn mapping_len(&self, number: usize) -> usize {
-        self.os.layout().mappings[number - 1].len
+        check_no_call_after(self.step.calls, self.read)
     }
 
     /// Where a chunk of `need` bytes comes from.
     pub fn take(&mut self, need: Option<usize>) -> Result<Expected, Violation> {
-        // More than this no system of ours has: whoever asks for it is refused, and who doesn't ask knows it.
-        let Some(need) = need.filter(|need| *need < 1 << 40) else {
-            let refused = self.calls[self.read..].iter().take_while(|call| call.is_refused()).count();
-            self.read += refused;
-            return Ok(Expected::nowhere("no block can be that large"));
+        let Some(need) = need.filter(|need| *need < NO_SYSTEM_HAS) else {
+            // Whoever asks for that much is refused, and who doesn't ask knows it.
+            self.read += self.step.calls[self.read..].iter().take_while(|call| call.is_refused()).count();
+            return Ok(Expected::null("no block can be that large"));
         };
-        let candidates = self.step.image.candidates(need);
+        let candidates = self.step.before.candidates(need);
         if let Some(size) = candidates.iter().map(|block| block.size).min() {
             let smallest = candidates.iter().filter(|block| block.size == size);
-            let places = smallest.map(|block| (Place::Heap(block.payload()), cut(size, need))).collect();
-            return Ok(Expected {
-                places,
+            let spot = |payload| Spot { place: Place::Heap(payload), chunk: Some(cut(size, need)) };
+            let spots = smallest.map(|block| spot(block.payload())).collect();
+            return Ok(Expected::At {
+                spots,
                 why: format!("the smallest free chunk with at least {need} bytes ({size})"),
             });
         }
-        if let Some(top) = self.step.image.top().filter(|top| top.size >= need + MIN_CHUNK) {
-            return Ok(Expected::at(Place::Heap(top.payload()), need, "from the top chunk"));
+        if let Some(top) = self.step.before.top().filter(|top| top.size >= need + MIN_CHUNK) {
+            return Ok(Expected::at(Place::Heap(top.payload()), Some(need), "from the top chunk"));
         }
-        let is_large = need >= self.step.mmap_threshold;
+        let is_large = need >= self.mmap_threshold;
         if is_large && let Some(mapped) = self.map(need)? {
             return Ok(mapped);
         }
@@ -140,121 +94,162 @@ impl<'a> Script<'a> {
         if !is_large && let Some(mapped) = self.map(need)? {
             return Ok(mapped);
         }
-        Ok(Expected::nowhere("the system has no memory for it"))
+        Ok(Expected::null("the system has no memory for it"))
     }
 
     fn map(&mut self, need: usize) -> Result<Option<Expected>, Violation> {
         let mapping = self.call(Wanted::Mmap((need + SIZE_WORD).next_multiple_of(PAGE)))?;
-        Ok(mapping.map(|number| Expected::at(Place::Mapping { number, at: PAYLOAD }, 0, "in a mapping of its own")))
+        Ok(mapping.map(|number| Expected::at(Place::Mapping { number, at: PAYLOAD }, None, "in a mapping of its own")))
     }
 
     fn grow(&mut self, need: usize) -> Result<Option<Expected>, Violation> {
         let end = self.step.end;
-        let top = self.step.image.top().filter(|top| top.end() == end);
-        let missing = need + MIN_CHUNK + TOP_PAD - top.map_or(0, |top| top.size);
+        let top = self.step.before.top().filter(|top| top.end() == end);
+        let missing = (need + MIN_CHUNK + TOP_PAD).saturating_sub(top.map_or(0, |top| top.size));
         let delta = (end + missing).next_multiple_of(PAGE) - end;
         let granted = self.call(Wanted::Sbrk(delta.cast_signed()))?;
         let start = top.map_or(end.next_multiple_of(ALIGNMENT), |top| top.at);
         let why = "from the top chunk, after the break has moved";
-        Ok(granted.map(|_| Expected::at(Place::Heap(start + PAYLOAD), need, why)))
+        Ok(granted.map(|_| Expected::at(Place::Heap(start + PAYLOAD), Some(need), why)))
     }
 
     pub fn aligned(&mut self, align: usize, request: usize) -> Result<Expected, Violation> {
         let need = chunk_size(request);
+        if !align.is_power_of_two() {
+            return Ok(Expected::null("the alignment is no power of two"));
+        }
         if align <= ALIGNMENT {
             return self.take(need);
         }
         let padded = need.and_then(|need| need.checked_add(align)?.checked_add(MIN_CHUNK));
         let mut expected = self.take(padded)?;
-        for (place, chunk) in &mut expected.places {
-            let (start, at) = match place {
-                Place::Heap(at) => (self.os.start().addr().get(), at),
-                Place::Mapping { number, at } => (self.os.layout().mappings[*number - 1].start, at),
-                Place::Elsewhere => continue,
-            };
-            let lead = (start + *at).wrapping_neg() % align;
-            let lead = if (1..MIN_CHUNK).contains(&lead) { lead + align } else { lead };
-            *at += lead;
-            *chunk = cut(chunk.saturating_sub(lead), need.unwrap_or(0));
+        if let (Expected::At { spots, why }, Some(need)) = (&mut expected, need) {
+            spots.iter_mut().for_each(|spot| self.align(spot, align, need));
+            why.push_str(&format!(", at the first multiple of {align} that leaves nothing or a chunk in front"));
         }
-        expected.why.push_str(&format!(", at the first multiple of {align} that leaves nothing or a chunk in front"));
         Ok(expected)
     }
 
-    pub fn realloc(&mut self, old: Place, request: usize) -> Result<Realloced, Violation> {
-        let stays = |chunk: usize, why: &str| Ok(Realloced { to: Expected::at(old, chunk, why), moves: false });
-        let need = chunk_size(request);
-        if let Some(need) = need.filter(|need| *need < 1 << 40) {
-            match old {
-                Place::Mapping { number, at } => {
-                    let len = self.mapping_len(number);
-                    let new_len = (at - PAYLOAD + need + SIZE_WORD).next_multiple_of(PAGE);
-                    if new_len == len {
-                        return stays(0, "in place: it needs as many pages as it has");
-                    }
-                    if let Some(number) = self.call(Wanted::Mremap { number, len, new_len })? {
-                        let to = Expected::at(Place::Mapping { number, at }, 0, "where the system has put its mapping");
-                        return Ok(Realloced { to, moves: false });
-                    }
-                    if new_len < len {
-                        return stays(0, "in place: the system refuses, and the mapping is large enough");
-                    }
-                }
-                Place::Heap(at) => {
-                    let blocks = &self.step.image.blocks;
-                    let index = blocks.iter().position(|block| block.at + PAYLOAD == at);
-                    let (size, next) = index.map_or((0, None), |index| (blocks[index].size, blocks.get(index + 1)));
-                    if size >= need {
-                        return stays(cut(size, need), "in place: its chunk is large enough");
-                    }
-                    match next {
-                        Some(top) if top.state == State::Top && size + top.size >= need + MIN_CHUNK => {
-                            return stays(need, "in place: the top chunk follows, and is large enough");
-                        }
-                        Some(next) if next.state == State::Free && size + next.size >= need => {
-                            return stays(
-                                cut(size + next.size, need),
-                                "in place: a free chunk follows, and is large enough",
-                            );
-                        }
-                        _ => {}
-                    }
-                }
-                Place::Elsewhere => {}
-            }
-        }
-        Ok(Realloced { to: self.take(need)?, moves: true })
+    /// Moves on to the first place in a chunk where an aligned block may be.
+    fn align(&self, spot: &mut Spot, align: usize, need: usize) {
+        let (start, at) = match &mut spot.place {
+            Place::Heap(at) => (0, at),
+            Place::Mapping { number, at } => (self.step.layout.mappings[*number - 1].start, at),
+            Place::Elsewhere => return,
+        };
+        let lead = (self.step.base + start + *at).wrapping_neg() % align;
+        let lead = if (1..MIN_CHUNK).contains(&lead) { lead + align } else { lead };
+        *at += lead;
+        spot.chunk = spot.chunk.map(|size| cut(size.saturating_sub(lead), need));
     }
 
-    /// What a `free` gives back from the end of the top chunk.
-    pub fn trim(&mut self, after: &Image, threshold: usize) -> Result<(), Violation> {
-        let given = match self.calls.get(self.read) {
-            Some(Call::Sbrk { delta, .. }) if *delta > 0 => {
-                return Err(Violation::new("free moves the break up: it has no use for more memory.")
-                    .expected("no call, or one that moves the break down", format!("sbrk({delta:+})")));
-            }
-            Some(Call::Sbrk { delta, granted: true }) if *delta < 0 => delta.unsigned_abs(),
-            _ => 0,
+    /// Where a realloc leads, and whether the block gets a new place, so that the old one is freed.
+    pub fn realloc(&mut self, old: Place, request: usize) -> Result<(Expected, bool), Violation> {
+        let need = chunk_size(request);
+        let in_place = match need.filter(|need| *need < NO_SYSTEM_HAS) {
+            None => None,
+            Some(need) => match old {
+                Place::Mapping { number, at } => self.remap(number, at, need)?,
+                Place::Heap(at) => self.widen(at, need),
+                Place::Elsewhere => None,
+            },
         };
-        let Some(top) = after.top() else { return Ok(()) };
-        let (size, end) = (top.size + given, top.end() + given);
+        match in_place {
+            Some(expected) => Ok((expected, false)),
+            None => Ok((self.take(need)?, true)),
+        }
+    }
+
+    /// A mapping stays a mapping. `None` if it is too small and can't grow.
+    fn remap(&mut self, number: usize, at: usize, need: usize) -> Result<Option<Expected>, Violation> {
+        let stays = |why: &str| Some(Expected::at(Place::Mapping { number, at }, None, why));
+        let len = self.step.mapping_len(number);
+        let new_len = (at - PAYLOAD + need + SIZE_WORD).next_multiple_of(PAGE);
+        if new_len == len {
+            return Ok(stays("in place: it needs as many pages as it has"));
+        }
+        if let Some(number) = self.call(Wanted::Mremap { number, len, new_len })? {
+            let place = Place::Mapping { number, at };
+            return Ok(Some(Expected::at(place, None, "where the system has put its mapping")));
+        }
+        let is_enough = new_len < len;
+        Ok(if is_enough { stays("in place: the system refuses, and the mapping is large enough") } else { None })
+    }
+
+    /// A chunk stays in place if it is large enough, or is with what follows it.
+    fn widen(&self, at: usize, need: usize) -> Option<Expected> {
+        let stays = |chunk, why: &str| Some(Expected::at(Place::Heap(at), Some(chunk), why));
+        let block = self.step.before.block(at - PAYLOAD)?;
+        if block.size >= need {
+            return stays(cut(block.size, need), "in place: its chunk is large enough");
+        }
+        let next = self.step.before.block(block.end())?;
+        let both = block.size + next.size;
+        match next.state {
+            State::Top if both >= need + MIN_CHUNK => {
+                stays(need, "in place: the top chunk follows, and is large enough")
+            }
+            State::Free if both >= need => {
+                stays(cut(both, need), "in place: a free chunk follows, and is large enough")
+            }
+            _ => None,
+        }
+    }
+
+    /// What goes back to the system from the end of the top chunk, when the block at `freed` has been given back.
+    pub fn trim(&mut self, freed: Place, threshold: usize) -> Result<(), Violation> {
+        let next_call = self.step.calls.get(self.read).copied();
+        if let Some(call @ Call::Sbrk { delta: 1.., .. }) = next_call {
+            let what = "free moves the break up: it has no use for more memory.";
+            return Err(Violation::new(Kind::WrongCall, what)
+                .expected("no call, or one that moves the break down", call.to_string()));
+        }
+        let top = match (self.step.call, freed) {
+            (SomeCall::Free { .. }, Place::Heap(at)) => self.top_joined_by(at - PAYLOAD),
+            // A block that has moved: what was taken for it before is seen afterwards only.
+            _ if self.step.after.defects.is_empty() => self.top_before(next_call),
+            _ => {
+                // Nobody can say what should have gone back, and the heap is the next thing to be looked at.
+                self.read = self.step.calls.len();
+                return Ok(());
+            }
+        };
+        let Some((size, end)) = top else { return Ok(()) };
         let extra = size.saturating_sub(TOP_PAD + MIN_CHUNK) / PAGE * PAGE;
-        let break_before: isize = self.calls[..self.read]
-            .iter()
-            .map(|call| match call {
-                Call::Sbrk { delta, granted: true } => *delta,
-                _ => 0,
-            })
-            .sum();
-        let is_ours = self.step.end.checked_add_signed(break_before) == Some(end);
-        if size >= threshold && extra > 0 && is_ours {
+        if size >= threshold && extra > 0 && self.break_now() == Some(end) {
             self.call(Wanted::Sbrk(-extra.cast_signed()))?;
         }
         Ok(())
     }
-}
 
-/// The size of a chunk that is cut from one of `size` bytes, for `need`: a rest that is no chunk stays with it.
-fn cut(size: usize, need: usize) -> usize {
-    if size >= need + MIN_CHUNK { need } else { size }
+    /// Size and end of the top chunk, after the chunk at `freed` has been joined to what is free around it.
+    fn top_joined_by(&self, freed: usize) -> Option<(usize, usize)> {
+        let blocks = &self.step.before.blocks;
+        let top = self.step.before.top()?;
+        let index = blocks.binary_search_by_key(&freed, |block| block.at).ok()?;
+        if blocks[index].end() != top.at {
+            return Some((top.size, top.end()));
+        }
+        let previous = index.checked_sub(1).map(|index| &blocks[index]).filter(|block| block.state == State::Free);
+        Some((top.end() - previous.map_or(freed, |block| block.at), top.end()))
+    }
+
+    /// Size and end of the top chunk, before `call` took something from it.
+    fn top_before(&self, call: Option<Call>) -> Option<(usize, usize)> {
+        let given = match call {
+            Some(Call::Sbrk { delta, granted: true }) => delta.unsigned_abs(),
+            _ => 0,
+        };
+        self.step.after.top().map(|top| (top.size + given, top.end() + given))
+    }
+
+    /// Where the break is after the calls that were read.
+    fn break_now(&self) -> Option<usize> {
+        let read = self.step.calls.get(..self.read)?;
+        let granted = read.iter().map(|call| match call {
+            Call::Sbrk { delta, granted: true } => *delta,
+            _ => 0,
+        });
+        self.step.end.checked_add_signed(granted.sum())
+    }
 }
