@@ -14,7 +14,7 @@ const BETWEEN: usize = 1021;
 const LONG: usize = 16 << 20;
 
 /// About how many places are used between the ends of a long block.
-const PLACES: usize = 256;
+const PLACES: usize = 4096;
 
 /// As much is read at once.
 const WINDOW: usize = 64 << 10;
