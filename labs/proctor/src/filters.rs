@@ -13,6 +13,9 @@ use std::process::Command;
 #[unsafe(link_section = ".init_array.65000")]
 static BEFORE_MAIN: extern "C" fn() = before_main;
 
+/// How a test runner exits when a test has failed. Cargo takes any other number for a crash.
+const FAILED: i32 = 101;
+
 extern "C" fn before_main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let Some(asked) = Asked::read(&arguments) else { return };
@@ -24,11 +27,11 @@ extern "C" fn before_main() {
             let Ok(program) = std::env::current_exe() else { return };
             let error = Command::new(program).args(&asked.options).arg("--exact").args(cases).exec();
             eprintln!("the exam can't be started again: {error}");
-            std::process::exit(1);
+            std::process::exit(FAILED);
         }
         Err(line) => {
             eprintln!("error: {line}");
-            std::process::exit(1);
+            std::process::exit(FAILED);
         }
     }
 }
