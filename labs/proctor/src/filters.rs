@@ -20,7 +20,7 @@ extern "C" fn before_main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let Some(asked) = Asked::read(&arguments) else { return };
     // Beside a lab's folder this is no exam of a lab.
-    let Ok(lab) = std::env::current_dir().map_err(|e| e.to_string()).and_then(|dir| Lab::load(&dir)) else { return };
+    let Ok(Ok(lab)) = std::env::current_dir().map(|dir| Lab::load(&dir)) else { return };
     match asked.cases(&lab) {
         Ok(None) => {}
         Ok(Some(cases)) => {

@@ -44,7 +44,7 @@ impl Sitting {
     /// The sitting of this process.
     pub fn get(exam: Exam) -> &'static Sitting {
         let sitting = SITTING.get_or_init(|| {
-            let lab = Lab::load(exam.dir())?;
+            let lab = Lab::load(exam.dir()).map_err(|e| e.to_string())?;
             seed::check()?;
             set_up_insta(exam.dir());
             // SAFETY: the function is `extern "C"` and takes nothing.
