@@ -64,10 +64,11 @@ pub fn confine(command: &mut Command, descriptors: [RawFd; 2], runs_as_is: bool)
             for (resource, limit, spare) in [
                 (libc::RLIMIT_AS, ADDRESS_SPACE, 0),
                 (libc::RLIMIT_CPU, CPU_SECONDS, 5),
-                (libc::RLIMIT_FSIZE, 0, 0),
+                // What confines a candidate further may need files of its own.
+                (libc::RLIMIT_FSIZE, if runs_as_is { 0 } else { libc::RLIM_INFINITY }, 0),
                 (libc::RLIMIT_CORE, 0, 0),
             ] {
-                let limit = libc::rlimit { rlim_cur: limit, rlim_max: limit + spare };
+                let limit = libc::rlimit { rlim_cur: limit, rlim_max: limit.saturating_add(spare) };
                 check(libc::setrlimit(resource, &raw const limit))?;
             }
             check(libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL))?;
