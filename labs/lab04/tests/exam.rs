@@ -530,7 +530,7 @@ fn free_looks_at_the_neighbours_alone() {
         let chunk = |block: usize| blocks[block] - PAYLOAD;
         // The block, what it joins, the header after; the links that lead to what it joins; and those of the head.
         let links = [1, 9, 11].map(|block| chunk(block)..chunk(block) + MIN_CHUNK);
-        let parts: Vec<_> = links.into_iter().chain([chunk(4)..chunk(6) + MIN_CHUNK]).collect();
+        let parts: Vec<_> = links.into_iter().chain(std::iter::once(chunk(4)..chunk(6) + MIN_CHUNK)).collect();
         desk.act("the exam closes the pages of all chunks that are none of its business", || desk.opens_only(&parts));
         desk.act(format!("free({})", Place::Heap(blocks[4])), || calls.free(blocks[4]));
         let order: Vec<Offset> = desk.image().list_order().iter().copied().map(Offset).collect();
