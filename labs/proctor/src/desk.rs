@@ -11,7 +11,7 @@ use candidate::wire::{ANSWER, MMAP, MREMAP, MUNMAP, Reader, SBRK, Words};
 use heapkit::image::{Image, ListHead, Offset, Raw};
 use heapkit::journal::{Journal, Step};
 use heapkit::memory::{Arena, PAGE};
-use heapkit::os::SimOs;
+use heapkit::os::{self, SimOs};
 use heapkit::workload::Rng;
 use std::cell::{Cell, RefCell};
 use std::fmt::{Debug, Display};
@@ -125,6 +125,11 @@ impl Desk {
         let Some(os) = self.system.borrow().clone() else { return Image::empty() };
         let (bytes, foreign) = (self.arena.snapshot(0..os.end()), os.layout().foreign);
         Image::decode(&Raw { bytes: &bytes, foreign: &foreign }, &self.lists.borrow())
+    }
+
+    /// The calls that the simulated system has had in this story.
+    pub fn calls(&self) -> Vec<os::Call> {
+        self.system.borrow().as_ref().map(|os| os.calls()).unwrap_or_default()
     }
 
     // ---- questions ----
@@ -263,8 +268,7 @@ impl Desk {
 
     /// Compares the calls that the simulated system has had with those kept under `name`.
     pub fn snapshot_calls(&self, name: &str) {
-        let calls = self.system.borrow().as_ref().map(|os| os.calls()).unwrap_or_default();
-        let calls: String = calls.iter().map(|call| format!("{call}\n")).collect();
+        let calls: String = self.calls().iter().map(|call| format!("{call}\n")).collect();
         self.compare(name, "The system was asked for something else than the rule says.", &calls, false);
     }
 
