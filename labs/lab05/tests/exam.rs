@@ -254,7 +254,7 @@ fn a_request_that_is_refused_loses_nothing() {
 // ---- giving back ----
 
 /// So many mappings are alive at once.
-const MANY: usize = 400;
+const MANY: usize = 300;
 
 #[test]
 fn a_freed_mapping_goes_back_at_once() {
@@ -881,8 +881,15 @@ const LONG: usize = 5_500;
 fn long_workloads_of_every_operation() {
     EXAM.case("workloads", |desk| {
         let mut rng = desk.rng();
-        for (most, live) in [(300, 30), (3000, 30), (30_000, 20), (200_000, 8), (200_000, 8), (2_000_000, 6)] {
-            desk.play(&stage(8 * ROOM, Refusal::Nothing), &every_operation(&mut rng, 250, most, live));
+        for (steps, most, live) in [
+            (250, 300, 30),
+            (250, 3000, 30),
+            (200, 30_000, 20),
+            (150, 200_000, 8),
+            (150, 200_000, 8),
+            (40, 2_000_000, 6),
+        ] {
+            desk.play(&stage(8 * ROOM, Refusal::Nothing), &every_operation(&mut rng, steps, most, live));
         }
     });
 }
@@ -892,7 +899,7 @@ fn any_refusal_is_survived() {
     EXAM.case("workloads", |desk| {
         let mut rng = desk.rng();
         for most in [60_000, 150_000] {
-            refusing_each(desk, &every_operation(&mut rng, 50, most, 8));
+            refusing_each(desk, &every_operation(&mut rng, 40, most, 8));
         }
     });
 }
@@ -919,7 +926,7 @@ fn the_same_code_runs_on_linux() {
         let mut rng = desk.rng();
         for most in [500, 50_000, 400_000] {
             // The examiner can't look into this memory, nor hear these calls: here alone it takes the candidate's word.
-            let (seed, steps) = (rng.bits(), 400);
+            let (seed, steps) = (rng.bits(), 200);
             let show =
                 |noticed: &Option<(usize, String)>| if noticed.is_none() { "served" } else { "not served" }.into();
             let noticed: Option<(usize, String)> = desk.ask_and_show(&Question::Linux { seed, steps, most }, show);
