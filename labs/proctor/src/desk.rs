@@ -25,6 +25,9 @@ pub type System = SimOs<SharedArena>;
 /// A heap of a few pages, where a case doesn't say otherwise.
 pub const ROOM: usize = 1024 * PAGE;
 
+/// Nobody asks the system that often to answer one question: it is a loop.
+const CALLS_AT_MOST: usize = 10_000;
+
 /// The desk at which a case is examined: a candidate to ask, a heap to look at, and ways to say what is wrong.
 ///
 /// All that a case needs to know of the candidate are its answers and its memory. Addresses are offsets from the heap's start.
@@ -189,7 +192,7 @@ impl Desk {
         });
         let system = self.system.borrow().clone();
         candidate.send(&self.frame(system.as_deref(), question))?;
-        loop {
+        for _ in 0..CALLS_AT_MOST {
             let mut words = candidate.receive()?;
             let kind = if words.is_empty() { return Err(Ended::Nonsense) } else { words.remove(0) };
             if kind == ANSWER {
@@ -199,6 +202,7 @@ impl Desk {
             let answer = serve(system, kind, &words).ok_or(Ended::Nonsense)?;
             candidate.send(&self.frame(Some(system), &words_of(&answer)))?;
         }
+        Err(candidate.interrupted(Ended::Asking))
     }
 
     /// The examiner's frame: what has changed, and then these words.
