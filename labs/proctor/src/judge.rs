@@ -22,6 +22,11 @@ pub fn judge(arena: &SharedArena, system: Option<&SimOs<SharedArena>>, ended: &E
             Verdict::Hung,
             "Your code doesn't come back from this call: it sleeps, or waits for something.",
         ),
+        Ended::Asking => Finding::ended(
+            Verdict::Hung,
+            "Your code doesn't come back from this call: it asks the system again and again. Look for a loop that goes on although \
+             the system has refused, or although it got what it wanted.",
+        ),
         Ended::Slow => Finding::ended(
             Verdict::Slow,
             "Your code gets on, but so slowly that this case would never end: each answer takes many thousand times as long as it \
