@@ -8,6 +8,7 @@ mod questions;
 
 use candidate::{Answer, AskedOs, Candidate, Memory, Pieces};
 use heapkit::os::{LinuxOs, Os};
+use heapkit::referee::Call;
 use lab01::{Bump, Journey, Observer, mapped_flag};
 use questions::{Block, Question, Request, Source};
 use std::ffi::c_int;
@@ -28,6 +29,14 @@ struct Lab01 {
     far_away: Box<FarAway>,
     observer: Option<Observer<AskedOs>>,
     bump: Option<Bump<AskedOs>>,
+}
+
+impl Lab01 {
+    /// Where the block is.
+    fn alloc(&mut self, request: usize) -> Option<usize> {
+        let bump = self.bump.as_mut()?;
+        self.memory.carry_out(Call::Malloc { request }, |_, _| bump.alloc(request))
+    }
 }
 
 /// Memory of this process that is not in the arena. The block starts at the third word.
@@ -86,14 +95,9 @@ impl Candidate for Lab01 {
                 self.bump = Some(Bump::new(AskedOs::new(memory)));
                 Answer::done()
             }
-            Question::Alloc { request } => {
-                let Some(bump) = &mut self.bump else { return Answer::done() };
-                Answer::say(bump.alloc(request).map(|block| memory.offset_of(block.as_ptr())))
-            }
+            Question::Alloc { request } => Answer::say(self.alloc(request)),
             Question::AllocAll { requests } => {
-                let Some(bump) = &mut self.bump else { return Answer::done() };
-                let mut alloc = |request| bump.alloc(request).map(|block| memory.offset_of(block.as_ptr()));
-                Answer::say(requests.into_iter().map(&mut alloc).collect::<Vec<Option<usize>>>())
+                Answer::say(requests.into_iter().map(|request| self.alloc(request)).collect::<Vec<Option<usize>>>())
             }
             Question::WatchGlibc { requests } => Answer::say(watch_glibc(&requests)),
             Question::WatchThread { requests } => {
