@@ -86,10 +86,10 @@ fn expect_word(desk: &Desk, what: &str, expected: usize, question: &Question) {
 /// All flags there are, in the order of a good first example.
 const ALL_FLAGS: [usize; 8] = [1, 0, 3, 5, 2, 4, 7, 6];
 
-/// Sizes to try: a small one, the largest one, and drawn ones.
+/// Sizes to try: small ones first, then drawn ones, and the largest one.
 fn sizes(desk: &Desk) -> Vec<usize> {
     let mut rng = desk.rng();
-    [0x50, usize::MAX & !0xf].into_iter().chain((0..20).map(|_| drawn_size(&mut rng))).collect()
+    [0x50, 0x1_2340].into_iter().chain((0..20).map(|_| drawn_size(&mut rng))).chain([usize::MAX & !0xf]).collect()
 }
 
 #[test]
@@ -155,7 +155,7 @@ fn the_payload_starts_sixteen_bytes_into_the_chunk() {
             for chunk in &bench.chunks {
                 bench.opens_only(&[*chunk]);
                 let question = Question::Payload { at: chunk.at };
-                bench.expect_place("The payload starts 16 bytes after the header.", chunk.at + 16, &question);
+                bench.expect_place("the payload starts 16 bytes after the header.", chunk.at + 16, &question);
             }
         });
     });
@@ -168,7 +168,7 @@ fn free_finds_the_header_in_front_of_the_payload() {
             for chunk in &bench.chunks {
                 bench.opens_only(&[*chunk]);
                 let question = Question::FromPayload { payload: chunk.at + 16 };
-                bench.expect_place("The header lies 16 bytes before the payload.", chunk.at, &question);
+                bench.expect_place("the header lies 16 bytes before the payload.", chunk.at, &question);
             }
         });
     });
@@ -182,7 +182,7 @@ fn the_next_chunk_starts_where_this_one_ends() {
         Bench::each(desk, |bench| {
             for (chunk, next) in bench.pairs() {
                 bench.opens_only(&[chunk, next]);
-                let what = format!("The chunk at {} has {} bytes.", Offset(chunk.at), chunk.size);
+                let what = format!("this chunk has {} bytes.", chunk.size);
                 bench.expect_place(&what, next.at, &Question::Next { at: chunk.at });
             }
         });
@@ -349,7 +349,7 @@ fn expect_usable(desk: &Desk, size: usize, flags: usize, cost: usize) {
     bench.system.arena().set_word(8, size | flags);
     let seen: usize = bench.ask(&Question::UsableSize { at: 0 }, usize::to_string);
     let flags = questions::Flags(flags);
-    desk.expect(format!("What may be used of a chunk of {size} bytes, flags {flags}."), size - cost, seen);
+    desk.expect(format!("What may be used of a chunk of {size} bytes with these flags: {flags}."), size - cost, seen);
 }
 
 #[test]
@@ -414,8 +414,8 @@ fn expect_walk(bench: &Bench<'_>) {
 #[test]
 fn a_walk_visits_every_chunk_up_to_the_top() {
     EXAM.case("walk", |desk| {
-        expect_walk(&Bench::in_use(desk, &[]));
         Bench::each(desk, expect_walk);
+        expect_walk(&Bench::in_use(desk, &[]));
         let count = desk.rng().within(&(12..=20));
         expect_walk(&Bench::drawn(desk, count, 32, 160));
     });
@@ -461,7 +461,7 @@ fn expect_right_check(bench: &Bench<'_>, start: usize) {
     let expected = oracle::first_defect(bench.system.end() - start, |at| heap.word(start + at).unwrap_or_default());
     let what = match &expected {
         None => "Nothing is wrong with this heap.",
-        Some(_) => "The first defect, from the heap's start.",
+        Some(_) => "What is wrong first, seen from the heap's start?",
     };
     expect_check(bench, what, start, expected.as_ref());
 }
@@ -717,7 +717,7 @@ fn the_types_refuse_misuse() {
     EXAM.case_with_types("types", |desk| {
         let bench = Bench::drawn(desk, 3, 32, 480);
         for (chunk, next) in bench.pairs() {
-            bench.expect_place("The next chunk.", next.at, &Question::Next { at: chunk.at });
+            bench.expect_place("the next chunk.", next.at, &Question::Next { at: chunk.at });
         }
     });
 }
