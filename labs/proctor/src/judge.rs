@@ -98,6 +98,9 @@ fn crashed(arena: &SharedArena, system: Option<&SimOs<SharedArena>>, signal: i32
     if let Some(place) = in_a_mapping(system, at) {
         return format!("Your code {did} {place}.");
     }
+    if end > 0 && at == end {
+        return format!("Your code {did} the first byte past the end of the heap, which ends at {}.", Offset(end));
+    }
     if end > 0 && at < MAPPINGS.start {
         return format!(
             "Your code {did} an address {} past the end of the heap, which ends at {}.",
