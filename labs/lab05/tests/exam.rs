@@ -676,7 +676,7 @@ fn a_mapping_changes_its_length() {
         play(desk, "m0:300000 r0:301000 r0:303088 r0:303089 r0:100000 r0:1 f0");
         desk.snapshot_calls("lengths_change");
         play(desk, "m0:100 m1:8 r0:150000 r0:300 f0");
-        play(desk, "m0:5000000000 r0:6000000000 r0:20000000 f0");
+        play(desk, "m0:20000000 r0:5000000000 r0:6000000000 r0:20000000 f0");
         let mut rng = desk.rng();
         let story: Vec<String> = (0..12).map(|_| format!("r0:{}", rng.below(600_000))).collect();
         play(desk, &format!("m0:200000 {} f0", story.join(" ")));
