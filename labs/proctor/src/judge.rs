@@ -98,7 +98,7 @@ fn crashed(arena: &SharedArena, system: Option<&SimOs<SharedArena>>, signal: i32
     if let Some(place) = in_a_mapping(system, at) {
         return format!("Your code {did} {place}.");
     }
-    if at == end && end > 0 {
+    if end > 0 && at == end {
         return format!("Your code {did} the first byte past the end of the heap, which ends at {}.", Offset(end));
     }
     if end > 0 && at < MAPPINGS.start {
