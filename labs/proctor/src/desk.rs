@@ -179,7 +179,7 @@ impl Desk {
         let mut candidate = self.candidate.borrow_mut();
         let candidate = candidate.get_or_insert_with(|| {
             let manner = self.manner.get();
-            Process::start(&self.exam.name(), &self.arena, manner)
+            Process::start(self.exam.name(), &self.arena, manner)
                 .unwrap_or_else(|e| panic!("the candidate can't be started: {e}"))
         });
         let system = self.system.borrow().clone();
