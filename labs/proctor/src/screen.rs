@@ -12,8 +12,8 @@ use heapkit::image::Image;
 use std::fmt::Write;
 use std::path::Path;
 
-/// What is left free beside a picture of the heap: four columns before it, and two after it.
-const AROUND_A_PICTURE: usize = 6;
+/// How far a picture of the heap is indented.
+const INDENT: usize = 4;
 /// As many steps of a story as are shown; earlier ones are counted.
 const STEPS: usize = 14;
 
@@ -70,8 +70,13 @@ pub fn table(lab: &Lab, report: &Report, reference: bool, width: usize) -> Strin
         table.paragraph("  ", &what);
     }
     if let Some(seed) = report.seed {
-        let again = format!("{SEED}={seed} cargo test -p {}", report.lab);
-        table.paragraph("  ", &format!("The workloads were drawn from the seed {seed}: {again}"));
+        let (drawn, again) = (format!("The workloads were drawn from the seed {seed}:"), again(&report.lab, seed));
+        if "  ".len() + drawn.len() + 1 + again.len() <= width {
+            table.paragraph("  ", &format!("{drawn} {again}"));
+        } else {
+            table.paragraph("  ", &drawn);
+            table.paragraph("  ", &again);
+        }
     }
     if let Some(void) = &report.void {
         table.paragraph("  ", &format!("Nothing counts: {void}"));
@@ -80,6 +85,11 @@ pub fn table(lab: &Lab, report: &Report, reference: bool, width: usize) -> Strin
         table.line(4, &format!("  {}", case.screen));
     }
     table.text
+}
+
+/// The command that plays the same inputs once more.
+fn again(lab: &str, seed: u64) -> String {
+    format!("{SEED}={seed} cargo test -p {lab}")
 }
 
 fn in_a_word(verdict: Verdict) -> &'static str {
@@ -236,7 +246,7 @@ impl Screen {
         for defect in image.lists.iter().filter_map(heapkit::image::List::broken_end) {
             marks.push(draw::Mark { at: defect.at, note: defect.what });
         }
-        let picture = draw::heap_within(self.width - AROUND_A_PICTURE, image, &marks);
+        let picture = draw::heap_within(self.width - INDENT, image, &marks);
         for line in without_the_middle(&picture.lines().collect::<Vec<_>>(), |line| line.contains('◄')) {
             self.line(8, &format!("    {line}"));
         }
@@ -257,9 +267,9 @@ impl Screen {
         }
     }
 
-    /// How to play the same inputs once more: a command, to be copied.
+    /// How to play the same inputs once more. Where it takes two lines, they can still be copied as one command.
     fn play_again(&mut self, lab: &Lab, name: &str, seed: u64) {
-        let (label, command) = ("  play again   ", format!("{SEED}={seed} cargo test -p {}", lab.name));
+        let (label, command) = ("  play again   ", again(&lab.name, seed));
         let fits = label.len() + command.len() + 1 + name.len() <= self.width;
         let between = if fits { " ".to_owned() } else { format!(" \\\n{:1$}", "", label.len()) };
         let _ = writeln!(self.text, "{label}{command}{between}{name}");
@@ -447,7 +457,7 @@ mod tests {
                 let names = lab.rules.iter().flat_map(|rule| &rule.cases);
                 let results = names.enumerate().map(|(i, name)| {
                     let (verdict, screen) = (verdicts[(i / 2 + offset) % verdicts.len()], "measured: ".repeat(12));
-                    (name.clone(), CaseResult { name: name.clone(), verdict, seconds: 0.0, screen })
+                    (name.clone(), CaseResult { name: name.clone(), verdict, kind: None, seconds: 0.0, screen })
                 });
                 let results: BTreeMap<_, _> = results.filter(|(_, result)| result.verdict != Verdict::NotRun).collect();
                 let report = Report::new(&lab, &results, Some("INSTA_UPDATE=always makes a comparison pass.".into()));

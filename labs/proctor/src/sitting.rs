@@ -69,8 +69,13 @@ impl Sitting {
             let line = screen::in_one_line(&self.lab, rule, &outcome);
             print!("{}", wrap("", &line, terminal::width()));
         }
-        let result =
-            CaseResult { name: name.to_owned(), verdict: outcome.verdict, seconds: outcome.time.as_secs_f64(), screen };
+        let result = CaseResult {
+            name: name.to_owned(),
+            verdict: outcome.verdict,
+            kind: outcome.finding.kind.map(|kind| kind.as_str().to_owned()),
+            seconds: outcome.time.as_secs_f64(),
+            screen,
+        };
         self.keep(result);
         if !passed {
             // Fails the test without the message of a panic: what there is to say has been said.

@@ -15,8 +15,9 @@ pub fn heap(image: &Image, marks: &[Mark]) -> String {
     heap_within(WIDTH, image, marks)
 }
 
-/// The same in lines of at most `columns`, which are 54 or more: where links or notes have no room, they go on in the next line.
+/// The same in lines of at most `columns`, which are 56 or more: where links or notes have no room, they go on in the next line.
 pub fn heap_within(columns: usize, image: &Image, marks: &[Mark]) -> String {
+    let columns = columns.min(WIDTH);
     let defects = image.defects.iter().map(|defect| Mark { at: defect.at, note: defect.what.clone() });
     let mut marks: Vec<Mark> = marks.iter().cloned().chain(defects).collect();
     for i in (1..marks.len()).rev() {
@@ -140,7 +141,7 @@ fn link(link: Link, null_means: &str) -> String {
 
 /// Where notes begin: behind the widest line of an ordinary picture.
 const NOTE_COLUMN: usize = 26;
-/// How wide a picture is that nobody wants narrower; four more columns of indent leave it within 100.
+/// No picture is wider; four more columns of indent leave it within 100.
 const WIDTH: usize = 94;
 
 fn annotate(columns: usize, line: &mut String, note: &str) {
