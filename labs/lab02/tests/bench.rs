@@ -112,7 +112,7 @@ impl<'a> Bench<'a> {
         if seen != expected {
             let finding = Finding::new(format!("{question}: {what}"));
             self.desk.fail(
-                finding.expected(place(expected), place(seen)).mark(expected, format!("{} is here", place(expected))),
+                finding.expected(place(expected), place(seen)).mark(expected, format!("here is {}", place(expected))),
             );
         }
     }

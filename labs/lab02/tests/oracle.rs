@@ -19,7 +19,7 @@ pub fn first_defect(len: usize, word: impl Fn(usize) -> usize) -> Option<Found> 
         if size < 32 {
             return Some(Found::SizeTooSmall { at, size });
         }
-        if size % 16 != 0 {
+        if !size.is_multiple_of(16) {
             return Some(Found::SizeNotAligned { at, size });
         }
         let Some(rest) = left.checked_sub(size) else { return Some(Found::PastTheEnd { at, size }) };

@@ -35,8 +35,7 @@ impl Candidate for Lab05 {
             Question::Call { call } => {
                 let Some(malloc) = &mut self.malloc else { return Answer::done() };
                 // SAFETY: the examiner names blocks that it was given and has not freed, and uses them no more.
-                let payload = unsafe { make(malloc, call, |at| self.memory.at(at)) };
-                let payload = payload.map(|payload| self.memory.offset_of(payload.as_ptr()));
+                let payload = self.memory.carry_out(call, |call, old| unsafe { make(malloc, call, old) });
                 Answer::say((payload, vec![malloc.free_chunks().head().addr()]))
             }
             Question::Linux { seed, steps, most } => Answer::say(on_linux(seed, steps, most)),
@@ -44,22 +43,23 @@ impl Candidate for Lab05 {
     }
 }
 
-/// Makes one call; `at` is the pointer to a block.
+/// Makes one call; `old` is the block that it names, if it names one.
 ///
 /// # Safety
-/// A block that the call names is one of `malloc`'s that has not been freed, and nobody uses its old place afterwards.
-unsafe fn make<O: Os>(malloc: &mut Malloc<O>, call: Call, at: impl Fn(usize) -> NonNull<u8>) -> Option<NonNull<u8>> {
-    match call {
-        Call::Malloc { request } => malloc.malloc(request),
-        Call::Calloc { count, size } => malloc.calloc(count, size),
-        Call::Aligned { align, request } => malloc.aligned(align, request),
+/// `old` is a block of `malloc`'s that has not been freed, and nobody uses its old place afterwards.
+unsafe fn make<O: Os>(malloc: &mut Malloc<O>, call: Call, old: Option<NonNull<u8>>) -> Option<NonNull<u8>> {
+    match (call, old) {
+        (Call::Malloc { request }, _) => malloc.malloc(request),
+        (Call::Calloc { count, size }, _) => malloc.calloc(count, size),
+        (Call::Aligned { align, request }, _) => malloc.aligned(align, request),
         // SAFETY: a block that has not been freed, as this function's own rule says.
-        Call::Realloc { payload, request } => unsafe { malloc.realloc(at(payload), request) },
-        Call::Free { payload } => {
+        (Call::Realloc { request, .. }, Some(old)) => unsafe { malloc.realloc(old, request) },
+        (Call::Free { .. }, Some(old)) => {
             // SAFETY: the same.
-            unsafe { malloc.free(at(payload)) };
+            unsafe { malloc.free(old) };
             None
         }
+        (Call::Realloc { .. } | Call::Free { .. }, None) => None,
     }
 }
 
@@ -68,9 +68,14 @@ struct OnLinux(Malloc<LinuxOs>);
 
 impl Allocator for OnLinux {
     fn call(&mut self, call: Call) -> Result<Option<usize>, NoSuchOperation> {
-        let pointer = |at| NonNull::new(ptr::with_exposed_provenance_mut(at)).unwrap_or(NonNull::dangling());
+        let old = match call {
+            Call::Realloc { payload, .. } | Call::Free { payload } => {
+                NonNull::new(ptr::with_exposed_provenance_mut(payload))
+            }
+            Call::Malloc { .. } | Call::Calloc { .. } | Call::Aligned { .. } => None,
+        };
         // SAFETY: `Payloads` names the blocks that it was given and has not freed.
-        let payload = unsafe { make(&mut self.0, call, pointer) };
+        let payload = unsafe { make(&mut self.0, call, old) };
         Ok(payload.map(|payload| payload.as_ptr().expose_provenance()))
     }
 

@@ -71,7 +71,7 @@ fn crashed(arena: &SharedArena, system: Option<&SimOs<SharedArena>>, signal: i32
     }
     let address = arena.note(note::ADDRESS);
     if note::is_stack_overflow(address, arena.note(note::STACK)) {
-        return "Your code calls itself without end: the stack is full.".to_owned();
+        return "Your code calls itself again and again, until the stack is full.".to_owned();
     }
     let did = match arena.note(note::ACCESS) {
         note::WRITE => "wrote to",
@@ -97,6 +97,9 @@ fn crashed(arena: &SharedArena, system: Option<&SimOs<SharedArena>>, signal: i32
     }
     if let Some(place) = in_a_mapping(system, at) {
         return format!("Your code {did} {place}.");
+    }
+    if end > 0 && at == end {
+        return format!("Your code {did} the first byte past the end of the heap, which ends at {}.", Offset(end));
     }
     if end > 0 && at < MAPPINGS.start {
         return format!(

@@ -109,8 +109,9 @@ fn line(block: &Block, list: Option<&List>, width: usize) -> String {
         State::Foreign => "other",
     };
     let at = Offset(block.at).to_string();
-    let size = 11 - state.len();
-    let mut line = format!("{at:<width$}   {state}{:>size$}   {:<2}", block.size, flag_letters(block.flags));
+    // A size of more than ten digits is wider, and still a word of its own.
+    let size = 10 - state.len();
+    let mut line = format!("{at:<width$}   {state} {:>size$}   {:<2}", block.size, flag_letters(block.flags));
     if let (State::Free, Some(list)) = (block.state, list) {
         let links = width + 2;
         let no_bk = if list.chunks.first() == Some(&block.at) { "head" } else { "null" };
