@@ -23,6 +23,11 @@ pub fn source(is_null: bool, moved: isize, inside: bool, mapped: bool) -> Source
     first.unwrap_or(Source::Elsewhere)
 }
 
+/// How many bytes a block of `request` bytes takes.
+pub fn size(request: usize) -> usize {
+    request.max(1).next_multiple_of(ALIGNMENT)
+}
+
 /// What an allocator knows that puts one block after the other: which bytes it has left.
 #[derive(Clone, Debug, Default)]
 pub struct Bump {
@@ -70,8 +75,7 @@ impl Bump {
 
     /// The block at `place` was handed out for `request` bytes; the break has moved to `end` for it, if it has.
     pub fn hand_out(&mut self, place: usize, request: usize, end: Option<usize>) {
-        let size = request.max(1).next_multiple_of(ALIGNMENT);
-        self.left = place + size..end.unwrap_or(self.left.end);
+        self.left = place + size(request)..end.unwrap_or(self.left.end);
     }
 
     /// The bytes that are left.

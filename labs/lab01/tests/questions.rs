@@ -77,9 +77,9 @@ impl fmt::Display for Block {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Block::Null => f.write_str("null"),
-            Block::Heap { at } => write!(f, "a block at {}", Offset(*at)),
-            Block::Mapping { .. } => f.write_str("a block in a mapping"),
-            Block::FarAway => f.write_str("a block far away"),
+            Block::Heap { at } => write!(f, "block at {}", Offset(*at)),
+            Block::Mapping { .. } => f.write_str("a mapping"),
+            Block::FarAway => f.write_str("far away"),
         }
     }
 }
@@ -89,12 +89,15 @@ impl fmt::Display for Question {
         match self {
             Question::NewObserver => f.write_str("Observer::new(os)"),
             Question::Watch { moves, block, word } => {
-                f.write_str("watch(a malloc that ")?;
-                for delta in moves {
-                    write!(f, "moves the break by {delta:+}, ")?;
+                f.write_str("watch(")?;
+                if !moves.is_empty() {
+                    let moves: Vec<String> = moves.iter().map(|delta| format!("{delta:+}")).collect();
+                    write!(f, "break {}, ", moves.join(" "))?;
                 }
-                write!(f, "returns {block}")?;
-                if *block != Block::Null { write!(f, ", size word {word:#x})") } else { f.write_str(")") }
+                match block {
+                    Block::Null => f.write_str("null)"),
+                    _ => write!(f, "{block}, word {word:#x})"),
+                }
             }
             Question::MappedFlag { at } => write!(f, "mapped_flag({})", Offset(*at)),
             Question::Source { payload, moved, inside, mapped } => {
@@ -104,8 +107,10 @@ impl fmt::Display for Question {
             Question::NewBump => f.write_str("Bump::new(os)"),
             Question::Alloc { request } => write!(f, "alloc({})", draw::bytes(*request)),
             Question::AllocAll { requests } => write!(f, "alloc, {} times", requests.len()),
-            Question::WatchGlibc { requests } => write!(f, "watch glibc's malloc: {requests:?}"),
-            Question::WatchThread { requests } => write!(f, "watch glibc's malloc in a second thread: {requests:?}"),
+            Question::WatchGlibc { requests } => write!(f, "watch glibc's malloc, {} times", requests.len()),
+            Question::WatchThread { requests } => {
+                write!(f, "watch glibc's malloc in a second thread, {} times", requests.len())
+            }
             Question::BumpOnLinux { requests } => write!(f, "alloc and malloc on Linux, {} times", requests.len()),
         }
     }

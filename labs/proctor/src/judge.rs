@@ -87,6 +87,10 @@ fn crashed(arena: &SharedArena, system: Option<&SimOs<SharedArena>>, signal: i32
     if address < NULL_PAGE {
         return null_plus(did, address);
     }
+    let below_null = address.wrapping_neg();
+    if below_null < NULL_PAGE {
+        return format!("Your code {did} the address {below_null} bytes before 0: a null pointer minus {below_null}.");
+    }
     let end = system.map_or(0, SimOs::end);
     let at = (address as usize).wrapping_sub(BASE);
     if at < end {
