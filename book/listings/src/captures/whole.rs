@@ -5,8 +5,8 @@ use crate::story::{STORY, take};
 use heapkit::draw::{self, Strip};
 use heapkit::image::{Image, ListHead, Raw};
 use heapkit::memory::{Arena, PAGE, PrivateArena};
-use heapkit::snapshot::Snapshot;
 use heapkit::os::{Call, SimOs};
+use heapkit::snapshot::Snapshot;
 use heapkit::workload::{self, Op};
 use lab02::request_to_chunk_size;
 use lab05::Malloc;
@@ -88,7 +88,8 @@ impl Stage {
     /// The chunks of the first blocks, with these names.
     fn names<'a>(&self, names: &[&'a str]) -> Vec<(usize, &'a str)> {
         let arena = self.os.arena();
-        let chunk = |block: &Option<NonNull<u8>>| Some(arena.offset_of(block.as_ref()?.as_ptr()) - heapkit::format::PAYLOAD);
+        let chunk =
+            |block: &Option<NonNull<u8>>| Some(arena.offset_of(block.as_ref()?.as_ptr()) - heapkit::format::PAYLOAD);
         self.blocks.iter().zip(names).filter_map(|(block, name)| Some((chunk(block)?, *name))).collect()
     }
 }
