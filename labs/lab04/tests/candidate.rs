@@ -59,16 +59,15 @@ impl Lab04 {
     /// Where the block is that the call returned.
     fn call(&mut self, call: Call) -> Option<usize> {
         let heap = self.heap.as_mut()?;
-        let payload = match call {
-            Call::Malloc { request } => heap.malloc(request),
-            Call::Free { payload } => {
+        self.memory.carry_out(call, |call, old| match (call, old) {
+            (Call::Malloc { request }, _) => heap.malloc(request),
+            (Call::Free { .. }, Some(payload)) => {
                 // SAFETY: the examiner frees blocks that it was given, once.
-                unsafe { heap.free(self.memory.at(payload)) };
+                unsafe { heap.free(payload) };
                 None
             }
             _ => None,
-        };
-        payload.map(|payload| self.memory.offset_of(payload.as_ptr()))
+        })
     }
 
     /// The word that leads to the list.

@@ -244,7 +244,6 @@ impl<A: Arena> SimOs<A> {
         os.move_break(len);
         os
     }
-
 }
 
 impl<A: Arena + ?Sized> SimOs<A> {
