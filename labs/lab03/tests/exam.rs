@@ -124,11 +124,15 @@ impl<'a> Bench<'a> {
         let is_link = |at: usize| chunks.iter().any(|chunk| (chunk + 16..chunk + 32).contains(&at));
         if let Some(at) = before.differences(&after).find(|at| !is_link(*at)) {
             let word = at / 8 * 8;
-            let (was, is) = (before.word(word).unwrap_or_default(), after.word(word).unwrap_or_default());
+            let show = |copy: &Snapshot| {
+                let word = copy.word(word).unwrap_or_default();
+                let into_heap = word.checked_sub(copy.base()).filter(|at| *at < copy.end());
+                into_heap.map_or_else(|| draw::word(word), |at| Offset(at).to_string())
+            };
+            let (was, is) = (show(before), show(&after));
+            let note = format!("the word at {}: was {was}, is {is}", Offset(word));
             let finding = Finding::new(format!("{what} changes a word that is none of its business."));
-            self.desk.fail(
-                finding.expected(draw::word(was), draw::word(is)).mark(word, format!("was {was:#06x}, is {is:#06x}")),
-            );
+            self.desk.fail(finding.expected(was, is).mark(word, note));
         }
     }
 }
@@ -429,8 +433,13 @@ impl Bench<'_> {
         let before = self.now();
         let found = self.desk.ask_and_show(&Question::Find { fit, size }, |found| shown(*found));
         if found != expected {
+            let size_of = |at: Offset| self.chunks.iter().position(|chunk| *chunk == at.0).map(|index| sizes[index]);
+            let sized = |found: Option<Offset>| match found.and_then(size_of) {
+                Some(size) => format!("{}, a chunk of {size} bytes", shown(found)),
+                None => shown(found),
+            };
             let mut finding = Finding::new(format!("{fit:?} fit chooses another chunk for {size} bytes."))
-                .expected(shown(expected), shown(found));
+                .expected(sized(expected), sized(found));
             if let Some(Offset(at)) = expected {
                 finding = finding.mark(at, "the one to choose");
             }
@@ -456,8 +465,7 @@ fn finds(desk: &Desk, fit: Fit, sizes: &[usize], needs: &[usize]) {
 fn finds_in_drawn_lists(desk: &Desk, fit: Fit) {
     let mut rng = desk.rng();
     // The smaller the largest size, the more chunks are equals.
-    let lists =
-        [(1, 160), (2 + rng.below(10), 160), (20 + rng.below(30), 2048), (300 + rng.below(100), 64), (300, 2048)];
+    let lists = [(1, 160), (2 + rng.below(5), 64), (20 + rng.below(30), 2048), (300 + rng.below(100), 64), (300, 2048)];
     for (count, most) in lists {
         let sizes = drawn_sizes(&mut rng, count, most);
         let near = |rng: &mut Rng| sizes[rng.below(sizes.len())] + [0, 16][rng.below(2)];
@@ -598,24 +606,30 @@ fn malloc_takes_no_chunk_with_a_damaged_link() {
         for fit in FITS {
             let any_malloc = || -> Box<dyn Rules> { Box::new(AnyMalloc) };
             let (system, mut malloc) = desk.enter(&list_heap(PAGE, fit, &any_malloc));
-            let mut call = |call: Call| malloc.call(call).ok().flatten();
+            let mut step = |op: Op, call: Call| {
+                let mut block = None;
+                desk.act(op.in_words(), || block = malloc.call(call).ok().flatten());
+                block
+            };
+            let mut malloc =
+                |id: usize, request: usize| step(Op::Malloc { id, size: request }, Call::Malloc { request });
             let requests = [40, 8, 100, 8, 40, 8];
-            let blocks: Vec<usize> = requests.iter().filter_map(|&request| call(Call::Malloc { request })).collect();
-            desk.expect("six small blocks are served", requests.len(), blocks.len());
-            for block in [0, 2, 4] {
-                call(Call::Free { payload: blocks[block] });
+            let blocks: Vec<usize> = (0..6).filter_map(|id| malloc(id, requests[id])).collect();
+            desk.expect("Six small blocks are served.", requests.len(), blocks.len());
+            for id in [0, 2, 4] {
+                step(Op::Free { id }, Call::Free { payload: blocks[id] });
             }
             // Of the list's three chunks, only the one in the middle is large enough; the bk of the one after it leads elsewhere.
-            let (word, elsewhere) = (blocks[0] + 8, system.arena().base() + blocks[4] - 16);
-            desk.act("100 bytes lie between two small chunks in the list; a stray write over a bk", || {
-                system.arena().set_word(word, elsewhere);
+            let [after, elsewhere] = [blocks[0] - 16, blocks[4] - 16].map(Offset);
+            desk.act(format!("a stray write: the bk of {after} is {elsewhere}"), || {
+                system.arena().set_word(after.0 + 24, system.arena().base() + elsewhere.0);
             });
-            if call(Call::Malloc { request: 100 }) == Some(blocks[2]) {
+            if step(Op::Malloc { id: 6, size: 100 }, Call::Malloc { request: 100 }) == Some(blocks[2]) {
                 desk.fail(
                     Finding::new(
-                        "malloc takes a chunk out of a list although its neighbour does not point back to it.",
+                        "malloc takes a chunk out of the list although its neighbour does not point back to it.",
                     )
-                    .mark(word, "this link was overwritten"),
+                    .mark(after.0 + 24, "this link was overwritten"),
                 );
             }
         }
