@@ -4,17 +4,20 @@
 
 use std::ops::Range;
 
-/// So many bytes at both ends of a block are all used.
+/// So many bytes at both ends of a block are all looked at.
 const ENDS: usize = 2048;
 
 /// Between them, one byte in so many: a prime, so that no page is looked at in the same place as the one before.
 const BETWEEN: usize = 1021;
 
-/// A block that is longer is used at [`PLACES`] between its ends.
-const LONG: usize = 16 << 20;
+/// A block that is longer is not written to everywhere, but at [`PLACES`] between its ends.
+const LONG: usize = 64 << 10;
 
 /// About how many places are used between the ends of a long block.
 const PLACES: usize = 256;
+
+/// Of a block that should be zero, no more than this is looked at everywhere.
+const ZERO_EVERYWHERE: usize = 16 << 20;
 
 /// As much is read at once.
 const WINDOW: usize = 64 << 10;
@@ -27,7 +30,9 @@ pub fn byte(id: usize, i: usize) -> u8 {
 
 /// Writes the pattern of the block `id`, which has `request` bytes; `write` is told where in the block.
 pub fn fill(id: usize, request: usize, mut write: impl FnMut(usize, &[u8])) {
-    for stretch in stretches(request) {
+    let everywhere = [Stretch { range: 0..request, step: 1 }];
+    let parts = if request <= LONG { everywhere.to_vec() } else { stretches(request).to_vec() };
+    for stretch in parts {
         if stretch.step == 1 {
             let bytes: Vec<u8> = stretch.range.clone().map(|i| byte(id, i)).collect();
             write(stretch.range.start, &bytes);
@@ -51,10 +56,20 @@ pub fn first_changed(
     })
 }
 
+/// The same, but only the bytes at both ends are looked at.
+pub fn first_changed_at_the_ends(
+    id: usize,
+    request: usize,
+    mut read: impl FnMut(usize, &mut [u8]),
+) -> Option<(usize, u8)> {
+    let [head, _, tail] = stretches(request);
+    [head, tail].into_iter().find_map(|stretch| stretch.first_other(&mut read, |i| byte(id, i)))
+}
+
 /// The first byte that isn't zero, of a block's `request` bytes, or of those of a long block that a program uses.
 pub fn first_not_zero(request: usize, mut read: impl FnMut(usize, &mut [u8])) -> Option<(usize, u8)> {
-    let whole = [Stretch { range: 0..request.min(LONG), step: 1 }];
-    let parts = if request <= LONG { whole.to_vec() } else { stretches(request).to_vec() };
+    let whole = [Stretch { range: 0..request.min(ZERO_EVERYWHERE), step: 1 }];
+    let parts = if request <= ZERO_EVERYWHERE { whole.to_vec() } else { stretches(request).to_vec() };
     parts.into_iter().find_map(|stretch| stretch.first_other(&mut read, |_| 0))
 }
 
@@ -107,7 +122,9 @@ mod tests {
                 bytes.range(at..at + into.len()).for_each(|(used, byte)| into[used - at] = *byte);
             };
             assert_eq!(first_changed(3, request, request, |at, into| read(&bytes, at, into)), None);
-            for used in bytes.keys().copied().step_by(bytes.len() / 4 + 1).collect::<Vec<_>>() {
+            let looked_at: Vec<usize> =
+                stretches(request).into_iter().flat_map(|stretch| stretch.range.step_by(stretch.step)).collect();
+            for used in looked_at.iter().copied().step_by(looked_at.len() / 4 + 1) {
                 *bytes.get_mut(&used).unwrap() ^= 1;
                 let changed = first_changed(3, request, request, |at, into| read(&bytes, at, into));
                 assert_eq!(changed.map(|(at, _)| at), Some(used));
