@@ -246,14 +246,22 @@ fn marks(bench: &Bench<'_>, chunk: Laid, next: Laid, free: bool) {
     bench.opens_only(&[chunk, next]);
     let () = bench.ask(&question, |()| String::new());
     let after = bench.now();
-    let is_size_word = |at: usize| bench.chunks.iter().any(|chunk| chunk.at + 8 == at);
+    let written = if free { next.at..next.at + 16 } else { next.at + 8..next.at + 16 };
+    let stray = before.differences(&after).find(|at| !written.contains(at)).map(|at| at / 8 * 8);
     let expect = |what: &str, at: usize, expected: usize| {
         let seen = after.word(at).unwrap_or_default();
-        if seen != expected {
-            let say = if is_size_word(at) { draw::size_word_in_words } else { draw::word };
-            let finding = Finding::new(what).expected(say(expected), say(seen));
-            bench.desk.fail(finding.mark(at, format!("the word at {}", Offset(at))));
+        if seen == expected {
+            return;
         }
+        let is_size_word = bench.chunks.iter().any(|chunk| chunk.at + 8 == at);
+        let say = if is_size_word { draw::size_word_in_words } else { draw::word };
+        let finding = Finding::new(what).expected(say(expected), say(seen));
+        let finding = finding.mark(at, format!("the word at {}", Offset(at)));
+        // Perhaps what should be here was written there.
+        bench.desk.fail(match stray.filter(|stray| *stray != at) {
+            Some(stray) => finding.mark(stray, format!("{name} has written to {}", Offset(stray))),
+            None => finding,
+        });
     };
     let word = before.word(next.at + 8).unwrap_or_default();
     if free {
@@ -264,11 +272,9 @@ fn marks(bench: &Bench<'_>, chunk: Laid, next: Laid, free: bool) {
         let what = "mark_in_use sets the P of the next chunk, and nothing else in that word.";
         expect(what, next.at + 8, word | PREV_INUSE);
     }
-    let written = if free { next.at..next.at + 16 } else { next.at + 8..next.at + 16 };
-    if let Some(at) = before.differences(&after).find(|at| !written.contains(at)) {
-        let word = at / 8 * 8;
+    if let Some(stray) = stray {
         let what = format!("{name} changes a word that it should leave alone.");
-        expect(&what, word, before.word(word).unwrap_or_default());
+        expect(&what, stray, before.word(stray).unwrap_or_default());
     }
 }
 

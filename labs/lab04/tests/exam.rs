@@ -35,51 +35,54 @@ const FLAGS: [usize; 8] = [
     PREV_INUSE | IS_MMAPPED | NON_MAIN_ARENA,
 ];
 
-/// What every word that a call writes has to be afterwards. All others are as they were.
+/// What a call has to write. All other words stay as they were.
 struct Change {
     /// What does the writing: `split`.
     name: &'static str,
-    words: Vec<(usize, usize)>,
+    /// The words: where, what they have to be, and that as a sentence.
+    words: Vec<(usize, usize, String)>,
     /// Bytes that nobody uses any more: what is in them doesn't matter.
     dead: Range<usize>,
 }
 
 impl Change {
     fn check(&self, desk: &Desk, system: &System, before: &Snapshot) {
-        let arena = system.arena();
-        for &(at, word) in &self.words {
-            let is_size = at % 16 == 8;
-            let what = match (is_size, arena.word(at - at % 16 + 8)) {
-                (true, _) => format!("The size word at {} is another one than it should be.", Offset(at)),
-                (false, _) => format!("The prev_size at {} is not the size of the free chunk before it.", Offset(at)),
-            };
-            desk.expect_word(what, at, word, |word| if is_size { size_word_in_words(word) } else { draw::word(word) });
+        for (at, word, what) in &self.words {
+            let show = |word| if at % 16 == 8 { size_word_in_words(word) } else { draw::word(word) };
+            desk.expect_word(what, *at, *word, show);
         }
-        let after = arena.snapshot(0..system.end());
-        let is_written = |at: usize| self.words.iter().any(|(word, _)| (*word..word + 8).contains(&at));
+        let after = system.arena().snapshot(0..system.end());
+        let is_written = |at: usize| self.words.iter().any(|(word, ..)| (*word..word + 8).contains(&at));
         let mut others = before.differences(&after).filter(|at| !is_written(*at) && !self.dead.contains(at));
         if let Some(at) = others.next() {
             let word = at / 8 * 8;
-            let (was, is) = (before.word(word).unwrap_or_default(), after.word(word).unwrap_or_default());
+            let [was, is] = [before, &after].map(|copy| draw::word(copy.word(word).unwrap_or_default()));
             let finding = Finding::new(format!("{} changes a word that is none of its business.", self.name));
-            let note = format!("was {}, is {}", draw::word(was), draw::word(is));
-            desk.fail(finding.expected(draw::word(was), draw::word(is)).mark(word, note));
+            let note = format!("the word at {}: was {was}, is {is}", Offset(word));
+            desk.fail(finding.expected(was, is).mark(word, note));
         }
     }
 }
 
 // ---- one chunk, cut and joined ----
 
-/// Two chunks that nobody uses, and the top chunk; or one, if the second has no size. The first has these flags.
+/// Where the first of two chunks starts: after a small one, which is free if the first one's flags say so.
+const FIRST: usize = MIN_CHUNK;
+
+/// Two chunks that nobody uses, and the top chunk. The second one may have no size: then the first goes on to the heap's end.
 fn two_chunks(desk: &Desk, sizes: [usize; 2], flags: [usize; 2]) -> (Rc<System>, Snapshot) {
-    let end = sizes[0] + sizes[1];
-    let len = (end + if sizes[1] > 0 { MIN_CHUNK } else { 0 }).next_multiple_of(PAGE);
-    // The only chunk goes on to the heap's end.
+    let end = FIRST + sizes[0] + sizes[1];
+    let is_last = sizes[1] == 0;
+    let len = if is_last { end } else { (end + MIN_CHUNK).next_multiple_of(PAGE) };
     let system = desk.heap(len);
     let arena = system.arena();
-    arena.set_word(8, if sizes[1] > 0 { sizes[0] } else { len } | flags[0]);
-    if sizes[1] > 0 {
-        arena.set_word(sizes[0] + 8, sizes[1] | flags[1]);
+    arena.set_word(8, FIRST | PREV_INUSE);
+    arena.set_word(FIRST + 8, sizes[0] | flags[0]);
+    if flags[0] & PREV_INUSE == 0 {
+        arena.set_word(FIRST, FIRST);
+    }
+    if !is_last {
+        arena.set_word(FIRST + sizes[0] + 8, sizes[1] | flags[1]);
         arena.set_word(end + 8, (len - end) | PREV_INUSE);
     }
     let before = arena.snapshot(0..len);
@@ -87,25 +90,29 @@ fn two_chunks(desk: &Desk, sizes: [usize; 2], flags: [usize; 2]) -> (Rc<System>,
 }
 
 /// `split` has to cut the first of two chunks, or to leave it whole.
-fn splits(desk: &Desk, sizes: [usize; 2], flags: usize, size: usize) {
-    let (system, before) = two_chunks(desk, sizes, [flags, PREV_INUSE]);
-    let whole = system.arena().word(8) & !0xf;
+fn splits(desk: &Desk, [whole, second]: [usize; 2], flags: usize, size: usize) {
+    let (system, before) = two_chunks(desk, [whole, second], [flags, PREV_INUSE]);
     // The chunk itself is all that matters.
-    desk.opens_only(std::slice::from_ref(&(0..whole)));
-    let cut = (whole - size >= MIN_CHUNK).then_some(size);
-    let show = |(rest, _): &(Option<usize>, usize)| match rest {
-        Some(rest) => format!("a rest at {}", Offset(*rest)),
+    desk.opens_only(std::slice::from_ref(&(FIRST..FIRST + whole)));
+    let left = whole - size;
+    let cut = (left >= MIN_CHUNK).then_some(FIRST + size);
+    let show = |(rest, _): &(Option<Offset>, usize)| match rest {
+        Some(rest) => format!("a rest at {rest}"),
         None => "None".to_owned(),
     };
-    let (rest, front): (Option<usize>, usize) = desk.ask_and_show(&Question::Split { at: 0, size }, show);
-    let what = match whole - size {
-        0 => "Nothing is left: there is no rest.".to_owned(),
-        left if cut.is_none() => format!("A rest of {left} bytes would be no chunk."),
-        left => format!("The rest of {left} bytes starts where the front ends."),
+    let (rest, front): (Option<Offset>, usize) = desk.ask_and_show(&Question::Split { at: FIRST, size }, show);
+    let what = match left {
+        0 => "Nothing is left of the chunk: there is no rest.".to_owned(),
+        _ if cut.is_none() => format!("Only {left} bytes are left of the {whole}: too few for a chunk."),
+        _ => format!("The {left} bytes that are left are a chunk, where the front ends."),
     };
-    desk.expect(what, cut.map(Offset), rest.map(Offset));
-    desk.expect("The front stays where it is.", Offset(0), Offset(front));
-    let words = cut.map(|size| vec![(8, size | flags), (size + 8, (whole - size) | PREV_INUSE)]);
+    desk.expect(what, cut.map(Offset), rest);
+    desk.expect("The front stays where it is.", Offset(FIRST), Offset(front));
+    let words = cut.map(|cut| {
+        let front = (FIRST + 8, size | flags, "The front gets the new size and keeps its flags.".to_owned());
+        let rest = (cut + 8, left | PREV_INUSE, "The rest gets what is left, and P is its only flag.".to_owned());
+        vec![front, rest]
+    });
     Change { name: "split", words: words.unwrap_or_default(), dead: 0..0 }.check(desk, &system, &before);
 }
 
@@ -153,17 +160,19 @@ fn split_writes_two_size_words_and_nothing_else() {
         }
         // Front and rest both longer than 32 bits can say; and the last chunk of a heap, after which there is nothing.
         splits(desk, [10 * gib, 64], PREV_INUSE, 4 * gib + 96);
-        splits(desk, [PAGE, 0], PREV_INUSE, drawn_size(&mut rng, 32..PAGE - 32));
+        splits(desk, [PAGE - FIRST, 0], PREV_INUSE, drawn_size(&mut rng, 32..PAGE - FIRST - 32));
     });
 }
 
 /// `join` has to make one of two chunks.
 fn joins(desk: &Desk, sizes: [usize; 2], flags: [usize; 2]) {
     let (system, before) = two_chunks(desk, sizes, flags);
-    desk.opens_only(std::slice::from_ref(&(0..sizes[0] + sizes[1])));
-    let joined: usize = desk.order(&Question::Join { at: 0, after: sizes[0] });
-    desk.expect("The joined chunk starts where the first one did.", Offset(0), Offset(joined));
-    let words = vec![(8, (sizes[0] + sizes[1]) | flags[0])];
+    let (after, end) = (FIRST + sizes[0], FIRST + sizes[0] + sizes[1]);
+    desk.opens_only(std::slice::from_ref(&(FIRST..end)));
+    let joined: usize = desk.order(&Question::Join { at: FIRST, after });
+    desk.expect("The joined chunk starts where the first one did.", Offset(FIRST), Offset(joined));
+    let what = "The joined chunk has both sizes together, and the first one's flags.".to_owned();
+    let words = vec![(FIRST + 8, (sizes[0] + sizes[1]) | flags[0], what)];
     Change { name: "join", words, dead: 0..0 }.check(desk, &system, &before);
 }
 
@@ -276,14 +285,31 @@ fn takes_back(desk: &Desk, row: &Row, index: usize, damaged: &[usize]) {
     let show = |(out, put, _): &(Vec<usize>, Vec<usize>, usize)| format!("removes {}, puts {}", named(out), named(put));
     let (mut out, was_put, now_top): (Vec<usize>, Vec<usize>, usize) = desk.ask_and_show(&question, show);
     out.sort_unstable();
-    desk.expect("The free chunks that coalesce takes out of the list.", named(&removed), named(&out));
-    desk.expect("What coalesce puts into the list.", named(&put), named(&was_put));
-    desk.expect("Where the top chunk starts.", Offset(top), Offset(now_top));
-    let dead = match joined.is_empty() {
-        true => 0..0,
-        false => row.at(joined.start) + 16..row.at(joined.end),
+    // What a learner has to hear first about a chunk that can't be taken out.
+    let damage = match damaged.first() {
+        None => "",
+        Some(damaged) if *damaged < at => "The chunk before can't be taken out of the list, so nothing may change. ",
+        Some(_) => "The chunk after can't be taken out of the list, so it stays a chunk of its own. ",
     };
-    Change { name: "coalesce", words: wanted.words(), dead }.check(desk, &system, &before);
+    let same = |what: &str, wanted: String, seen: String| {
+        if wanted != seen {
+            desk.fail(Finding::new(format!("{damage}{what}")).expected(wanted, seen));
+        }
+    };
+    same("Each free chunk that is joined leaves the list, and no other.", named(&removed), named(&out));
+    same("What became of the chunk is put into the list, unless it is the top chunk.", named(&put), named(&was_put));
+    same("The top chunk starts here.", Offset(top).to_string(), Offset(now_top).to_string());
+    let start = row.at(joined.start);
+    let sentence = |at: usize| match at % 16 {
+        8 if joined.len() > 1 && at == start + 8 => {
+            "The joined chunk has all sizes together, and the first one's flags.".to_owned()
+        }
+        8 => "A size word says how long the chunk is, and whether the one before is in use.".to_owned(),
+        _ => format!("The prev_size at {} is the size of the free chunk before it.", Offset(at)),
+    };
+    let words = wanted.words().into_iter().map(|(at, word)| (at, word, format!("{damage}{}", sentence(at)))).collect();
+    let dead = if joined.is_empty() { 0..0 } else { start + 16..row.at(joined.end) };
+    Change { name: "coalesce", words, dead }.check(desk, &system, &before);
 }
 
 /// The same on drawn layouts of each scale.
@@ -833,7 +859,12 @@ fn a_list_may_have_any_length() {
             desk.expect("Every second chunk is a hole.", count, measures.holes);
             let mut seen = None;
             desk.act("malloc(150)", || seen = calls.malloc(150));
-            desk.expect("The last chunk of the list serves 150 bytes.", Some(Offset(blocks[0])), seen.map(Offset));
+            let shown = |at: Option<usize>| at.map_or("null".into(), |at| Offset(at).to_string());
+            let what = "150 bytes fit into the last chunk of the list, and into no other.";
+            if seen != Some(blocks[0]) {
+                let finding = Finding::new(what).expected(Offset(blocks[0]).to_string(), shown(seen));
+                desk.fail(finding.mark(blocks[0] - PAYLOAD, "the last of the list"));
+            }
         }
     });
 }

@@ -902,19 +902,19 @@ fn every_operation(rng: &mut Rng, steps: usize, most: usize, live: usize) -> Vec
 }
 
 /// So many chunks are in a long list.
-const LONG: usize = 5_500;
+const LONG: usize = 5_050;
 
 #[test]
 fn long_workloads_of_every_operation() {
     EXAM.case("workloads", |desk| {
         let mut rng = desk.rng();
         for (steps, most, live) in [
-            (250, 300, 30),
-            (250, 3000, 30),
-            (200, 30_000, 20),
-            (150, 200_000, 8),
-            (150, 200_000, 8),
-            (40, 2_000_000, 6),
+            (160, 300, 30),
+            (160, 3000, 30),
+            (140, 30_000, 20),
+            (120, 200_000, 8),
+            (120, 200_000, 8),
+            (30, 2_000_000, 6),
         ] {
             desk.play(&strict_stage(8 * ROOM, Refusal::Nothing), &every_operation(&mut rng, steps, most, live));
         }

@@ -2,6 +2,7 @@
 //!
 //! * [`lab`] reads `lab.toml`: the rules of a lab, their points, cases, hints and pages.
 //! * [`report`] is what a run leaves behind, case by case.
+//! * [`terminal`] is how wide the reader's terminal is, and text that fits into it.
 //! * [`wire`] has the names of the environment variables, and what examiner and candidate speak.
 //!
 //! With the feature `exam`, what a lab's tests need: [`Exam`], whose cases are ordinary `#[test]` functions, and
@@ -15,6 +16,7 @@
 mod error;
 pub mod lab;
 pub mod report;
+pub mod terminal;
 
 pub use candidate::wire;
 pub use error::{Error, Fault};

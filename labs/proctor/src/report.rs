@@ -59,6 +59,9 @@ pub struct CaseResult {
     pub name: String,
     /// How it ended.
     pub verdict: Verdict,
+    /// What kind of failure the referee found, as it is called in `lab.toml`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kind: Option<String>,
     /// Seconds it took on the wall clock.
     pub seconds: f64,
     /// What the learner was shown, as plain text. For a case that passed, what it measured, if it did.
@@ -102,6 +105,7 @@ impl Report {
         let not_run = |name: &str| CaseResult {
             name: name.to_owned(),
             verdict: Verdict::NotRun,
+            kind: None,
             seconds: 0.0,
             screen: String::new(),
         };
@@ -136,6 +140,12 @@ impl Report {
     /// Every case, in the order of `lab.toml`.
     pub fn cases(&self) -> impl Iterator<Item = &CaseResult> + Clone {
         self.rules.iter().flat_map(|rule| &rule.cases)
+    }
+
+    /// The first case of the rule `id` that failed.
+    pub fn first_failed(&self, id: &str) -> Option<&CaseResult> {
+        let failed = |case: &&CaseResult| !case.verdict.is_pass() && case.verdict != Verdict::NotRun;
+        self.rules.iter().find(|rule| rule.id == id)?.cases.iter().find(failed)
     }
 
     /// Whether every case has been run.
