@@ -7,11 +7,12 @@ mod questions;
 use heapkit::image::Offset;
 use heapkit::memory::{Arena, FRESH, HEAP_ROOM, PAGE};
 use heapkit::os::{Call, Refusal};
-use heapkit::referee::pattern;
+use heapkit::referee::{Kind, pattern};
 use heapkit::workload::Rng;
 use oracle::Plan;
 use proctor::{Desk, Exam, Finding, System};
 use questions::{Block, Question, Request, Source};
+use std::fmt;
 use std::ops::Range;
 use std::rc::Rc;
 
@@ -45,6 +46,19 @@ struct Script {
     moves: Vec<isize>,
     block: Block,
     word: usize,
+}
+
+impl fmt::Display for Script {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a malloc that ")?;
+        for delta in &self.moves {
+            write!(f, "moves the break by {delta:+}, ")?;
+        }
+        match self.block {
+            Block::Null => f.write_str("returns null"),
+            _ => write!(f, "returns {} with the size word {:#x}", self.block, self.word),
+        }
+    }
 }
 
 /// Where a script's block is, for any observer.
@@ -112,13 +126,14 @@ impl<'a> Watch<'a> {
         match spot {
             Spot::Null => Block::Null,
             Spot::Heap(distance) => Block::Heap { at: self.start.wrapping_add_signed(distance) },
-            Spot::Mapping => Block::Mapping { at: self.mapping + ALIGNMENT },
+            Spot::Mapping => Block::Mapping { at: self.mapping + PAGE / 2 },
             Spot::FarAway => Block::FarAway,
         }
     }
 
     fn watch(&self, script: &Script) -> Seen {
         let Script { moves, block, word } = script.clone();
+        self.desk.act(script, || {});
         let show = |(_, (moved, inside, mapped)): &(usize, (isize, bool, bool))| {
             let inside = if *inside { "inside" } else { "outside" };
             format!("moved {moved:+}, {inside}, {}", if *mapped { "mapped" } else { "not mapped" })
@@ -148,50 +163,56 @@ impl<'a> Watch<'a> {
     /// A script with all that it can have, for the break as it is now.
     fn drawn(&self, rng: &mut Rng) -> Script {
         let end = self.system.end();
-        let down = || end.min(self.start + PAGE);
-        let delta = match rng.below(8) {
-            0..=2 => 0,
-            3 => FIRST_GROWTH.cast_signed(),
-            4 => 1 + rng.below(100_000).cast_signed(),
-            5 => -(rng.below(down()).cast_signed()),
-            6 => -(rng.below(end).cast_signed()),
-            _ => (4 << 30) + rng.below(1 << 30).cast_signed(),
+        let to = match rng.below(8) {
+            0..=2 => end,
+            3 => end + FIRST_GROWTH,
+            4 => end + rng.below(100_000),
+            5 => end - rng.below(end.min(3 * PAGE)),
+            6 => rng.below(end),
+            _ => end + (4 << 30) + rng.below(1 << 30),
         };
-        let moves = match rng.below(4) {
-            0 if delta > 0 => vec![delta, 4096],
-            1 if delta < 0 => vec![8192, delta],
-            _ if delta == 0 => vec![],
+        let delta = mid_page(to).cast_signed() - end.cast_signed();
+        let moves = match (delta, rng.below(4)) {
+            (0, _) => vec![],
+            // Up and down in one call, or up twice.
+            (_, 0) => vec![8192, delta - 8192],
             _ => vec![delta],
         };
-        let now = end.wrapping_add_signed(moves.iter().sum());
-        // The word in front of a block has to lie in open memory: up to the end of the page of the break.
-        let last = now.next_multiple_of(PAGE) / ALIGNMENT * ALIGNMENT;
-        let near = |at: usize, rng: &mut Rng| (at / 16 * 16 + 16 * rng.below(4)).saturating_sub(16).clamp(16, last);
+        let now = end.wrapping_add_signed(delta);
+        // Around each block some words can be read, so that code which reads the wrong one sees it.
+        let near = |at: usize, rng: &mut Rng| (at / 16 * 16 + 16 * rng.below(4)).saturating_sub(32).clamp(80, now + 64);
         let block = match rng.below(8) {
             0 => Block::Null,
             1 => self.block(Spot::Mapping),
             2 => Block::FarAway,
-            _ if last < 16 => Block::Null,
-            3 => Block::Heap { at: near(self.start, rng) },
-            4 | 5 => Block::Heap { at: near(now, rng) },
-            6 => Block::Heap { at: near(end, rng) },
-            _ => Block::Heap { at: 16 + rng.below(last / 16) * 16 },
+            3 => Block::Heap { at: near(self.start, rng) / 16 * 16 },
+            4 | 5 => Block::Heap { at: near(now, rng) / 16 * 16 },
+            6 => Block::Heap { at: near(end, rng) / 16 * 16 },
+            _ => Block::Heap { at: near(rng.below(now), rng) / 16 * 16 },
         };
-        let word = rng.bits() as usize;
-        Script { moves: moves.into_iter().filter(|delta| *delta != 0).collect(), block, word }
+        let word = (32 + 16 * rng.below(1 << 16)) | rng.below(8);
+        Script { moves, block, word }
     }
+}
+
+/// A place near `at` that is not near the end of a page.
+fn mid_page(at: usize) -> usize {
+    const MARGIN: usize = 128;
+    at / PAGE * PAGE + MARGIN + at % (PAGE - 2 * MARGIN)
 }
 
 /// Observers of every kind of heap, and calls of every kind: `part` of what they see has to be right.
 fn watch_drawn_calls<T: PartialEq + std::fmt::Debug>(desk: &Desk, what: &str, part: impl Fn(Seen) -> T) {
     let mut rng = desk.rng();
     for _ in 0..40 {
-        let start = [0, 64, 4096, 48 + 16 * rng.below(500), 1 + rng.below(10_000), (5 << 30) + 16][rng.below(6)];
-        let watch = Watch::new(desk, start, [0, 4096, rng.below(20_000), 6 << 30][rng.below(4)]);
+        let start = mid_page([0, 64, 4096, 16 * rng.below(500), rng.below(10_000), 5 << 30][rng.below(6)]);
+        let heap = mid_page(start + [0, PAGE, rng.below(20_000), 6 << 30][rng.below(4)]).max(start) - start;
+        let watch = Watch::new(desk, start, heap);
         for _ in 0..3 {
             watch.check(&watch.drawn(&mut rng), what, &part);
-            if watch.system.end() < 20 << 30 && rng.below(3) == 0 {
-                watch.other_code_moves(rng.below(9000).cast_signed());
+            let end = watch.system.end();
+            if end < 20 << 30 && rng.below(3) == 0 {
+                watch.other_code_moves(mid_page(end + rng.below(9000)).cast_signed() - end.cast_signed());
             }
         }
     }
@@ -426,41 +447,48 @@ impl<'a> Ours<'a> {
     /// All of a block has to lie in memory that the system has granted and that nobody else uses.
     fn check_memory_of(&self, block: Option<usize>, request: usize) {
         let Some(at) = block else { return };
+        let wrong = |kind, what: &str| Finding { kind: Some(kind), ..Finding::new(what) };
         let (end, layout) = (self.system.end(), self.system.layout());
         let block_end = at.saturating_add(request.max(1));
         let seen = format!("a block from {} to {}", Offset(at), Offset(block_end));
         if block_end > end && !layout.mappings.iter().any(|mapping| mapping.range().contains(&at)) {
-            let finding = Finding::new("A block has to lie below the break: past it, there is no memory.");
+            let finding =
+                wrong(Kind::OutsideMemory, "A block has to lie below the break: past it, there is no memory.");
             self.desk.fail(finding.expected(format!("an end at {} at the most", Offset(end)), seen));
         }
         if let Some(taken) = layout.foreign.iter().find(|taken| at < taken.end && taken.start < block_end) {
             let whose = format!("other code's memory from {} to {}", Offset(taken.start), Offset(taken.end));
             let finding =
-                Finding::new("alloc hands out bytes that belong to other code, which has moved the break too.");
+                wrong(Kind::Overlap, "alloc hands out bytes that belong to other code, which has moved the break too.");
             self.desk.fail(finding.expected(format!("no byte of {whose}"), seen));
         }
         let held = |&&(other, bytes): &&(usize, usize)| at < other + oracle::size(bytes) && other < block_end;
         if let Some(&(other, bytes)) = self.blocks.iter().find(held) {
-            let finding = Finding::new("alloc hands out bytes that still belong to another block.");
+            let finding = wrong(Kind::Overlap, "alloc hands out bytes that still belong to another block.");
             let whose = format!("the block of {bytes} bytes at {}, which takes {}", Offset(other), oracle::size(bytes));
             self.desk.fail(finding.expected(format!("no byte of {whose}"), seen));
         }
     }
 
     fn check_calls(&self, plan: &Plan, calls: &[Call]) {
-        let spoken = |calls: &[Call]| calls.iter().map(Call::to_string).collect::<Vec<_>>().join(", then ");
-        let seen = if calls.is_empty() { "no call".into() } else { spoken(calls) };
+        const SHOWN: usize = 3;
+        let mut seen: Vec<String> = calls.iter().take(SHOWN).map(Call::to_string).collect();
+        if calls.len() > SHOWN {
+            seen.push(format!("{} more", calls.len() - SHOWN));
+        }
+        let seen = if seen.is_empty() { "no call".into() } else { seen.join(", then ") };
+        let wrong = |what: &str| Finding { kind: Some(Kind::WrongCall), ..Finding::new(what) };
         match plan {
             Plan::Serve(_) if calls.is_empty() => {}
             Plan::Serve(_) => {
                 let left = self.oracle.left().len();
-                let finding = Finding::new("Enough is left for this request, but the system is asked for something.");
+                let finding = wrong("Enough is left for this request, but the system is asked for something.");
                 self.desk.fail(finding.expected(format!("no call: {left} bytes are left"), seen));
             }
             // Whether it asks at all, is its own business.
             Plan::Hopeless if calls.iter().all(|call| call.is_refused()) => {}
             Plan::Hopeless => {
-                let finding = Finding::new("No system has as much memory as this request needs.");
+                let finding = wrong("No system has as much memory as this request needs.");
                 self.desk.fail(finding.expected("no call, or one that is refused", seen));
             }
             Plan::Grow { delta, missing, joins, .. } => {
@@ -474,6 +502,7 @@ impl<'a> Ours<'a> {
                     [first, _, ..] if first.is_refused() => {
                         "The system has refused, and then it is asked for something else."
                     }
+                    [first, second, ..] if first == second => "The system is asked again and again for one request.",
                     _ if asks_for_a_mapping => "The system is asked for a mapping, but this allocator moves the break.",
                     _ => "The system is asked for something else than the rule says.",
                 };
@@ -486,7 +515,7 @@ impl<'a> Ours<'a> {
                         )
                     }
                 };
-                let finding = Finding::new(what);
+                let finding = wrong(what);
                 let expected = format!("sbrk({delta:+}): {left}; with 131072 more, rounded up to whole pages");
                 self.desk.fail(finding.expected(expected, seen));
             }
@@ -507,12 +536,13 @@ impl<'a> Ours<'a> {
         };
         if block != place {
             let spoken = |block: Option<usize>| block.map_or("None".into(), |at| Offset(at).to_string());
-            let what = match (block, place) {
-                (None, _) => "alloc gives up, but the request can be served.",
-                (_, None) => "alloc returns a block, but it has no memory for one.",
-                _ => "The block has another place than the rule says.",
+            let (kind, what) = match (block, place) {
+                (None, _) => (Kind::GaveUp, "alloc gives up, but the request can be served."),
+                (_, None) => (Kind::WrongPlace, "alloc returns a block, but it has no memory for one."),
+                _ => (Kind::WrongPlace, "The block has another place than the rule says."),
             };
-            self.desk.fail(Finding::new(what).expected(format!("{}{why}", spoken(place)), spoken(block)));
+            let finding = Finding { kind: Some(kind), ..Finding::new(what) };
+            self.desk.fail(finding.expected(format!("{}{why}", spoken(place)), spoken(block)));
         }
     }
 
@@ -526,7 +556,8 @@ impl<'a> Ours<'a> {
             let mut bytes = vec![0; part.len()];
             self.system.arena().read(part.start, &mut bytes);
             if let Some(index) = bytes.iter().position(|byte| !is_fresh(byte)) {
-                let finding = Finding::new("alloc writes into the memory that it hands out.");
+                let what = "alloc writes into the memory that it hands out.";
+                let finding = Finding { kind: Some(Kind::ContentChanged), ..Finding::new(what) };
                 let seen = format!("{:#04x} at {}", bytes[index], Offset(part.start + index));
                 self.desk.fail(finding.expected(format!("{FRESH:#04x}, as in all fresh memory"), seen));
             }
