@@ -200,6 +200,17 @@ impl Words for bool {
     }
 }
 
+impl Words for String {
+    fn write(&self, to: &mut Vec<u64>) {
+        self.bytes().map(u64::from).collect::<Vec<_>>().write(to);
+    }
+
+    fn read(from: &mut Reader<'_>) -> Option<Self> {
+        let bytes: Option<Vec<u8>> = Vec::read(from)?.into_iter().map(|word: u64| word.try_into().ok()).collect();
+        String::from_utf8(bytes?).ok()
+    }
+}
+
 impl Words for Offset {
     fn write(&self, to: &mut Vec<u64>) {
         self.0.write(to);
@@ -341,6 +352,7 @@ mod tests {
     fn what_is_said_is_understood() {
         survives((Some(Offset(7)), vec![1_usize, usize::MAX]));
         survives((-5_isize, true, 0.25));
+        survives("a ◄ b".to_owned());
         survives(Call::Aligned { align: 64, request: usize::MAX });
         survives(vec![Fit::First, Fit::Best, Fit::Worst]);
     }

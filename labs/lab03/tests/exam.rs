@@ -126,11 +126,15 @@ impl<'a> Bench<'a> {
         let is_link = |at: usize| chunks.iter().any(|chunk| (chunk + 16..chunk + 32).contains(&at));
         if let Some(at) = before.differences(&after).find(|at| !is_link(*at)) {
             let word = at / 8 * 8;
-            let (was, is) = (before.word(word).unwrap_or_default(), after.word(word).unwrap_or_default());
+            let show = |copy: &Snapshot| {
+                let word = copy.word(word).unwrap_or_default();
+                let into_heap = word.checked_sub(copy.base()).filter(|at| *at < copy.end());
+                into_heap.map_or_else(|| draw::word(word), |at| Offset(at).to_string())
+            };
+            let (was, is) = (show(before), show(&after));
+            let note = format!("the word at {}: was {was}, is {is}", Offset(word));
             let finding = Finding::new(format!("{what} changes a word that is none of its business."));
-            self.desk.fail(
-                finding.expected(draw::word(was), draw::word(is)).mark(word, format!("was {was:#06x}, is {is:#06x}")),
-            );
+            self.desk.fail(finding.expected(was, is).mark(word, note));
         }
     }
 }
@@ -242,8 +246,8 @@ fn links_lead_both_ways() {
 fn the_links_lie_in_the_chunks_and_nothing_else_changes() {
     EXAM.case("links", |desk| {
         let mut rng = desk.rng();
-        let sizes = drawn_sizes(&mut rng, 6, 512);
-        let mut bench = Bench::new(desk, &sizes);
+        let sizes = drawn_sizes(&mut rng, 12, 512);
+        let mut bench = Bench::new(desk, &sizes).with_drawn_flags();
         let mut listed: Vec<usize> = Vec::new();
         for at in bench.chunks.clone() {
             let before = bench.now();
@@ -256,14 +260,19 @@ fn the_links_lie_in_the_chunks_and_nothing_else_changes() {
     });
 }
 
-fn unlinks(desk: &Desk, sizes: &[usize], victim: usize) {
-    let mut bench = Bench::listed(desk, sizes);
+/// A list of so many chunks of drawn sizes and flags.
+fn drawn_list(desk: &Desk, count: usize) -> Bench<'_> {
+    Bench::listed(desk, &drawn_sizes(&mut desk.rng(), count, 512)).with_drawn_flags()
+}
+
+fn unlinks(mut bench: Bench<'_>, victim: usize) {
+    let desk = bench.desk;
     let mut order = bench.chunks.clone();
     let gone = order.remove(victim);
     let before = bench.now();
     let is_taken = bench.unlink(gone);
     desk.expect("unlink accepts a chunk whose neighbours point back to it.", true, is_taken);
-    let neighbours = &bench.chunks[victim.saturating_sub(1)..(victim + 2).min(sizes.len())];
+    let neighbours = &bench.chunks[victim.saturating_sub(1)..(victim + 2).min(bench.chunks.len())];
     bench.expect_untouched_but_links("unlink", &before, neighbours);
     bench.expect_list(&order);
 }
@@ -271,29 +280,26 @@ fn unlinks(desk: &Desk, sizes: &[usize], victim: usize) {
 #[test]
 fn unlinking_the_head_makes_the_second_the_head() {
     EXAM.case("unlink", |desk| {
-        unlinks(desk, &[80; 3], 0);
-        let count = 2 + desk.rng().below(10);
-        unlinks(desk, &drawn_sizes(&mut desk.rng(), count, 512), 0);
+        unlinks(Bench::listed(desk, &[80; 3]), 0);
+        (2..10).for_each(|count| unlinks(drawn_list(desk, count), 0));
     });
 }
 
 #[test]
 fn unlinking_the_middle_joins_its_neighbours() {
     EXAM.case("unlink", |desk| {
-        unlinks(desk, &[80; 3], 1);
+        unlinks(Bench::listed(desk, &[80; 3]), 1);
         let mut rng = desk.rng();
-        let count = 4 + rng.below(10);
-        unlinks(desk, &drawn_sizes(&mut rng, count, 512), 1 + rng.below(count - 2));
+        (4..12).for_each(|count| unlinks(drawn_list(desk, count), 1 + rng.below(count - 2)));
     });
 }
 
 #[test]
 fn unlinking_the_tail_ends_the_list_one_chunk_earlier() {
     EXAM.case("unlink", |desk| {
-        unlinks(desk, &[80; 3], 2);
-        unlinks(desk, &[80], 0);
-        let count = 2 + desk.rng().below(10);
-        unlinks(desk, &drawn_sizes(&mut desk.rng(), count, 512), count - 1);
+        unlinks(Bench::listed(desk, &[80; 3]), 2);
+        unlinks(Bench::listed(desk, &[80]), 0);
+        (2..10).for_each(|count| unlinks(drawn_list(desk, count), count - 1));
     });
 }
 
@@ -333,21 +339,24 @@ const fn damage(what: &'static str, chunk: usize, is_fd: bool, to: Target, unlin
     Damage { what, chunk, is_fd, to, unlink }
 }
 
-const BACK: [Damage; 5] = [
+const BACK: [Damage; 7] = [
     damage("the bk of the next chunk leads elsewhere", 3, false, Target::Unlisted, 2),
     damage("the bk of the next chunk is null", 3, false, Target::Null, 2),
     damage("the bk of the next chunk leads to itself", 3, false, Target::Listed(3), 2),
     damage("the bk of the second chunk leads elsewhere, and the first is taken", 1, false, Target::Unlisted, 0),
     damage("the bk of the last chunk leads elsewhere, and the one before it is taken", 4, false, Target::Listed(0), 3),
+    damage("its own fd leads to a chunk that doesn't lead back", 2, true, Target::Unlisted, 2),
+    damage("its own fd leads to itself", 2, true, Target::Listed(2), 2),
 ];
 
-const FORWARD: [Damage; 6] = [
+const FORWARD: [Damage; 7] = [
     damage("the fd of the chunk before leads elsewhere", 1, true, Target::Unlisted, 2),
     damage("the fd of the chunk before is null", 1, true, Target::Null, 2),
     damage("the fd of the chunk before leads on to the one after", 1, true, Target::Listed(3), 2),
     damage("the fd of the chunk before the last leads elsewhere", 3, true, Target::Unlisted, 4),
     damage("its own bk is null, but it isn't the head", 2, false, Target::Null, 2),
     damage("its own bk leads to a chunk that doesn't lead to it", 2, false, Target::Unlisted, 2),
+    damage("its own bk leads to itself", 2, false, Target::Listed(2), 2),
 ];
 
 fn damaged<'a>(desk: &'a Desk, damage: &Damage) -> (Bench<'a>, usize) {
@@ -429,8 +438,13 @@ impl Bench<'_> {
         let before = self.now();
         let found = self.desk.ask_and_show(&Question::Find { fit, size }, |found| shown(*found));
         if found != expected {
+            let size_of = |at: Offset| self.chunks.iter().position(|chunk| *chunk == at.0).map(|index| sizes[index]);
+            let sized = |found: Option<Offset>| match found.and_then(size_of) {
+                Some(size) => format!("{}, a chunk of {size} bytes", shown(found)),
+                None => shown(found),
+            };
             let mut finding = Finding::new(format!("{fit:?} fit chooses another chunk for {size} bytes."))
-                .expected(shown(expected), shown(found));
+                .expected(sized(expected), sized(found));
             if let Some(Offset(at)) = expected {
                 finding = finding.mark(at, "the one to choose");
             }
@@ -456,15 +470,18 @@ fn finds(desk: &Desk, fit: Fit, sizes: &[usize], needs: &[usize]) {
 /// Drawn lists, with sizes asked for that some chunks have exactly; and one of chunks larger than 32 bits can count.
 fn finds_in_drawn_lists(desk: &Desk, fit: Fit) {
     let mut rng = desk.rng();
-    for count in [1, 2 + rng.below(10), 20 + rng.below(30), 300 + rng.below(100)] {
-        let most = [64, 160, 2048][rng.below(3)];
+    // The smaller the largest size, the more chunks are equals.
+    let lists = [(1, 160), (2 + rng.below(5), 64), (20 + rng.below(30), 2048), (300 + rng.below(100), 64), (300, 2048)];
+    for (count, most) in lists {
         let sizes = drawn_sizes(&mut rng, count, most);
         let near = |rng: &mut Rng| sizes[rng.below(sizes.len())] + [0, 16][rng.below(2)];
         let needs: Vec<usize> = (0..12).map(|_| near(&mut rng)).chain([32, most + 16]).collect();
         finds(desk, fit, &sizes, &needs);
     }
-    let huge: Vec<usize> = (0..4).map(|_| (4 << 30) + 16 * (2 + rng.below(1 << 20))).chain([64, 4 << 30]).collect();
-    finds(desk, fit, &huge, &[80, (4 << 30) - 16, 4 << 30, huge[0], huge[2] + 16, 5 << 30]);
+    let gib = 1 << 30;
+    let mut huge: Vec<usize> = (0..4).map(|_| 4 * gib + 16 * (2 + rng.below(1 << 20))).collect();
+    huge.extend([64, 4 * gib, 20 << 20]);
+    finds(desk, fit, &huge, &[80, 4 * gib - 16, 4 * gib, huge[0], huge[2] + 16, 5 * gib]);
 }
 
 #[test]
@@ -599,24 +616,30 @@ fn malloc_takes_no_chunk_with_a_damaged_link() {
         for fit in FITS {
             let any_malloc = || -> Box<dyn Rules> { Box::new(AnyMalloc) };
             let (system, mut malloc) = desk.enter(&list_heap(PAGE, fit, &any_malloc));
-            let mut call = |call: Call| malloc.call(call).ok().flatten();
+            let mut step = |op: Op, call: Call| {
+                let mut block = None;
+                desk.act(op.in_words(), || block = malloc.call(call).ok().flatten());
+                block
+            };
+            let mut malloc =
+                |id: usize, request: usize| step(Op::Malloc { id, size: request }, Call::Malloc { request });
             let requests = [40, 8, 100, 8, 40, 8];
-            let blocks: Vec<usize> = requests.iter().filter_map(|&request| call(Call::Malloc { request })).collect();
-            desk.expect("six small blocks are served", requests.len(), blocks.len());
-            for block in [0, 2, 4] {
-                call(Call::Free { payload: blocks[block] });
+            let blocks: Vec<usize> = (0..6).filter_map(|id| malloc(id, requests[id])).collect();
+            desk.expect("Six small blocks are served.", requests.len(), blocks.len());
+            for id in [0, 2, 4] {
+                step(Op::Free { id }, Call::Free { payload: blocks[id] });
             }
             // Of the list's three chunks, only the one in the middle is large enough; the bk of the one after it leads elsewhere.
-            let (word, elsewhere) = (blocks[0] + 8, system.arena().base() + blocks[4] - 16);
-            desk.act("100 bytes lie between two small chunks in the list; a stray write over a bk", || {
-                system.arena().set_word(word, elsewhere);
+            let [after, elsewhere] = [blocks[0] - 16, blocks[4] - 16].map(Offset);
+            desk.act(format!("a stray write: the bk of {after} is {elsewhere}"), || {
+                system.arena().set_word(after.0 + 24, system.arena().base() + elsewhere.0);
             });
-            if call(Call::Malloc { request: 100 }) == Some(blocks[2]) {
+            if step(Op::Malloc { id: 6, size: 100 }, Call::Malloc { request: 100 }) == Some(blocks[2]) {
                 desk.fail(
                     Finding::new(
-                        "malloc takes a chunk out of a list although its neighbour does not point back to it.",
+                        "malloc takes a chunk out of the list although its neighbour does not point back to it.",
                     )
-                    .mark(word, "this link was overwritten"),
+                    .mark(after.0 + 24, "this link was overwritten"),
                 );
             }
         }

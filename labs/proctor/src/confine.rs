@@ -63,14 +63,11 @@ pub fn confine(command: &mut Command, descriptors: [RawFd; 2], runs_as_is: bool)
             }
             // No terminal to type into, and a group of its own to be killed as one.
             libc::setsid();
-            for (resource, limit, spare) in [
-                (libc::RLIMIT_AS, ADDRESS_SPACE, 0),
-                (libc::RLIMIT_CPU, CPU_SECONDS, 5),
-                // What confines a candidate further may need files of its own.
-                (libc::RLIMIT_FSIZE, if runs_as_is { 0 } else { libc::RLIM_INFINITY }, 0),
-                (libc::RLIMIT_CORE, 0, 0),
-            ] {
-                let limit = libc::rlimit { rlim_cur: limit, rlim_max: limit.saturating_add(spare) };
+            let always = [(libc::RLIMIT_CPU, CPU_SECONDS, 5), (libc::RLIMIT_CORE, 0, 0)];
+            // What confines a candidate further may need addresses and files of its own, and limits these itself.
+            let alone = [(libc::RLIMIT_AS, ADDRESS_SPACE, 0), (libc::RLIMIT_FSIZE, 0, 0)];
+            for (resource, limit, spare) in always.iter().chain(alone.iter().filter(|_| runs_as_is)).copied() {
+                let limit = libc::rlimit { rlim_cur: limit, rlim_max: limit + spare };
                 check(libc::setrlimit(resource, &raw const limit))?;
             }
             check(libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL))?;

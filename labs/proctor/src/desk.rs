@@ -11,7 +11,7 @@ use candidate::wire::{ANSWER, MMAP, MREMAP, MUNMAP, Reader, SBRK, Words};
 use heapkit::image::{Image, ListHead, Offset, Raw};
 use heapkit::journal::{Journal, Step};
 use heapkit::memory::{Arena, PAGE};
-use heapkit::os::SimOs;
+use heapkit::os::{self, SimOs};
 use heapkit::workload::Rng;
 use std::cell::{Cell, RefCell};
 use std::fmt::{Debug, Display};
@@ -24,6 +24,9 @@ pub type System = SimOs<SharedArena>;
 
 /// A heap of a few pages, where a case doesn't say otherwise.
 pub const ROOM: usize = 1024 * PAGE;
+
+/// Nobody asks the system that often to answer one question: it is a loop.
+const CALLS_AT_MOST: usize = 10_000;
 
 /// The desk at which a case is examined: a candidate to ask, a heap to look at, and ways to say what is wrong.
 ///
@@ -127,6 +130,11 @@ impl Desk {
         Image::decode(&Raw { bytes: &bytes, foreign: &foreign }, &self.lists.borrow())
     }
 
+    /// The calls that the simulated system has had in this story.
+    pub fn calls(&self) -> Vec<os::Call> {
+        self.system.borrow().as_ref().map(|os| os.calls()).unwrap_or_default()
+    }
+
     // ---- questions ----
 
     /// Asks the candidate, as a step of the story.
@@ -184,7 +192,7 @@ impl Desk {
         });
         let system = self.system.borrow().clone();
         candidate.send(&self.frame(system.as_deref(), question))?;
-        loop {
+        for _ in 0..CALLS_AT_MOST {
             let mut words = candidate.receive()?;
             let kind = if words.is_empty() { return Err(Ended::Nonsense) } else { words.remove(0) };
             if kind == ANSWER {
@@ -194,6 +202,7 @@ impl Desk {
             let answer = serve(system, kind, &words).ok_or(Ended::Nonsense)?;
             candidate.send(&self.frame(Some(system), &words_of(&answer)))?;
         }
+        Err(candidate.interrupted(Ended::Asking))
     }
 
     /// The examiner's frame: what has changed, and then these words.
@@ -263,8 +272,7 @@ impl Desk {
 
     /// Compares the calls that the simulated system has had with those kept under `name`.
     pub fn snapshot_calls(&self, name: &str) {
-        let calls = self.system.borrow().as_ref().map(|os| os.calls()).unwrap_or_default();
-        let calls: String = calls.iter().map(|call| format!("{call}\n")).collect();
+        let calls: String = self.calls().iter().map(|call| format!("{call}\n")).collect();
         self.compare(name, "The system was asked for something else than the rule says.", &calls, false);
     }
 

@@ -37,6 +37,9 @@ impl Exam {
 
     /// One case of the rule `rule`: the body of a `#[test]` function. Whatever the body finds out, is the verdict.
     pub fn case<F: FnOnce(&Desk)>(&self, rule: &str, body: F) {
+        if types::is_asked() {
+            return;
+        }
         let name = case_name::<F>();
         Sitting::get(*self).examine(rule, name, || examine(*self, name, body));
     }

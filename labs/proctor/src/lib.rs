@@ -13,11 +13,13 @@
 //! through the `desk`, which sends the question to a `process` and reads the `arena`, the memory that both share; `play` has the
 //! referee watch whole stories; `judge` says why there was no answer; `sitting` keeps the results, and `screen` explains them.
 
+mod error;
 pub mod lab;
 pub mod report;
 pub mod terminal;
 
 pub use candidate::wire;
+pub use error::{Error, Fault};
 
 #[cfg(feature = "exam")]
 mod arena;

@@ -47,6 +47,8 @@ pub enum Ended {
     Stuck,
     /// It did nothing at all.
     Asleep,
+    /// It asked the system again and again, in one question.
+    Asking,
     /// It has used up the processor time of a whole case, question by question.
     Slow,
     /// This signal killed it.
@@ -176,7 +178,7 @@ impl Process {
     }
 
     /// Has it write down where it is, and ends it.
-    fn interrupted(&mut self, why: Ended) -> Ended {
+    pub fn interrupted(&mut self, why: Ended) -> Ended {
         // SAFETY: a plain system call; the child has not been waited for.
         unsafe { libc::kill(self.child.id().cast_signed(), libc::SIGPROF) };
         // The handler allocates, which it must not: it may hang.

@@ -5,6 +5,7 @@
 //! results so far can be read. Without the variable, a finished run of the learner's own code leaves its
 //! report at [`latest`], for `cargo lab`.
 
+use crate::error::{Error, Fault};
 use crate::lab::Lab;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -156,11 +157,11 @@ impl Report {
     ///
     /// # Errors
     /// One line that names the file and what is wrong with it.
-    pub fn load(path: &Path) -> Result<Self, String> {
-        let text = std::fs::read_to_string(path).map_err(|e| format!("{}: {e}", path.display()))?;
-        let report: Report = serde_json::from_str(&text).map_err(|e| format!("{}: {e}", path.display()))?;
+    pub fn load(path: &Path) -> Result<Self, Error> {
+        let text = std::fs::read_to_string(path).map_err(|e| Error::new(path, e))?;
+        let report: Report = serde_json::from_str(&text).map_err(|e| Error::new(path, Fault::Syntax(e.to_string())))?;
         if report.format != FORMAT {
-            return Err(format!("{}: the format is `{}`, not `{FORMAT}`", path.display(), report.format));
+            return Err(Error::new(path, Fault::Format(report.format)));
         }
         Ok(report)
     }
@@ -169,9 +170,9 @@ impl Report {
     ///
     /// # Errors
     /// One line that names the file and what the system said.
-    pub fn save(&self, path: &Path) -> Result<(), String> {
-        let text = serde_json::to_string_pretty(self).map_err(|e| format!("{}: {e}", path.display()))?;
-        replace(path, &text).map_err(|e| format!("{}: {e}", path.display()))
+    pub fn save(&self, path: &Path) -> Result<(), Error> {
+        let text = serde_json::to_string_pretty(self).map_err(|e| Error::new(path, Fault::Syntax(e.to_string())))?;
+        replace(path, &text).map_err(|e| Error::new(path, e))
     }
 }
 

@@ -1,7 +1,7 @@
 //! The heap picture as text: one line a chunk.
 
 use super::{Mark, flag_letters};
-use crate::format::{FLAGS, IS_MMAPPED, PREV_INUSE};
+use crate::format::{FLAGS, IS_MMAPPED, NON_MAIN_ARENA, PREV_INUSE};
 use crate::image::{Block, Image, Link, List, Offset, State, UNSET};
 use std::fmt::Write;
 
@@ -69,16 +69,21 @@ pub fn list(list: &List) -> String {
     text
 }
 
-/// Says what a size word says: `0x0051: size 0x50, P = 1 "the chunk before is in use"`.
+/// Says what a size word says: `0x0051: size 0x50, P = 1 "the chunk before is in use"`. M and A are named where they are set.
 pub fn size_word_in_words(word: usize) -> String {
-    let flag = if word & IS_MMAPPED != 0 {
-        "M = 1 \"a mapping of its own\""
-    } else if word & PREV_INUSE == 0 {
-        "P = 0 \"the chunk before is free\""
-    } else {
-        "P = 1 \"the chunk before is in use\""
-    };
-    format!("{word:#06x}: size {:#x}, {flag}", word & !FLAGS)
+    let is_set = |flag| word & flag != 0;
+    let mut text = format!("{word:#06x}: size {:#x}", word & !FLAGS);
+    text.push_str(match (is_set(IS_MMAPPED), is_set(PREV_INUSE)) {
+        (false, false) => ", P = 0 \"the chunk before is free\"",
+        (false, true) => ", P = 1 \"the chunk before is in use\"",
+        (true, false) => ", M = 1 \"a mapping of its own\"",
+        // A mapping has no chunk before it, so that P says nothing.
+        (true, true) => ", M = 1 \"a mapping of its own\", P = 1",
+    });
+    if is_set(NON_MAIN_ARENA) {
+        text.push_str(", A = 1 \"from another thread's arena\"");
+    }
+    text
 }
 
 /// A word in hexadecimal; fresh memory is said to be just that.
@@ -110,8 +115,9 @@ fn line(columns: usize, block: &Block, list: Option<&List>, width: usize) -> Str
         State::Foreign => "other",
     };
     let at = Offset(block.at).to_string();
-    let size = 11 - state.len();
-    let mut line = format!("{at:<width$}   {state}{:>size$}   {:<2}", block.size, flag_letters(block.flags));
+    // A size of more than ten digits is wider, and still a word of its own.
+    let size = 10 - state.len();
+    let mut line = format!("{at:<width$}   {state} {:>size$}   {:<2}", block.size, flag_letters(block.flags));
     if let (State::Free, Some(list)) = (block.state, list) {
         let links = width + 2;
         let no_bk = if list.chunks.first() == Some(&block.at) { "head" } else { "null" };
@@ -166,5 +172,18 @@ fn annotate(columns: usize, line: &mut String, note: &str) {
         }
         line.push_str(word);
         room = room.saturating_sub(needs);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn size_words_that_differ_in_a_flag_are_told_apart_in_words() {
+        let says = |flags: usize| size_word_in_words(0x50 | flags).split_once(": ").map(|(_, words)| words.to_owned());
+        for flags in 0..8 {
+            assert!((0..flags).all(|other| says(other) != says(flags)), "{flags:#b}");
+        }
     }
 }
