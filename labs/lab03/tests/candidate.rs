@@ -69,7 +69,9 @@ impl Candidate for Lab03 {
                 let unlinked = unsafe { self.list.unlink(&chunk) }.is_ok();
                 Answer::say((unlinked, self.head()))
             }
+            // ANCHOR: answer
             Question::Find { fit, size } => Answer::say(self.list.find(own(fit), size).map(|chunk| self.place(&chunk))),
+            // ANCHOR_END: answer
             Question::Iter { most } => {
                 Answer::say(self.list.iter().take(most).map(|chunk| self.place(&chunk)).collect::<Vec<usize>>())
             }

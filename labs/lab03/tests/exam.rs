@@ -80,6 +80,7 @@ impl<'a> Bench<'a> {
         self.desk.list_starts_with(head);
     }
 
+    // ANCHOR: order
     fn push(&mut self, at: usize) {
         let head = self.desk.order(&Question::Push { at });
         self.head_is(head);
@@ -91,6 +92,7 @@ impl<'a> Bench<'a> {
         self.head_is(head);
         popped
     }
+    // ANCHOR_END: order
 
     fn unlink(&mut self, at: usize) -> bool {
         let show = |(unlinked, _): &(bool, usize)| if *unlinked { "Ok" } else { "Err(CorruptedLink)" }.to_owned();
@@ -177,6 +179,7 @@ fn an_empty_list_can_be_filled_again() {
     });
 }
 
+// ANCHOR: drawn
 #[test]
 fn pushes_and_pops_in_any_order_are_a_stack() {
     EXAM.case("lifo", |desk| {
@@ -198,6 +201,7 @@ fn pushes_and_pops_in_any_order_are_a_stack() {
         }
     });
 }
+// ANCHOR_END: drawn
 
 /// A page for each chunk, so that the pages of those that are none of a call's business can be closed.
 const APART: usize = 3 * PAGE;
@@ -428,6 +432,7 @@ const SIXTY: usize = 80;
 
 impl Bench<'_> {
     /// `find` has to choose the chunk that the oracle chooses, and leave everything as it was.
+    // ANCHOR: question
     fn expect_fit(&self, fit: Fit, sizes: &[usize], size: usize) {
         let expected = oracle::choose(fit, sizes, size).map(|index| Offset(self.chunks[index]));
         let before = self.now();
@@ -447,6 +452,7 @@ impl Bench<'_> {
         }
         self.expect_untouched_but_links("find", &before, &[]);
     }
+    // ANCHOR_END: question
 }
 
 fn shown(found: Option<Offset>) -> String {
@@ -506,6 +512,7 @@ fn worst_fit_takes_the_largest() {
 
 // ---- a malloc of nothing but a list and a top chunk ----
 
+// ANCHOR: stage
 /// A heap of `len` bytes under the candidate's `ListHeap`.
 fn list_heap<'a>(len: usize, fit: Fit, rules: &'a dyn Fn() -> Box<dyn Rules>) -> Stage<'a, Question> {
     Stage {
@@ -521,6 +528,7 @@ fn play_on(desk: &Desk, len: usize, fit: Fit, ops: &[Op]) -> Vec<Option<Place>> 
     let rules = || -> Box<dyn Rules> { Box::new(ListRules { fit, splits: false, coalesces: false }) };
     desk.play(&list_heap(len, fit, &rules), ops)
 }
+// ANCHOR_END: stage
 
 fn play(desk: &Desk, fit: Fit, ops: &[Op]) -> Vec<Option<Place>> {
     play_on(desk, PAGE, fit, ops)
@@ -534,6 +542,7 @@ fn heap(at: usize) -> Option<Place> {
     Some(Place::Heap(at))
 }
 
+// ANCHOR: story
 #[test]
 fn the_chapters_a_b_c_d() {
     EXAM.case("story", |desk| {
@@ -547,6 +556,7 @@ fn the_chapters_a_b_c_d() {
         desk.snapshot("c_and_b_are_used_again");
     });
 }
+// ANCHOR_END: story
 
 #[test]
 fn a_chunk_from_the_list_is_used_whole() {

@@ -2,6 +2,7 @@
 
 use heapkit::referee::Fit;
 
+// ANCHOR: oracle
 /// Which of these sizes, in list order, serves `need`: the first of equals.
 pub fn choose(fit: Fit, sizes: &[usize], need: usize) -> Option<usize> {
     let mut fitting: Vec<usize> = (0..sizes.len()).filter(|index| sizes[*index] >= need).collect();
@@ -13,3 +14,4 @@ pub fn choose(fit: Fit, sizes: &[usize], need: usize) -> Option<usize> {
     }
     fitting.first().copied()
 }
+// ANCHOR_END: oracle

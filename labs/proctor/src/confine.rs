@@ -10,9 +10,11 @@ use std::process::Command;
 
 use heapkit::memory::ARENA;
 
+// ANCHOR: limit
 /// Processor time for a whole case, in seconds: for code that answers every question, but takes a second for each. Right code
 /// needs a fraction of one.
 const CPU_SECONDS: u64 = 300;
+// ANCHOR_END: limit
 /// Address space: a request for 64 GiB must fail, a debug build must run. The arena is only addresses.
 const ADDRESS_SPACE: u64 = ARENA as u64 + (8 << 30);
 

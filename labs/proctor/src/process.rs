@@ -14,6 +14,7 @@ use std::sync::Once;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+// ANCHOR: patience
 /// How often a candidate that thinks is looked at.
 const LOOK: Duration = Duration::from_millis(125);
 /// As much processor time one question may take, in seconds. The slowest that right code meets takes a few thousandths of one.
@@ -25,6 +26,7 @@ const ASLEEP: usize = 160;
 /// The same where [`SLEEPERS_AT_MOST`] candidates have slept already: one program must not keep a class waiting.
 const ASLEEP_AGAIN: usize = 16;
 const SLEEPERS_AT_MOST: usize = 2;
+// ANCHOR_END: patience
 static SLEEPERS: AtomicUsize = AtomicUsize::new(0);
 /// How much of its output is kept.
 const OUTPUT: u64 = 64 << 10;

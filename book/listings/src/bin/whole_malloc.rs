@@ -7,7 +7,7 @@ use lab05::Malloc;
 use listings::story::{STORY, take};
 
 fn main() -> Result<(), String> {
-    let ops = workload::parse(STORY)?;
+    let ops = workload::parse(STORY).map_err(|e| e.to_string())?;
     let mut malloc = Malloc::new(LinuxOs);
     let mut blocks = [None; 16];
     // SAFETY: getppid only asks.

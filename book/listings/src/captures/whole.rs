@@ -46,7 +46,7 @@ impl Stage {
     }
 
     fn play(mut self, story: &str) -> Result<Self, String> {
-        for op in workload::parse(story)? {
+        for op in workload::parse(story).map_err(|e| e.to_string())? {
             self.take(op);
         }
         Ok(self)
@@ -165,7 +165,7 @@ fn aligned_block() -> Result<String, String> {
 fn calls() -> Result<(Vec<Call>, String), String> {
     let mut stage = Stage::new()?;
     let mut log = String::new();
-    for op in workload::parse(STORY)? {
+    for op in workload::parse(STORY).map_err(|e| e.to_string())? {
         let before = stage.os.call_count();
         stage.take(op);
         let calls: Vec<String> = stage.os.calls_after(before).iter().map(Call::to_string).collect();
