@@ -14,6 +14,10 @@ pub mod pattern;
 mod payloads;
 mod rules;
 mod script;
+#[cfg(test)]
+mod tests;
+#[cfg(test)]
+mod toy;
 mod violation;
 
 pub use list_rules::{Fit, ListRules};
