@@ -28,7 +28,7 @@ pub use violation::{Kind, Violation};
 
 use crate::draw::size_word_in_words;
 use crate::format::{ALIGNMENT, MIN_CHUNK, PAYLOAD, SIZE_WORD, chunk_size};
-use crate::image::{Block, Defect, Image, Link, Links, ListHead, Offset, Raw, State};
+use crate::image::{Block, Defect, Image, Link, Links, ListHead, Offset, Raw, State, UNSET};
 use crate::journal::Journal;
 use crate::memory::{Arena, HEAP_ROOM};
 use crate::os::{self, Layout, Place, SimOs};
@@ -204,8 +204,9 @@ impl<'a, A: Arena> Referee<'a, A> {
 
     fn step(&mut self, op: Op) -> Result<(), Violation> {
         if let Some(defect) = self.now.image.defects.first() {
-            // From the start: else an earlier step would have said so.
-            return Err(self.unreadable(defect));
+            // An earlier step would have said so.
+            let what = "The fresh heap makes no sense from its first chunk to the top chunk.";
+            return Err(Violation { what: what.into(), ..self.unreadable(defect) });
         }
         let (id, call) = match op {
             Op::Malloc { id, size } => (id, Call::Malloc { request: size }),
@@ -296,20 +297,19 @@ impl<'a, A: Arena> Referee<'a, A> {
     fn check_overlap(&self, answer: &Answer, at: usize, place: Place, wanted: &str) -> Result<(), Violation> {
         let call = answer.call.name();
         let end = at.saturating_add(answer.call.request().unwrap_or(0).max(1));
-        let others = self.live.values().filter(|held| held.id != answer.id);
-        for held in others {
-            let held_end = held.at + held.request.max(1);
-            let (other, what) = (name(held.id), held.place);
+        for held in self.live.values().filter(|held| held.id != answer.id) {
+            let (other, held_end) = (name(held.id), held.at + held.request.max(1));
             let what = if at < held_end && held.at < end {
                 format!("{call} returns bytes that still belong to {other}.")
-            } else if at.saturating_sub(SIZE_WORD) < held_end && held.at - SIZE_WORD < end && what != Place::Elsewhere {
+            } else if at.saturating_sub(SIZE_WORD) < held_end && held.at - SIZE_WORD < end {
                 format!("{call} returns a block that leaves no room for a header between it and {other}.")
             } else {
                 continue;
             };
-            let seen =
-                format!("{}, inside or around {other}'s {} bytes at {}", spoken(at, place), held.request, held.place);
-            let violation = Violation::new(Kind::Overlap, what).expected(wanted, seen).look_before();
+            let bytes = format!("{other}'s {} bytes at {}", held.request, held.place);
+            let violation = Violation::new(Kind::Overlap, what)
+                .expected(wanted, format!("{}, inside or around {bytes}", spoken(at, place)))
+                .look_before();
             return Err(match held.in_heap() {
                 Some(at) => violation.mark(at, format!("{other} is still in use")),
                 None => violation,
@@ -428,6 +428,14 @@ impl<'a, A: Arena> Referee<'a, A> {
     fn check_heap(&self, answer: &Answer) -> Result<(), Violation> {
         let image = &self.now.image;
         if let Some(defect) = image.defects.first() {
+            // A chunk in use that is marked free has no prev_size after it, which is only what comes of the mistake.
+            let is_footer = |held: &&Held| {
+                let chunk = held.in_heap().and_then(|at| image.block(at.checked_sub(PAYLOAD)?));
+                chunk.is_some_and(|chunk| chunk.end() == defect.at)
+            };
+            if let Some(held) = self.live.values().find(is_footer) {
+                self.check_live(held, answer.call.name())?;
+            }
             return Err(self.unreadable(defect));
         }
         if let Some(block) = image.blocks.iter().find(|block| block.state == State::Mapped) {
@@ -568,19 +576,18 @@ impl<'a, A: Arena> Referee<'a, A> {
         if was == is || blocks.iter().any(|block| block.state == State::Used && payload(block).contains(&at)) {
             return violation;
         }
-        let images = [&self.before.image, &self.now.image];
-        let is_size_word = at % ALIGNMENT == SIZE_WORD
-            && images.iter().any(|image| {
-                let last = image.blocks.last().map_or(0, Block::end);
-                last == at - SIZE_WORD || image.block(at - SIZE_WORD).is_some()
-            });
         let raw = Raw::new(&self.now.bytes);
-        let say = |word: usize| match raw.link(word) {
-            _ if is_size_word => size_word_in_words(word),
-            Link::To(to) => Offset(to).to_string(),
-            _ => crate::draw::word(word),
+        let say = |word: usize, image: &Image| {
+            let chunk = at.wrapping_sub(SIZE_WORD);
+            let starts_chunk = image.block(chunk).is_some() || image.blocks.last().map_or(0, Block::end) == chunk;
+            match raw.link(word) {
+                _ if starts_chunk && word != UNSET => size_word_in_words(word),
+                Link::To(to) => Offset(to).to_string(),
+                _ => crate::draw::word(word),
+            }
         };
-        violation.mark(at, format!("changed in this step: was {}, is {}", say(was), say(is)))
+        let (was, is) = (say(was, &self.before.image), say(is, &self.now.image));
+        violation.mark(at, format!("changed in this step: was {was}, is {is}"))
     }
 
     /// Copies bytes of a block, as they were after the step: from the snapshot, or from a mapping that is there.

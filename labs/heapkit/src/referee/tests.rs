@@ -395,6 +395,20 @@ fn a_heap_that_was_never_readable_is_said_to_be_so() {
 }
 
 #[test]
+fn a_block_that_was_never_marked_as_in_use_is_named() {
+    let violation = spoiled("m0:8 m1:8", LAB3, |os, _, answer| {
+        if answer == Some(0x30) {
+            os.arena().set_word(0x28, 0x20);
+        }
+        answer
+    });
+    assert_eq!(violation.kind, Kind::BlockLost);
+    assert_eq!(violation.what, "a is in use, but its chunk is marked free.");
+    let says = "P is 0 here: it says that a's chunk is free";
+    assert_eq!((violation.marks[0].at, violation.marks[0].note.as_str()), (0x28, says));
+}
+
+#[test]
 fn a_chunk_in_the_heap_is_no_mapping() {
     let violation = spoiled("m0:8 m1:8", LAB3, |os, _, answer| {
         os.arena().set_word(8, 0x23);
