@@ -21,7 +21,7 @@ pub unsafe fn take<O: Os>(malloc: &mut Malloc<O>, blocks: &mut [Option<NonNull<u
             blocks[id] = malloc.calloc(count, each);
         }
         Op::Aligned { id, align, size } => blocks[id] = malloc.aligned(align, size),
-        // SAFETY: the caller promises a live block.
+        // SAFETY: a live block of this malloc (see `# Safety`).
         Op::Realloc { id, size } => blocks[id] = blocks[id].and_then(|block| unsafe { malloc.realloc(block, size) }),
         Op::Free { id } => {
             if let Some(block) = blocks[id].take() {

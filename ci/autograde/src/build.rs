@@ -1,7 +1,7 @@
 //! What cargo says about a build, read from its messages.
 
 use serde::Deserialize;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// The most of the compiler's words that a report repeats. Real mistakes need less; a macro can make more.
 const MAX_MESSAGE: usize = 16 << 10;
@@ -9,23 +9,25 @@ const MAX_MESSAGE: usize = 16 << 10;
 /// How the compilation went.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Build {
-    /// Everything compiled.
-    Succeeded(Built),
+    /// Everything compiled; this is the program that was wanted.
+    Succeeded(PathBuf),
     /// The compiler refused, and said this.
     Failed(String),
     /// Cargo never got so far as to say.
     NotFinished,
 }
 
-/// The programs that a build leaves behind.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Built {
-    /// The lab's exam.
-    pub exam: PathBuf,
-    /// Other programs of the lab, which the exam starts.
-    pub programs: Vec<PathBuf>,
-    /// Everything that was made of the lab.
-    pub files: Vec<PathBuf>,
+/// Which of the programs of a build is wanted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Kind {
+    /// The program of a `[[test]]`.
+    Test,
+    /// The program of a `[[bin]]`.
+    Bin,
+    /// Anything else.
+    #[serde(other)]
+    Other,
 }
 
 #[derive(Deserialize)]
@@ -34,10 +36,6 @@ enum Message {
     CompilerArtifact {
         executable: Option<PathBuf>,
         target: Target,
-        #[serde(default)]
-        manifest_path: PathBuf,
-        #[serde(default)]
-        filenames: Vec<PathBuf>,
     },
     #[serde(rename = "compiler-message")]
     Diagnostic {
@@ -53,7 +51,7 @@ enum Message {
 #[derive(Deserialize)]
 struct Target {
     #[serde(default)]
-    kind: Vec<String>,
+    kind: Vec<Kind>,
 }
 
 #[derive(Deserialize)]
@@ -62,26 +60,21 @@ struct Diagnostic {
     rendered: Option<String>,
 }
 
-/// Reads cargo's standard output (`--message-format=json`) up to the end of the build of `lab`.
-pub fn read(stdout: &str, lab: &str) -> Build {
-    let manifest = Path::new("labs").join(lab).join("Cargo.toml");
+/// Reads cargo's standard output (`--message-format=json`) up to the end of the build of a program.
+pub fn read(stdout: &str, wanted: Kind) -> Build {
     let mut errors = String::new();
-    let mut built = Built::default();
+    let mut program = None;
     for line in stdout.lines() {
         match serde_json::from_str(line) {
-            Ok(Message::CompilerArtifact { executable, target, manifest_path, filenames }) => {
-                if manifest_path.ends_with(&manifest) {
-                    built.files.extend(filenames);
-                }
-                match executable {
-                    Some(program) if target.kind.iter().any(|kind| kind == "test") => built.exam = program,
-                    program => built.programs.extend(program),
-                }
+            Ok(Message::CompilerArtifact { executable: Some(path), target }) if target.kind.contains(&wanted) => {
+                program = Some(path);
             }
             Ok(Message::Diagnostic { message }) if message.level.starts_with("error") => {
                 errors.push_str(message.rendered.as_deref().unwrap_or_default());
             }
-            Ok(Message::BuildFinished { success: true }) => return Build::Succeeded(built),
+            Ok(Message::BuildFinished { success: true }) => {
+                return program.map_or(Build::NotFinished, Build::Succeeded);
+            }
             Ok(Message::BuildFinished { success: false }) => return Build::Failed(shorten(errors)),
             _ => {}
         }
@@ -110,27 +103,25 @@ mod tests {
 {"reason":"compiler-message","message":{"level":"error","rendered":"error: two\n"}}
 {"reason":"build-finished","success":false}
 "#;
-        assert_eq!(read(stdout, "lab03"), Build::Failed("error: one\nerror: two\n".to_owned()));
+        assert_eq!(read(stdout, Kind::Bin), Build::Failed("error: one\nerror: two\n".to_owned()));
     }
 
     #[test]
-    fn the_programs_are_those_that_cargo_names_before_the_end() {
-        let stdout = r#"{"reason":"compiler-artifact","target":{"kind":["bin"]},"executable":"/x/probe"}
-{"reason":"compiler-artifact","manifest_path":"/c/labs/lab02/Cargo.toml","target":{"kind":["lib"]},"filenames":["/x/b.rlib"]}
-{"reason":"compiler-artifact","manifest_path":"/c/labs/lab03/Cargo.toml","target":{"kind":["lib"]},"filenames":["/x/a.rlib"],"executable":null}
+    fn the_program_is_the_one_that_cargo_names_before_the_end() {
+        let stdout = r#"{"reason":"compiler-artifact","target":{"kind":["bin"]},"executable":"/x/lab03-candidate"}
+{"reason":"compiler-artifact","target":{"kind":["proc-macro"]},"executable":null}
 {"reason":"compiler-artifact","target":{"kind":["test"]},"executable":"/x/exam"}
 {"reason":"build-finished","success":true}
 {"reason":"build-finished","success":false}
 "#;
-        let built =
-            Built { exam: "/x/exam".into(), programs: vec!["/x/probe".into()], files: vec!["/x/a.rlib".into()] };
-        assert_eq!(read(stdout, "lab03"), Build::Succeeded(built));
-        assert_eq!(read("error: no such command\n", "lab03"), Build::NotFinished);
+        assert_eq!(read(stdout, Kind::Test), Build::Succeeded("/x/exam".into()));
+        assert_eq!(read(stdout, Kind::Bin), Build::Succeeded("/x/lab03-candidate".into()));
+        assert_eq!(read("error: no such command\n", Kind::Bin), Build::NotFinished);
     }
 
     #[test]
     fn errors_count_also_when_the_end_is_cut_off() {
         let line = r#"{"reason":"compiler-message","message":{"level":"error","rendered":"error: one\n"}}"#;
-        assert_eq!(read(line, "lab03"), Build::Failed("error: one\n".to_owned()));
+        assert_eq!(read(line, Kind::Bin), Build::Failed("error: one\n".to_owned()));
     }
 }

@@ -1,23 +1,26 @@
 //! Turns the text of a learner's file into a grade.
 
-use crate::build::{self, Build, Built};
+use crate::build::{self, Build, Kind};
 use crate::entry::visible;
 use crate::process::{self, Finished};
-use crate::sandbox::{self, Protection, Sandbox};
-use crate::source_rules::{self, Allowed, Held, Reading};
+use crate::sandbox::{self, Policy, Protection, Sandbox};
+use crate::source_rules::{self, Held};
 use crate::{Course, pristine};
+use ignore::{DirEntry as WalkEntry, WalkBuilder};
 use proctor::lab::Lab;
-use proctor::report::{CaseResult, REPORT_FILE, Report, SEED, Verdict};
+use proctor::report::{CaseResult, Report, Verdict};
+use proctor::wire;
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, HashMap};
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsString;
 use std::fs::{self, File};
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
-/// The last resort. Each case has its own, much shorter limit, and the first grading compiles every dependency.
+/// The last resort. The examiner never waits long for a candidate, and the first grading compiles every dependency.
 const LIMIT: Duration = Duration::from_secs(15 * 60);
 
 /// How many compilers, threads of one, or cases run at a time.
@@ -38,21 +41,27 @@ pub struct Grade {
     pub took: Duration,
 }
 
-/// The program that judges, and what is compiled beside it each time.
+/// A lab's exam, the program that judges.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-struct Watcher {
+struct Exam {
     /// What it was made from: the state of the course, and the features.
     of: String,
     program: PathBuf,
-    /// How the names of the files begin that are made of a submission.
-    made: Vec<String>,
+}
+
+/// What becomes of a learner's file in the hands of the compiler.
+enum Compiled {
+    /// This program: the candidate.
+    Candidate(PathBuf),
+    /// Nothing; it says why.
+    Refused(String),
 }
 
 /// Grades one source text after the other on a pristine copy of the course.
 ///
-/// The submission is compiled and run in a [sandbox], and it is judged from outside: the program that starts the cases and
-/// writes the report, the *watcher*, is the lab's exam compiled with the starter. The same exam compiled with the
-/// submission only runs the bodies of the cases.
+/// A submission is compiled and run in a [sandbox], and it is judged from outside. The lab's *exam* is made of the course alone, once,
+/// in a folder where no submission's build can write. The *candidate* is the program with the submission in it: the exam starts it for
+/// each case, asks it, and looks at the memory they share.
 ///
 /// Its folder is locked for as long as it lives, so that two of them never mix.
 #[derive(Debug)]
@@ -60,6 +69,8 @@ pub struct Grader {
     course: Course,
     copy: PathBuf,
     target: PathBuf,
+    /// The target folder of the exams.
+    exams: PathBuf,
     /// What a grading writes beside the target folder: its report and its temporary files. Empty between two of them.
     private: PathBuf,
     features: Vec<String>,
@@ -67,8 +78,8 @@ pub struct Grader {
     helper: Option<PathBuf>,
     /// Set up when it is first needed.
     sandbox: Option<Sandbox>,
-    /// The watchers of the labs that have been graded, by the labs' names.
-    watchers: HashMap<String, Watcher>,
+    /// The exams of the labs that have been graded, by the labs' names.
+    ready: HashMap<String, Exam>,
     _lock: File,
 }
 
@@ -86,13 +97,26 @@ impl Grader {
             course,
             copy: work_dir.join("course"),
             target: work_dir.join("target"),
+            exams: work_dir.join("exams"),
             private: work_dir.join("private"),
             features: vec!["given".to_owned()],
             seed: None,
             helper: None,
             sandbox: None,
-            watchers: HashMap::new(),
+            ready: HashMap::new(),
             _lock: lock,
+        })
+    }
+
+    /// Another grader, which works in its own folder and has the exams from this one.
+    pub(crate) fn another(&self, work_dir: &Path) -> Result<Self, String> {
+        let another = Grader::new(self.course.clone(), work_dir)?;
+        Ok(Grader {
+            exams: self.exams.clone(),
+            features: self.features.clone(),
+            seed: self.seed,
+            helper: self.helper.clone(),
+            ..another
         })
     }
 
@@ -100,7 +124,7 @@ impl Grader {
     #[must_use]
     pub fn features<S: Into<String>>(mut self, features: impl IntoIterator<Item = S>) -> Self {
         self.features = features.into_iter().map(Into::into).collect();
-        self.watchers.clear();
+        self.ready.clear();
         self
     }
 
@@ -149,16 +173,17 @@ impl Grader {
     /// As for [`Grader::grade`].
     pub fn grade_cases(&mut self, lab: &Lab, text: &str, cases: &[String]) -> Result<Grade, String> {
         let start = Instant::now();
-        let sandbox = self.sandbox()?;
         let state = pristine::refresh(self.course.root(), &self.copy)?;
-        let watcher = self.prepare(lab, state)?;
-        let reading = source_rules::read_apart(sandbox.reader(), text, Allowed::of(&lab.dir))?;
+        let exam = self.prepare(lab, state)?;
         self.clear_private()?;
-        let graded = self.grade_on_copy(lab, text, &watcher, reading, cases);
-        // The starter stands in the copy again, whatever happened, and nothing is left for the next submission to find.
+        let stamp = self.private.join("begun");
+        let begun = File::create(&stamp).and_then(|file| file.metadata()?.modified());
+        let begun = begun.map_err(|e| format!("{}: {e}", stamp.display()))?;
+        let graded = self.grade_on_copy(lab, text, &exam, cases);
+        // The starter is in the copy again, whatever happened, and nothing is left for the next submission to find.
         pristine::refresh(self.course.root(), &self.copy)?;
         let _ = fs::remove_dir_all(&self.private);
-        self.forget(&watcher)?;
+        remove_newer(&self.target, begun)?;
         graded.map(|grade| Grade { took: start.elapsed(), ..grade })
     }
 
@@ -176,111 +201,106 @@ impl Grader {
         }
     }
 
-    /// Makes sure that the lab's watcher stands ready, and with it every dependency. Only here does anything come from the
-    /// network, and only the course's own code is compiled.
-    fn prepare(&mut self, lab: &Lab, state: u64) -> Result<Watcher, String> {
+    /// Makes sure that the lab's exam is there, and everything that candidates are made of besides the learner's file. Only here does
+    /// anything come from the network, and only the course's own code is compiled.
+    fn prepare(&mut self, lab: &Lab, state: u64) -> Result<Exam, String> {
         let of = format!("{state:x} {}", self.features.join(","));
-        let is_current = |watcher: &Watcher| watcher.of == of && watcher.program.is_file();
-        if let Some(watcher) = self.watchers.get(&lab.name).filter(|watcher| is_current(watcher)) {
-            return Ok(watcher.clone());
+        if let Some(exam) = self.ready.get(&lab.name).filter(|exam| exam.of == of && exam.program.is_file()) {
+            return Ok(exam.clone());
         }
-        let file = self.target.join(format!("prepared-{}", lab.name));
-        let kept = fs::read(&file).ok().and_then(|json| serde_json::from_slice(&json).ok());
-        let watcher = match kept.filter(is_current) {
-            Some(watcher) => watcher,
+        let name = format!("prepared-{}", lab.name);
+        let kept: Option<Exam> = read_json(&self.exams.join(&name));
+        let exam = match kept.filter(|exam| exam.of == of && exam.program.is_file()) {
+            Some(exam) => exam,
             None => {
-                let watcher = self.make_watcher(lab, of)?;
-                let json = serde_json::to_string(&watcher).map_err(|e| e.to_string());
-                json.and_then(|json| fs::write(&file, json).map_err(|e| e.to_string()))
-                    .map_err(|e| format!("{}: {e}", file.display()))?;
-                watcher
+                let program = self.make(lab, Kind::Test)?;
+                let exam = Exam { of: of.clone(), program };
+                write_json(&self.exams.join(&name), &exam)?;
+                exam
             }
         };
-        self.watchers.insert(lab.name.clone(), watcher.clone());
-        Ok(watcher)
+        // Compiled elsewhere, it would be compiled again here.
+        let warm_of = format!("{of} {}", self.copy.display());
+        if read_json(&self.target.join(&name)) != Some(warm_of.clone()) {
+            self.make(lab, Kind::Bin)?;
+            self.warm_types(lab, &exam)?;
+            write_json(&self.target.join(&name), &warm_of)?;
+        }
+        self.ready.insert(lab.name.clone(), exam.clone());
+        Ok(exam)
     }
 
-    fn make_watcher(&self, lab: &Lab, of: String) -> Result<Watcher, String> {
+    /// Compiles the course's own exam, or its candidate with the starter.
+    fn make(&self, lab: &Lab, kind: Kind) -> Result<PathBuf, String> {
         let mut cargo = process::clean_command("cargo");
         // Locked, but not offline: on a fresh clone the lab's dependencies are still to be fetched.
-        let finished = start(self.building(&mut cargo, lab).arg("--locked"))?;
-        let built = match build::read(&finished.stdout, &lab.name) {
-            Build::Succeeded(built) => built,
+        let finished = start(self.building(&mut cargo, lab, kind).arg("--locked"))?;
+        match build::read(&finished.stdout, kind) {
+            Build::Succeeded(program) => Ok(program),
             Build::Failed(message) => {
                 let first = message.lines().next().unwrap_or_default();
-                return Err(format!("the course's own {} does not compile: {first}", lab.name));
+                Err(format!("the course's own {} does not compile: {first}", lab.name))
             }
             Build::NotFinished if finished.status.is_none() => {
-                return Err(format!("the build was not finished after {} minutes", LIMIT.as_secs() / 60));
+                Err(format!("the build was not finished after {} minutes", LIMIT.as_secs() / 60))
             }
-            Build::NotFinished => return Err(first_error(&finished.stderr)),
-        };
-        // Two folders below the target's, where trybuild looks for the features of the program it runs in.
-        let folder = self.target.join("debug").join("watchers");
-        let program = folder.join(built.exam.file_name().unwrap_or_default());
-        let copy = || fs::create_dir_all(&folder).and_then(|()| fs::copy(&built.exam, &program));
-        copy().map_err(|e| format!("{}: {e}", program.display()))?;
-        // What the compile-fail cases build on is compiled now: later, the references can't be read.
-        let mut warm = process::clean_command(&program);
-        warm.current_dir(self.copy.join("labs").join(&lab.name))
-            .env("CARGO_TARGET_DIR", &self.target)
-            .env("PROCTOR_TYPES", "1");
-        let warmed = start(&mut warm)?;
-        if !warmed.status.is_some_and(|status| status.success()) {
-            return Err(format!("the programs of {} that must not compile can't be checked here", lab.name));
+            Build::NotFinished => Err(first_error(&finished.stderr)),
         }
-        // `lab05-probe` is a link to `deps/lab05_probe-0123…`; the other names have their hash.
-        let stem = |path: &Path| path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-        let programs = built.programs.iter().map(|path| format!("{}-", stem(path).replace('-', "_")));
-        let made = built.files.iter().filter(|path| path.parent().is_some_and(|dir| dir.ends_with("deps")));
-        let made = made.map(|path| stem(path).trim_start_matches("lib").to_owned()).chain(programs).collect();
-        Ok(Watcher { of, program, made })
     }
 
-    fn grade_on_copy(
-        &mut self,
-        lab: &Lab,
-        text: &str,
-        watcher: &Watcher,
-        mut reading: Reading,
-        cases: &[String],
-    ) -> Result<Grade, String> {
+    /// Compiles what the programs that must not compile are built on: later, the references can't be read.
+    fn warm_types(&self, lab: &Lab, exam: &Exam) -> Result<(), String> {
+        let mut warm = process::clean_command(&exam.program);
+        warm.current_dir(self.lab_dir(lab)).env("CARGO_TARGET_DIR", &self.target).env(wire::TYPES, "1");
+        match start(&mut warm)?.status {
+            Some(status) if status.success() => Ok(()),
+            _ => Err(format!("the programs of {} that must not compile can't be checked here", lab.name)),
+        }
+    }
+
+    fn grade_on_copy(&mut self, lab: &Lab, text: &str, exam: &Exam, cases: &[String]) -> Result<Grade, String> {
+        let (mut held, unreadable) = match source_rules::read(text) {
+            Ok(held) => (held, None),
+            Err(unreadable) => (Vec::new(), Some(unreadable)),
+        };
         let protection = self.protection()?;
-        let ungraded = |message: Option<String>, held: Vec<Held>| Grade {
-            report: Report::new(lab, &BTreeMap::new(), None),
+        let grade = |report, held, compiler_message| Grade {
+            report,
             held,
-            sandbox: protection.clone(),
-            compiler_message: message,
+            sandbox: protection,
+            compiler_message,
             took: Duration::ZERO,
         };
-        if text.len() > source_rules::MAX_BYTES {
-            let message = format!("error: the file has {} bytes: it was not compiled", text.len());
-            return Ok(ungraded(Some(message), reading.held));
-        }
-        let built = match self.build(lab, text)? {
-            Ok(built) => built,
-            Err(message) => return Ok(ungraded(Some(self.in_the_learners_paths(lab, &message)), reading.held)),
+        let candidate = match self.compile(lab, text)? {
+            Compiled::Candidate(program) => program,
+            Compiled::Refused(message) => {
+                let message = self.in_the_learners_paths(lab, &message);
+                return Ok(grade(Report::new(lab, &BTreeMap::new(), None), held, Some(message)));
+            }
         };
-        // The compiler reads it, the rules can't: then somebody has to.
-        reading.held.extend(reading.unreadable);
-        let finished = self.run(lab, watcher, &built, cases)?;
+        // The compiler can read it: then somebody has to.
+        held.extend(unreadable);
+        let finished = self.run(lab, exam, &candidate, cases)?;
         let report = self.take_report(lab)?;
-        // A submission has no way to end the watcher. A case that wasn't run is the machine's fault, and costs no points.
+        // A submission has no way to end the examiner. A case that wasn't run is the machine's fault, and costs no points.
         let wanted = |case: &CaseResult| cases.is_empty() || cases.contains(&case.name);
         if let Some(case) = report.cases().find(|case| wanted(case) && case.verdict == Verdict::NotRun) {
             return Err(format!("the case {} was not run: {}", case.name, how_it_ended(&finished)));
         }
-        Ok(Grade { report, ..ungraded(None, reading.held) })
+        Ok(grade(report, held, None))
     }
 
-    /// Compiles the lab with `text` as the learner's file: the programs, or what the compiler says.
-    fn build(&mut self, lab: &Lab, text: &str) -> Result<Result<Built, String>, String> {
-        let to = self.copy.join("labs").join(&lab.name).join(&lab.file);
+    /// Compiles the candidate with `text` as the learner's file.
+    fn compile(&mut self, lab: &Lab, text: &str) -> Result<Compiled, String> {
+        if text.len() > source_rules::MAX_BYTES {
+            return Ok(Compiled::Refused(format!("error: the file has {} bytes: it was not compiled", text.len())));
+        }
+        let to = self.lab_dir(lab).join(&lab.file);
         fs::write(&to, text).map_err(|e| format!("{}: {e}", to.display()))?;
-        let finished = self.build_confined(lab)?;
-        let message = match build::read(&finished.stdout, &lab.name) {
-            Build::Succeeded(built) => return Ok(Ok(built)),
-            Build::Failed(message) if !message.is_empty() => return Ok(Err(message)),
+        let finished = self.compile_confined(lab)?;
+        let message = match build::read(&finished.stdout, Kind::Bin) {
+            Build::Succeeded(program) => return Ok(Compiled::Candidate(program)),
+            Build::Failed(message) if !message.is_empty() => return Ok(Compiled::Refused(message)),
             // The sandbox's limits end a compiler with other signals.
             _ if finished.status.is_none() || finished.stderr.contains("(signal: 9,") => {
                 return Err("the compiler was stopped from outside: is the machine out of memory?".to_owned());
@@ -290,24 +310,30 @@ impl Grader {
         // Nothing of the file was complained about. If the starter fares no better, it is no fault of the submission.
         let starter = self.course.root().join("labs").join(&lab.name).join(&lab.file);
         fs::copy(&starter, &to).map_err(|e| format!("{}: {e}", to.display()))?;
-        match build::read(&self.build_confined(lab)?.stdout, &lab.name) {
-            Build::Succeeded(_) => Ok(Err(message)),
+        match build::read(&self.compile_confined(lab)?.stdout, Kind::Bin) {
+            Build::Succeeded(_) => Ok(Compiled::Refused(message)),
             Build::Failed(_) | Build::NotFinished => Err(format!("{} can't be compiled here: {message}", lab.name)),
         }
     }
 
-    fn build_confined(&mut self, lab: &Lab) -> Result<Finished, String> {
-        let mut cargo = self.confined(Path::new("cargo"))?;
-        start(self.building(&mut cargo, lab).args(["--locked", "--offline"]))
+    fn compile_confined(&mut self, lab: &Lab) -> Result<Finished, String> {
+        let policy = self.sandbox()?.build(&self.copy, &[&self.target, &self.private]);
+        let mut cargo = self.confined(&policy, Path::new("cargo"))?;
+        start(self.building(&mut cargo, lab, Kind::Bin).args(["--locked", "--offline"]))
     }
 
-    /// Adds to `cargo` what makes it compile the lab's exam.
-    fn building<'a>(&self, cargo: &'a mut Command, lab: &Lab) -> &'a mut Command {
+    /// Adds to `cargo` what makes it compile the lab's exam or its candidate.
+    fn building<'a>(&self, cargo: &'a mut Command, lab: &Lab, kind: Kind) -> &'a mut Command {
+        let candidate = format!("{}-candidate", lab.name);
+        let (program, target) = match kind {
+            Kind::Test => (["test", "--no-run", "--test=exam"], &self.exams),
+            _ => (["build", "--bin", &candidate], &self.target),
+        };
         cargo
             .current_dir(&self.copy)
-            .args(["test", "--package", &lab.name, "--test", "exam", "--no-run", "--message-format=json"])
-            .args(["--features", &self.features.join(",")])
-            .env("CARGO_TARGET_DIR", &self.target)
+            .args(program)
+            .args(["--package", &lab.name, "--message-format=json", "--features", &self.features.join(",")])
+            .env("CARGO_TARGET_DIR", target)
             // What is left for the next compilation would be left for the next submission.
             .env("CARGO_INCREMENTAL", "0")
             // The compiler's threads take address space, and that is limited.
@@ -315,24 +341,25 @@ impl Grader {
             .env("CARGO_TERM_COLOR", "never")
     }
 
-    /// Runs the lab's cases in the submission's exam, under the eyes of the watcher.
-    fn run(&mut self, lab: &Lab, watcher: &Watcher, built: &Built, cases: &[String]) -> Result<Finished, String> {
+    /// Runs the lab's cases: the exam asks the candidate.
+    fn run(&mut self, lab: &Lab, exam: &Exam, candidate: &Path, cases: &[String]) -> Result<Finished, String> {
         let sandbox = self.sandbox()?;
-        let labs = self.copy.join("labs");
-        let data = [labs.join(&lab.name).join("tests/snapshots"), labs.join("traces")];
-        let case = sandbox.words(&sandbox.case(&built.exam, &built.programs, &data), &built.exam);
-        let mut command = self.confined(&watcher.program)?;
+        let words = sandbox.words(&sandbox.candidate(candidate), candidate);
+        let mut policy = sandbox.examiner(&self.copy, &[&self.target, &self.private]);
+        // Beside the program, trybuild looks for its features.
+        policy.run.push(self.exams.clone());
+        let mut command = self.confined(&policy, &exam.program)?;
         command
-            .current_dir(labs.join(&lab.name))
+            .current_dir(self.lab_dir(lab))
             .env("CARGO_TARGET_DIR", &self.target)
             .env("CARGO_NET_OFFLINE", "true")
             .env("INSTA_UPDATE", "no")
             // There is a worker for each processor: if each of them ran a case on each, that would be too many at once.
             .env("RUST_TEST_THREADS", JOBS)
-            .env("PROCTOR_CASES", case.join(&OsString::from("\n")))
-            .env(REPORT_FILE, self.report_file());
+            .env(wire::CANDIDATE, words.join(&OsString::from("\n")))
+            .env(wire::REPORT_FILE, self.report_file());
         if let Some(seed) = self.seed {
-            command.env(SEED, seed.to_string());
+            command.env(wire::SEED, seed.to_string());
         }
         if !cases.is_empty() {
             command.arg("--exact").args(cases);
@@ -340,27 +367,15 @@ impl Grader {
         start(&mut command)
     }
 
-    /// A command that can reach the copy, the toolchain and the target folder, and nothing else.
-    fn confined(&mut self, program: &Path) -> Result<Command, String> {
-        let sandbox = self.sandbox()?;
-        let policy = sandbox.build(&self.copy, &[&self.target, &self.private]);
-        let mut command = process::confined_command(&sandbox.words(&policy, program));
+    /// A command that can do what `policy` allows, and nothing else.
+    fn confined(&mut self, policy: &Policy, program: &Path) -> Result<Command, String> {
+        let mut command = process::confined_command(&self.sandbox()?.words(policy, program));
         command.env("TMPDIR", &self.private);
         Ok(command)
     }
 
-    /// Removes what was compiled of the submission: the next one can read the target folder.
-    fn forget(&self, watcher: &Watcher) -> Result<(), String> {
-        let deps = self.target.join("debug/deps");
-        let is_made_of_it = |name: &str| {
-            let name = name.strip_prefix("lib").unwrap_or(name);
-            watcher.made.iter().any(|start| name.starts_with(start))
-        };
-        let found = fs::read_dir(&deps).into_iter().flatten().flatten().map(|entry| entry.path());
-        for path in found.filter(|path| path.file_name().and_then(OsStr::to_str).is_some_and(is_made_of_it)) {
-            fs::remove_file(&path).map_err(|e| format!("{}: {e}", path.display()))?;
-        }
-        Ok(())
+    fn lab_dir(&self, lab: &Lab) -> PathBuf {
+        self.copy.join("labs").join(&lab.name)
     }
 
     fn report_file(&self) -> PathBuf {
@@ -390,7 +405,27 @@ impl Grader {
     }
 }
 
-fn start(command: &mut std::process::Command) -> Result<Finished, String> {
+/// Removes what was written to `folder` after that moment: all that was compiled of a submission. The next one can read that folder.
+fn remove_newer(folder: &Path, moment: SystemTime) -> Result<(), String> {
+    let newer = WalkBuilder::new(folder).standard_filters(false).build().flatten().filter(|entry| {
+        entry.metadata().is_ok_and(|data| !data.is_dir() && data.modified().is_ok_and(|modified| modified > moment))
+    });
+    newer
+        .map(WalkEntry::into_path)
+        .try_for_each(|path| fs::remove_file(&path).map_err(|e| format!("{}: {e}", path.display())))
+}
+
+fn read_json<T: DeserializeOwned>(path: &Path) -> Option<T> {
+    serde_json::from_slice(&fs::read(path).ok()?).ok()
+}
+
+fn write_json(path: &Path, value: &impl Serialize) -> Result<(), String> {
+    let json = serde_json::to_string(value).map_err(|e| e.to_string());
+    json.and_then(|json| fs::write(path, json).map_err(|e| e.to_string()))
+        .map_err(|e| format!("{}: {e}", path.display()))
+}
+
+fn start(command: &mut Command) -> Result<Finished, String> {
     let program = command.get_program().to_string_lossy().into_owned();
     process::run(command, LIMIT).map_err(|e| format!("{program} can't be started: {e}"))
 }

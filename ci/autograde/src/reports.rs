@@ -127,7 +127,8 @@ pub fn verdict_in_words(verdict: Verdict) -> &'static str {
         Verdict::NotWritten => "not written yet",
         Verdict::Wrong => "wrong",
         Verdict::Crashed => "crashed",
-        Verdict::Hung => "ran out of time",
+        Verdict::Hung => "never came back",
+        Verdict::Slow => "far too slow",
         Verdict::Exited => "ended the process",
         Verdict::NotRun => "not run",
     }

@@ -3,17 +3,16 @@
 //! A confined program is started by a helper, which is this same program started once more ([`helper`]): it gives up
 //! what the policy doesn't allow ([`enter`]) and becomes the program. So no code of ours runs between a fork and an exec.
 //!
-//! Two policies are nested. The compiler and the *watcher* (the lab's exam, made with the starter) may read the course
-//! and the toolchain and write to the target folder. A *case* (the lab's exam, made with the submission) may read itself,
-//! the C library and the lab's snapshots, and write nothing.
+//! There are three policies. A *build* may read the course and the toolchain and write to the target folder. The *examiner* may do
+//! that too, since it has programs compiled that must not compile, and may take as much time and memory as it needs. A *candidate*
+//! (the program with the learner's code, which the examiner starts) may read itself and the C library, and do nothing but answer.
 
 mod enter;
 mod policy;
 
-pub use policy::Protection;
+pub use policy::{Policy, Protection};
 
-use crate::source_rules;
-use policy::{Limit, Policy, Processes};
+use policy::Limit;
 use std::ffi::OsString;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -23,20 +22,18 @@ use std::process::{Command, ExitCode};
 const CONFINE: &str = "confine-and-run";
 /// The same, to find out what this kernel can do.
 const TRY: &str = "confine-and-tell";
-/// The same, to read a submission's source: a text can be written so that whoever parses it crashes.
-const READ_SOURCE: &str = "confine-and-read-source";
 
-/// Processor time for each process of a build, in seconds. A lab takes one or two.
-const BUILD_SECONDS: u64 = 20;
+/// Processor time for each process of a build, in seconds. A lab takes one or two on a machine of today.
+const BUILD_SECONDS: u64 = 60;
 /// Address space for each of them. A compiler takes less than 2 GiB.
 const BUILD_MEMORY: u64 = 4 << 30;
-/// The largest file that a build writes. A lab's exam has 20 MiB.
+/// The largest file that a build writes. A lab's candidate has 20 MiB.
 const BUILD_FILE: u64 = 256 << 20;
 /// How many more processes and threads there may be than there were before: so many, and so many for each processor. There is
 /// a worker for each, and its linker has up to 16.
 const MORE_PROCESSES: u64 = 512;
 const MORE_FOR_EACH: u64 = 64;
-/// The user that a case runs as if the grader is root.
+/// The user that a candidate runs as if the grader is root.
 const NOBODY: u32 = 65534;
 
 /// What every program needs that isn't linked statically.
@@ -54,7 +51,6 @@ pub fn helper() -> Option<ExitCode> {
     let done = match task.to_str()? {
         CONFINE => confine(arguments),
         TRY => tell(arguments),
-        READ_SOURCE => source_rules::read_stdin(arguments.next()),
         _ => return None,
     };
     Some(match done {
@@ -96,7 +92,7 @@ pub struct Sandbox {
     /// What it can do on this machine.
     pub protection: Protection,
     processes: u64,
-    case_processes: u64,
+    candidate_processes: u64,
 }
 
 impl Sandbox {
@@ -110,9 +106,9 @@ impl Sandbox {
             helper: helper.to_path_buf(),
             protection: Protection::default(),
             processes: most_processes(own),
-            case_processes: most_processes(if own == 0 { NOBODY } else { own }),
+            candidate_processes: most_processes(if own == 0 { NOBODY } else { own }),
         };
-        let policy = sandbox.case(Path::new("/nonexistent"), &[], &[]);
+        let policy = sandbox.candidate(Path::new("/nonexistent"));
         let told = Command::new(helper).arg(TRY).arg(as_argument(&policy)).output();
         let told = told.map_err(|e| format!("the sandbox's helper {} can't be started: {e}", helper.display()))?;
         sandbox.protection = serde_json::from_slice(&told.stdout).map_err(|_| {
@@ -121,8 +117,20 @@ impl Sandbox {
         Ok(sandbox)
     }
 
-    /// What a build of the course in `copy` may do, and the watcher that runs the cases.
+    /// What a build of the course in `copy` may do.
     pub fn build(&self, copy: &Path, write: &[&Path]) -> Policy {
+        let mut policy = self.examiner(copy, write);
+        policy.limits.extend([
+            Limit::CpuSeconds(BUILD_SECONDS),
+            Limit::Memory(BUILD_MEMORY),
+            Limit::FileSize(BUILD_FILE),
+        ]);
+        policy
+    }
+
+    /// What the examiner may do. It shares a file with each candidate that is as large as an address space, and the candidate takes
+    /// that much of one: so these are not limited, but for the compilers that it starts.
+    pub fn examiner(&self, copy: &Path, write: &[&Path]) -> Policy {
         let home = std::env::home_dir().unwrap_or_default();
         let folder =
             |variable: &str, name: &str| std::env::var_os(variable).map_or_else(|| home.join(name), PathBuf::from);
@@ -136,7 +144,7 @@ impl Sandbox {
         // Of what the system tells, only what is about the machine.
         read.extend(paths(&["/proc/cpuinfo", "/proc/meminfo", "/proc/stat", "/proc/sys/vm"]));
         read.extend(["config.toml", "config", "env", ".global-cache"].map(|name| cargo.join(name)));
-        // Cargo reads these wherever it stands, and takes it for an error if one is there and can't be read.
+        // Cargo reads these wherever it is started, and takes it for an error if one is there and can't be read.
         let settings = |folder: &Path| ["config.toml", "config"].map(|name| folder.join(".cargo").join(name));
         read.extend(copy.ancestors().flat_map(settings));
         read.extend(readable_parts(copy));
@@ -147,12 +155,9 @@ impl Sandbox {
             // Cargo looks for the packages of the workspace.
             list: vec![copy.to_path_buf()],
             write: write.iter().map(|path| path.to_path_buf()).collect(),
-            own_proc: false,
-            processes: Processes::Any,
+            is_candidate: false,
             limits: vec![
-                Limit::CpuSeconds(BUILD_SECONDS),
-                Limit::Memory(BUILD_MEMORY),
-                Limit::FileSize(BUILD_FILE),
+                Limit::UsualMemory(BUILD_MEMORY),
                 Limit::Processes(self.processes),
                 Limit::Files(1024),
                 Limit::Core(0),
@@ -161,22 +166,18 @@ impl Sandbox {
         }
     }
 
-    /// What a case in the test program `exam` may do. It may start `programs`, the lab's own, and read `data`.
-    pub fn case(&self, exam: &Path, programs: &[PathBuf], data: &[PathBuf]) -> Policy {
+    /// What the candidate `program` may do.
+    pub fn candidate(&self, program: &Path) -> Policy {
         let mut run = paths(&LIBRARIES);
-        run.push(exam.to_path_buf());
-        run.extend_from_slice(programs);
-        let mut read = paths(&LOADER);
-        read.extend_from_slice(data);
+        run.push(program.to_path_buf());
         Policy {
             run,
-            read,
+            read: paths(&LOADER),
             list: Vec::new(),
             write: Vec::new(),
-            own_proc: true,
-            processes: if programs.is_empty() { Processes::None } else { Processes::Programs },
-            // Time, memory and file size are limited by the watcher, as they are at home.
-            limits: vec![Limit::Processes(self.case_processes), Limit::Files(64), Limit::Core(0)],
+            is_candidate: true,
+            // Time, memory and file size are limited by the examiner, as they are at home.
+            limits: vec![Limit::Processes(self.candidate_processes), Limit::Files(64), Limit::Core(0)],
             complete: self.protection.is_complete(),
         }
     }
@@ -184,13 +185,6 @@ impl Sandbox {
     /// The words that start `program` under `policy`; its arguments follow.
     pub fn words(&self, policy: &Policy, program: &Path) -> Vec<OsString> {
         vec![self.helper.clone().into(), CONFINE.into(), as_argument(policy).into(), program.into()]
-    }
-
-    /// The helper, as the reader of a source.
-    pub fn reader(&self) -> Command {
-        let mut reader = Command::new(&self.helper);
-        reader.arg(READ_SOURCE);
-        reader
     }
 }
 

@@ -1,151 +1,151 @@
-//! What has no business in a learner's file: whatever reaches past the language to other files, other programs or the
-//! machine. A file that has some of it is held for review, and graded all the same.
-
-mod imports;
-mod words;
+//! What acts while a file is *compiled*: it can read other files, or ask who compiles it, where no case sees it. The build's sandbox
+//! keeps it away from everything that matters; still, somebody has to read such a file before its points count.
+//!
+//! What only *runs* is not looked at: it runs in a process that can do nothing but answer, and no answer is taken on trust.
+//!
+//! No macro of stable Rust makes a word out of parts, so each word that is looked for is in the file for all to see. Where a macro
+//! could put it to use, it counts whatever is around it.
 
 use crate::entry::printable;
-use proc_macro2::{Ident, Span, TokenStream};
-use rustix::process::{Resource, Rlimit, Signal, setrlimit};
+use proc_macro2::{Delimiter, Ident, LexError, Span, TokenStream, TokenTree};
 use serde::{Deserialize, Serialize};
-use std::ffi::OsString;
-use std::io::{Read, Write};
-use std::os::unix::process::{CommandExt, ExitStatusExt};
-use std::path::Path;
-use std::process::{Command, Stdio};
-use toml_edit::DocumentMut;
 
-/// The largest source that is looked at. A lab's file has a few hundred lines.
+/// The largest source that is looked at and compiled. A lab's file has a few hundred lines.
 pub const MAX_BYTES: usize = 1 << 20;
 /// The most lines that are named.
 const MAX_HELD: usize = 50;
 /// The most characters of a reason.
 const MAX_REASON: usize = 200;
-/// Processor time for reading one source, in seconds, and its memory.
-const READ_SECONDS: u64 = 5;
-const READ_MEMORY: u64 = 2 << 30;
 
 /// Why a submission is held for review.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Held {
     /// The line of the learner's file, from 1.
     pub line: usize,
-    /// What stands there, and why it has no business in a lab.
+    /// What is there, and what it does.
     pub reason: String,
 }
 
-/// What the rules say of a source.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Reading {
-    /// What has no business there.
-    pub held: Vec<Held>,
-    /// Why it could not be read as Rust. The compiler can't either, or else that is a reason to hold it.
-    pub unreadable: Option<Held>,
-}
-
-/// What the labs' own crates offer to a lab.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Allowed {
-    /// Whether the lab builds on `heapkit::os`.
-    pub os: bool,
-}
-
-impl Allowed {
-    /// Reads it off the lab's manifest.
-    pub fn of(lab_dir: &Path) -> Self {
-        let manifest = std::fs::read_to_string(lab_dir.join("Cargo.toml")).unwrap_or_default();
-        let manifest: DocumentMut = manifest.parse().unwrap_or_default();
-        Allowed { os: manifest.get("dependencies").and_then(|all| all.get("heapkit")).is_some() }
+impl Held {
+    fn at(span: Span, reason: &str) -> Self {
+        Held { line: span.start().line.max(1), reason: printable(reason).chars().take(MAX_REASON).collect() }
     }
 }
 
-/// Reads `text` in the process of the sandbox's helper, which `reader` starts: a text can be nested so deeply that whoever
-/// parses it crashes.
+/// Reads a source: what acts while it is compiled, line by line.
 ///
 /// # Errors
-/// One line: the helper can't be started.
-pub fn read_apart(mut reader: Command, text: &str, allowed: Allowed) -> Result<Reading, String> {
-    let held = |reason: &str| Held { line: 1, reason: reason.to_owned() };
-    if text.len() > MAX_BYTES {
-        return Ok(Reading { held: vec![held("the file is too large to be read")], unreadable: None });
+/// The place where it is no Rust. If the compiler knows better, that is a reason to hold it.
+pub fn read(text: &str) -> Result<Vec<Held>, Held> {
+    let tokens: Result<TokenStream, LexError> = text.trim_start_matches('\u{feff}').parse();
+    let tokens = tokens.map_err(|e| Held::at(e.span(), "what is here can't be read as Rust"))?;
+    let mut held = Vec::new();
+    // A list and no recursion: a file can be nested deeper than any stack.
+    let mut groups = vec![(tokens, Place::default())];
+    while let Some((tokens, place)) = groups.pop() {
+        read_group(&tokens.into_iter().collect::<Vec<_>>(), place, &mut groups, &mut held);
     }
-    let cannot = |e: std::io::Error| format!("the sandbox's helper: {e}");
-    let mut child = reader
-        .arg(if allowed.os { "os" } else { "" })
-        .env_clear()
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        // Ctrl-C is for the run: what has begun is finished.
-        .process_group(0)
-        .spawn()
-        .map_err(cannot)?;
-    // It reads everything before it writes anything. If it is gone before, its silence says so.
-    let _ = child.stdin.take().map(|mut stdin| stdin.write_all(text.as_bytes()));
-    let output = child.wait_with_output().map_err(cannot)?;
-    if output.status.signal() == Some(Signal::KILL.as_raw()) {
-        return Err("the source was not read to its end: is the machine out of memory?".to_owned());
-    }
-    let reading = serde_json::from_slice(&output.stdout);
-    Ok(reading.unwrap_or_else(|_| Reading {
-        held: vec![held("the file is nested so deeply that it can't be read")],
-        unreadable: None,
-    }))
-}
-
-/// The helper's part: reads a source from its standard input, and writes what the rules say.
-pub fn read_stdin(allowed: Option<OsString>) -> Result<(), String> {
-    for (resource, limit) in [(Resource::Cpu, READ_SECONDS), (Resource::As, READ_MEMORY), (Resource::Core, 0)] {
-        // At the first limit of time there is another signal than that of a machine without memory.
-        let limit = Rlimit { current: Some(limit), maximum: Some(limit + 2) };
-        setrlimit(resource, limit).map_err(|e| e.to_string())?;
-    }
-    let mut text = String::new();
-    std::io::stdin().read_to_string(&mut text).map_err(|e| e.to_string())?;
-    let reading = read(&text, Allowed { os: allowed.is_some_and(|word| word == "os") });
-    println!("{}", serde_json::to_string(&reading).map_err(|e| e.to_string())?);
-    Ok(())
-}
-
-/// Reads a source.
-pub fn read(text: &str, allowed: Allowed) -> Reading {
-    let mut found = Found::default();
-    let unreadable = look(text, allowed, &mut found).err().map(|e| {
-        let line = e.span().start().line.max(1);
-        Held { line, reason: printable(&format!("the file can't be read as Rust: {e}")) }
-    });
-    let mut held = found.0;
     held.sort();
     held.dedup();
     held.truncate(MAX_HELD);
-    Reading { held, unreadable }
+    // Of every text that is read, the library keeps a copy to know its lines by.
+    proc_macro2::extra::invalidate_current_thread_spans();
+    Ok(held)
 }
 
-/// Crates that a lab isn't built on.
-const FOREIGN: [&str; 5] = ["std", "libc", "proctor", "insta", "trybuild"];
-
-fn foreign_reason(krate: &str) -> String {
-    format!("`{krate}`: a lab is built on `core` and the labs before it")
+/// What is around some tokens.
+#[derive(Clone, Copy, Default)]
+struct Place {
+    /// A macro may make of them what it likes.
+    in_macro: bool,
+    /// They are imported, perhaps under another name.
+    in_use: bool,
+    in_attribute: bool,
 }
 
-/// What has been found so far.
-#[derive(Default)]
-struct Found(Vec<Held>);
-
-impl Found {
-    fn hold(&mut self, at: Span, reason: impl AsRef<str>) {
-        let reason: String = printable(reason.as_ref()).chars().take(MAX_REASON).collect();
-        self.0.push(Held { line: at.start().line.max(1), reason });
+/// Reads the tokens between two brackets, and leaves the groups among them for later.
+fn read_group(tokens: &[TokenTree], mut place: Place, groups: &mut Vec<(TokenStream, Place)>, held: &mut Vec<Held>) {
+    for (i, token) in tokens.iter().enumerate() {
+        let (before, after) = (&tokens[..i], &tokens[i + 1..]);
+        let reason = match token {
+            TokenTree::Ident(ident) => {
+                let word = plain(ident);
+                place.in_use |= word == "use";
+                reason(&word, place, after)
+            }
+            TokenTree::Punct(mark) => match mark.as_char() {
+                '#' => attribute(after),
+                '$' if place.in_attribute => Some("a macro makes an attribute here".to_owned()),
+                ';' => {
+                    place.in_use = false;
+                    None
+                }
+                _ => None,
+            },
+            TokenTree::Group(group) => {
+                let in_macro = place.in_macro || is_macros_input(before);
+                let in_attribute = place.in_attribute || is_attribute(before);
+                groups.push((group.stream(), Place { in_macro, in_attribute, ..place }));
+                place.in_use &= group.delimiter() != Delimiter::Brace;
+                None
+            }
+            TokenTree::Literal(_) => None,
+        };
+        held.extend(reason.map(|reason| Held::at(token.span(), &reason)));
     }
 }
 
-fn look(text: &str, allowed: Allowed, found: &mut Found) -> syn::Result<()> {
-    let text = text.trim_start_matches('\u{feff}');
-    let tokens: TokenStream = text.parse().map_err(syn::Error::from)?;
-    words::read(tokens, allowed, found);
-    let file = syn::parse_file(text)?;
-    imports::read(&file, allowed, found);
-    Ok(())
+/// What the word does, if it acts while the file is compiled.
+fn reason(word: &str, place: Place, after: &[TokenTree]) -> Option<String> {
+    match word {
+        "include_str" | "include_bytes" => Some(format!("`{word}!` reads another file")),
+        "option_env" => Some("`option_env!` asks who compiles this".to_owned()),
+        "asm" | "global_asm" | "naked_asm" => Some(format!("`{word}!` can read another file while it is assembled")),
+        // These two may be names of the learner's own.
+        "include" | "env" if place.in_macro || place.in_use || is(after.first(), '!') => Some(
+            if word == "env" { "`env!` asks who compiles this" } else { "`include!` reads another file" }.to_owned(),
+        ),
+        "mod" if place.in_macro || !is_module(after) => Some("`mod …;` reads another file".to_owned()),
+        "path" | "link" | "debugger_visualizer" if place.in_attribute => {
+            Some(format!("`#[{word}]` names another file"))
+        }
+        _ => None,
+    }
+}
+
+/// After `#`: what an attribute does that can't be read, or is not about the item after it.
+fn attribute(after: &[TokenTree]) -> Option<String> {
+    let inner = is(after.first(), '!');
+    let Some(TokenTree::Group(group)) = after.get(usize::from(inner)) else {
+        return Some("a macro makes an attribute here".to_owned());
+    };
+    let name = group.stream().into_iter().next().map(|token| token.to_string()).unwrap_or_default();
+    let harmless = ["doc", "allow", "warn", "deny", "forbid", "expect", "no_std"];
+    (inner && !harmless.contains(&name.as_str())).then(|| format!("`#![{name}…]` says how the crate is compiled"))
+}
+
+fn is(token: Option<&TokenTree>, mark: char) -> bool {
+    matches!(token, Some(TokenTree::Punct(punct)) if punct.as_char() == mark)
+}
+
+/// After `mod`: a name and `{ … }`.
+fn is_module(after: &[TokenTree]) -> bool {
+    matches!(after, [TokenTree::Ident(_), TokenTree::Group(group), ..] if group.delimiter() == Delimiter::Brace)
+}
+
+/// After `name !` or `macro_rules ! name`.
+fn is_macros_input(before: &[TokenTree]) -> bool {
+    match before {
+        [.., TokenTree::Ident(_), mark] if is(Some(mark), '!') => true,
+        [.., TokenTree::Ident(_), mark, TokenTree::Ident(_)] => is(Some(mark), '!'),
+        _ => false,
+    }
+}
+
+/// After `#` or `# !`.
+fn is_attribute(before: &[TokenTree]) -> bool {
+    is(before.last(), '#')
+        || (is(before.last(), '!') && is(before.len().checked_sub(2).and_then(|i| before.get(i)), '#'))
 }
 
 /// A word, also when it is written `r#word`.
@@ -158,120 +158,84 @@ fn plain(ident: &Ident) -> String {
 mod tests {
     use super::*;
 
-    fn reasons(text: &str) -> Vec<Held> {
-        read(text, Allowed { os: false }).held
-    }
-
     #[test]
-    fn what_has_no_business_in_a_lab_is_named_with_its_line() {
+    fn what_acts_while_a_file_is_compiled_is_named_with_its_line() {
         for line in [
-            "extern crate std;",
-            "unsafe extern \"C\" { fn fork() -> i32; }",
-            "pub extern \"C\" fn malloc() {}",
-            "fn f() { unsafe { core::arch::asm!(\"nop\") } }",
-            "use core::arch;",
-            "use core::arch as a;",
-            "use core::{arch::asm as nothing};",
-            "use core::*;",
-            "use core::{self as c};",
-            "use core::include_str as read;",
-            "use core::env as look;",
-            "core::arch::global_asm!(\"\");",
-            "#[unsafe(no_mangle)] pub fn memcmp() {}",
-            "#[unsafe(r#no_mangle)] pub fn memcmp() {}",
-            "#[unsafe(export_name = \"_exit\")] pub fn f() {}",
-            "#[cfg_attr(all(), unsafe(link_section = \".init_array\"))] static A: u8 = 0;",
-            "#[used] static A: u8 = 0;",
-            "#[link(name = \"c\")] unsafe extern {}",
-            "#[path = \"../solution/free_list.rs\"] mod x {}",
-            "mod reference;",
-            "macro_rules! m { ($x:ident) => { mod $x; } }",
             "const A: &str = include_str!(\"../Cargo.toml\");",
-            "const A: &[u8] = include_bytes !(\"../Cargo.toml\");",
+            "const A: &[u8] = r#include_bytes !(\"../Cargo.toml\");",
             "include!(\"x.rs\");",
             "const A: &str = env!(\"HOME\");",
             "const A: Option<&str> = core::option_env!(\"HOME\");",
-            "fn f() { std::process::exit(0) }",
-            "use std as s;",
-            "fn f() { ::libc::abort() }",
-            "use heapkit::memory::Heap;",
-            "use heapkit::os::Os;",
-            "#[cfg(test)] mod tests {}",
-            "const A: bool = cfg!(feature = \"solution\");",
-            "#[cfg(feature = \"given\")] fn f() {}",
+            "#[doc = include_str!(\"../Cargo.toml\")] fn f() {}",
+            "use core::include_str as read;",
+            "use core::env as look;",
+            "use {::{core::{{include as nothing}}}};",
+            "mod reference;",
+            "#[path = \"../solution/free_list.rs\"] mod x {}",
+            "#[cfg_attr(all(), path = \"../solution/free_list.rs\")] mod x {}",
+            "#[link(name = \"/tmp/x.rlib\", kind = \"static\")] unsafe extern \"C\" {}",
+            "#[debugger_visualizer(gdb_script_file = \"../tests/exam.rs\")] mod x {}",
+            "fn f() { unsafe { core::arch::asm!(\".incbin \\\"x\\\"\") } }",
+            "use core::{arch::asm as nothing};",
+            "core::arch::global_asm!(\"\");",
             "#![feature(naked_functions)]",
             "#![no_main]",
-            "fn f() { core::intrinsics::abort() }",
-            "macro_rules! m { () => { unsafe { core::arch::asm!(\"syscall\") } } }",
+            "mod x { #![no_implicit_prelude] }",
+            "#!/usr/bin/env",
+            // What a macro makes of words.
+            "macro_rules! m { ($m:ident) => { core::$m!(\"x\") } } m!(env);",
+            "macro_rules! m { ($a:ident $b:ident $($t:tt)*) => { core::$a::$b!($($t)*) } } m!(arch asm \"nop\");",
+            "macro_rules! m { ($x:ident) => { mod $x; } }",
+            "macro_rules! m { ($m:tt $x:ident $b:tt) => { $m $x; } } m!(mod x {});",
             "macro_rules! m { ($(#[$a:meta])* $i:item) => { $(#[$a])* $i } }",
-            "macro_rules! m { ($m:ident) => { core::$m!(\"x\") } } m!(include_str);",
-            "macro_rules! m { ($m:ident) => { $m!(\"x\") } } m!(env);",
-            "macro_rules! call { ($a:ident $b:ident $($t:tt)*) => { core::$a::$b!($($t)*) } } call!(arch asm \"syscall\");",
-            "macro_rules! m { ($a:ident $b:ident) => { $a::$b::exit(0) } } fn f() { m!(std process) }",
             "macro_rules! m { ($h:tt $p:ident $m:tt) => { $h[$p] $m } } m!(# used static);",
-            "macro_rules! m { ($h:tt $g:tt $m:tt) => { $h $g $m } } m!(# [used] static);",
-            "macro_rules! assert { ($($t:tt)*) => { 1 } }",
-            "fn f() { let _ = ..libc::abort(); }",
-            "fn f() { for _ in 0..std::process::id() {} }",
-            "use libc as l;",
-            "fn f(p: *const u8) { let g: fn() = unsafe { core::mem::transmute(p) }; g() }",
-            "fn f() { assert!({ use core::{arch::{asm as nothing}}; true }) }",
-            "use {::{core::{arch::{asm as nothing}}}};",
-            "use {::{libc as l}};",
-            "macro_rules! same { ($($t:tt)*) => { $($t)* } } use same as write;",
-            "union U { a: usize, b: [u8; 8] }",
-            "fn f(os: &heapkit::os::SimOs) {}",
+            "macro_rules! m { ($g:tt) => { #$g unsafe extern {} } } m!([link(name = \"x\")]);",
+            "macro_rules! m { (#[$a:ident($b:ident)]) => { $b!(\"x\") } } m!(#[x(include)]);",
+            "fn f() { assert!({ mod x; true }) }",
         ] {
-            let held = reasons(&format!("//! A lab.\n\n{line}\n"));
+            let held = read(&format!("//! A lab.\n\n{line}\n")).unwrap();
             assert!(held.iter().all(|held| held.line == 3), "{line}: {held:?}");
             assert!(!held.is_empty(), "{line}");
         }
     }
 
     #[test]
-    fn ordinary_code_is_not_held() {
-        let text = r#"//! Says `std::process` and asm! in prose.
+    fn what_only_runs_is_not_held() {
+        let text = r##"//! Says `include_str!` and asm! in prose.
             #![allow(dead_code)]
-            use core::{fmt, ptr::{self, NonNull}};
-            use lab02::Chunk;
-            /// `extern "C"` and `include_str!`.
-            #[derive(Clone)] #[must_use] #[repr(C)]
-            pub struct Arch { used: usize, link: *mut u8, path: u8, env: u8 }
-            mod inside { pub fn alloc() {} }
+            extern crate std;
+            use core::{fmt, intrinsics, ptr::{self, NonNull}};
+            use heapkit::{memory::Arena, os::LinuxOs};
+            unsafe extern "C" { fn fork() -> i32; }
+            #[unsafe(no_mangle)] pub extern "C" fn memcmp() {}
+            #[used] #[unsafe(link_section = ".init_array")] static FIRST: extern "C" fn() = memcmp;
+            #[cfg(feature = "given")] fn f() { std::process::exit(0) }
+            #[cfg(test)] mod tests { use super::*; #[test] fn works() { assert_eq!(1, 1, "{}", "include!") } }
+            union U { a: usize, b: [u8; 8] }
+            fn g(p: *const u8) { let g: fn() = unsafe { core::mem::transmute(p) }; g() }
             macro_rules! double { ($x:expr) => { $x * 2 } }
-            fn f(arch: &Arch) -> usize { inside::alloc(); let include = "std::fs"; double!(arch.used) + include.len() }
-            mod alloc { pub fn take() {} }
-            fn g(std: usize, x: impl Fn(usize) -> usize) -> usize { alloc::take(); debug_assert!(std > 0); x(std) }
-            fn size(n: usize) -> usize { n }
-            impl Arch { fn used(&self) -> usize { self.used } }
-            fn j(a: Option<&Arch>) -> usize { let used = a.map(Arch::used).map(size); let k = |n: usize| n; k(used.unwrap_or(size(1))) }
-            fn l(n: usize) -> usize { let size = size(n); if let Some(l) = Some(size) { l } else { size } }
-            fn h(layout: core::alloc::Layout) -> usize { layout.size() }
-            fn env(include: bool, better: fn(usize, usize) -> bool) -> usize { if include { 1 } else { better(1, 2).into() } }
-            fn include(env: u8) -> u8 { match env { 0 => 1, _ => include(env - 1) } }
-            #[inline] fn i(a: &[usize], i: usize) -> usize { assert!(a[i] > 0, "{}", a[i]); a[i] }
-        "#;
-        assert_eq!(read(text, Allowed { os: false }), Reading::default());
-        assert_eq!(reasons("use heapkit::os::{Os, PAGE};").len(), 1);
-        let os = Allowed { os: true };
-        assert_eq!(read("use heapkit::os::{Os, PAGE};", os), Reading::default());
-        assert_eq!(read("use heapkit::{os::Os, os::PAGE as P};", os), Reading::default());
-        assert_eq!(read("fn f() -> usize { heapkit::os::PAGE }", os), Reading::default());
-        for more in
-            ["use heapkit::os;", "use heapkit::os::*;", "use heapkit::os::{self, Os};", "use heapkit::os::Refusal;"]
-        {
-            assert_eq!(read(more, os).held.len(), 1, "{more}");
-        }
-        assert_eq!(read("use heapkit::{os::Os, memory::Heap};", os).held.len(), 1);
-        assert_eq!(read("fn f() { heapkit::os::LinuxOs; }", os).held.len(), 2, "the crate, and the name");
+            /// `mod x;`
+            #[derive(Clone)] #[must_use] #[repr(C)]
+            pub struct Link { used: usize, link: *mut u8, path: u8, env: u8 }
+            fn h(link: &Link) -> usize { let include = "std::fs"; double!(link.used) + include.len() }
+            fn iter<'a>(path: &'a [u8]) -> impl Iterator<Item = &'a u8> + use<'a> { path.iter() }
+            mod inside { pub fn env(include: bool) -> bool { !include } }
+        "##;
+        assert_eq!(read(text), Ok(Vec::new()));
     }
 
     #[test]
-    fn what_is_no_rust_is_for_the_compiler_to_say_but_its_words_are_read() {
-        let reading = read("fn f( { std::process::abort }", Allowed { os: false });
-        assert!(reading.unreadable.is_some());
-        let reading = read("fn f() -> { std::process::abort() }", Allowed { os: false });
-        assert!(reading.unreadable.is_some());
-        assert_eq!(reading.held.len(), 1);
+    fn what_is_no_rust_is_for_the_compiler_to_say() {
+        assert_eq!(read("fn f() {\n  {\n").unwrap_err().line, 2);
+        assert_eq!(read("fn f( ; ; -> ) { mod }").unwrap().len(), 1);
+    }
+
+    #[test]
+    fn no_nesting_is_too_deep_and_no_file_takes_long() {
+        let half = MAX_BYTES / 2;
+        assert_eq!(read(&format!("{}{}", "(".repeat(half), ")".repeat(half))), Ok(Vec::new()));
+        assert!(read(&"(".repeat(MAX_BYTES)).is_err());
+        assert_eq!(read(&"use ".repeat(MAX_BYTES / 4)), Ok(Vec::new()));
+        assert_eq!(read(&"#[link]".repeat(MAX_BYTES / 7)).unwrap().len(), MAX_HELD.min(1));
     }
 }

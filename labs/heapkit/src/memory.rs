@@ -30,8 +30,9 @@ pub const GUARD: usize = 1 << 20;
 /// alignment of addresses is the same in each run, and nobody gets more than a page's alignment for nothing.
 pub const START: usize = 9 * PAGE;
 
-/// More fresh memory than this is filled at its ends only; in between it is zero.
-const FILLED: usize = 16 << 20;
+/// More fresh memory than this is filled at its ends only, and so far; in between it is zero.
+const FILLED_WHOLE: usize = 8 << 20;
+const FILLED_END: usize = 64 << 10;
 
 /// The memory of one heap and its mappings: [`ARENA`] bytes, of which the open pages can be used.
 pub trait Arena {
@@ -85,11 +86,11 @@ pub trait Arena {
     /// Makes a part fresh: every byte is [`FRESH`], or, in the middle of a very long part, zero.
     fn freshen(&self, range: Range<usize>) {
         let fill = |range: Range<usize>| self.write(range.start, &vec![FRESH; range.len()]);
-        if range.len() <= 2 * FILLED {
+        if range.len() <= FILLED_WHOLE {
             fill(range);
         } else {
-            fill(range.start..range.start + FILLED);
-            fill(range.end - FILLED..range.end);
+            fill(range.start..range.start + FILLED_END);
+            fill(range.end - FILLED_END..range.end);
         }
     }
 }

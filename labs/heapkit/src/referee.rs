@@ -131,8 +131,8 @@ pub trait Allocator {
 }
 
 /// Watches one allocator.
-pub struct Referee<'a, A: Arena> {
-    os: &'a SimOs<A>,
+pub struct Referee<'a> {
+    os: &'a SimOs<dyn Arena>,
     allocator: &'a mut dyn Allocator,
     rules: Box<dyn Rules + 'a>,
     journal: &'a Journal,
@@ -164,10 +164,10 @@ struct Answer {
     calls: Vec<os::Call>,
 }
 
-impl<'a, A: Arena> Referee<'a, A> {
+impl<'a> Referee<'a> {
     /// Watches `allocator`, which uses `os` alone, holds no block yet and keeps `rules`; steps go to `journal`.
     pub fn new(
-        os: &'a SimOs<A>,
+        os: &'a SimOs<dyn Arena>,
         allocator: &'a mut dyn Allocator,
         rules: Box<dyn Rules + 'a>,
         journal: &'a Journal,
@@ -625,19 +625,19 @@ impl<'a, A: Arena> Referee<'a, A> {
 }
 
 impl Moment {
-    fn of<A: Arena>(os: &SimOs<A>, layout: &Layout, lists: &[ListHead]) -> Self {
+    fn of(os: &SimOs<dyn Arena>, layout: &Layout, lists: &[ListHead]) -> Self {
         let bytes = os.arena().snapshot(0..layout.end);
         let image = Image::decode(&Raw { bytes: &bytes, foreign: &layout.foreign }, lists);
         Moment { bytes, image }
     }
 }
 
-fn view<'s, A: Arena>(
+fn view<'s>(
     answer: &'s Answer,
     before: &'s Moment,
     now: &'s Moment,
     layout: &'s Layout,
-    os: &SimOs<A>,
+    os: &SimOs<dyn Arena>,
     held: &'s [Held],
 ) -> StepView<'s> {
     StepView {

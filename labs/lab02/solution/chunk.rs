@@ -83,7 +83,8 @@ impl SizeWord {
 
 /// A chunk, held by its header.
 ///
-/// Whoever holds a `Chunk` may read and write its words. It can't be copied, and only `unsafe` code can make one.
+/// Its words may be read. To write them is `unsafe`: the size is how everybody else finds the next header. A `Chunk` can't
+/// be copied, and only `unsafe` code can make one.
 #[derive(Debug)]
 pub struct Chunk {
     header: NonNull<Header>,
@@ -93,7 +94,8 @@ impl Chunk {
     /// The chunk whose header stands at `header`.
     ///
     /// # Safety
-    /// A chunk starts there, its header has been written, and the pointer may be used for the whole heap around it.
+    /// A chunk starts there, for as long as the handle is used, and its header is written before it is read. The pointer may
+    /// be used for the whole heap around it.
     pub const unsafe fn from_header(header: NonNull<Header>) -> Self {
         Self { header }
     }
@@ -103,7 +105,7 @@ impl Chunk {
     /// # Safety
     /// As for [`Chunk::from_header`], for the header that stands [`PAYLOAD_OFFSET`] bytes before `payload`.
     pub unsafe fn from_payload(payload: NonNull<u8>) -> Self {
-        // SAFETY: the caller promises that a header stands there, in the same heap.
+        // SAFETY: PAYLOAD_OFFSET bytes before a payload is its header, in the same heap.
         Self { header: unsafe { payload.byte_sub(PAYLOAD_OFFSET) }.cast() }
     }
 
@@ -125,8 +127,11 @@ impl Chunk {
     }
 
     /// Writes the word with size and flags.
-    pub fn set_size_word(&mut self, word: SizeWord) {
-        // SAFETY: as in `size_word`, and whoever holds the chunk may write its words.
+    ///
+    /// # Safety
+    /// The new size leads to the next header of the same heap, or to the heap's end, and nobody relies on the old word.
+    pub unsafe fn set_size_word(&mut self, word: SizeWord) {
+        // SAFETY: as in `size_word`, and nobody relies on the old word (see `# Safety`).
         unsafe { (&raw mut (*self.header.as_ptr()).size_word).write(word) }
     }
 
@@ -146,7 +151,7 @@ impl Chunk {
     /// # Safety
     /// This chunk is neither the top chunk nor mapped: there is a next one.
     pub unsafe fn next(&self) -> Chunk {
-        // SAFETY: the caller promises that a chunk starts there, in the same heap.
+        // SAFETY: a chunk that is neither the top chunk nor mapped ends where the next one starts, in the same heap.
         unsafe { Chunk::from_header(self.header.byte_add(self.size())) }
     }
 
@@ -159,7 +164,7 @@ impl Chunk {
         if self.size_word().has(SizeWord::PREV_INUSE) {
             return None;
         }
-        // SAFETY: PREV_INUSE is clear, so the caller promises that `prev_size` leads back to a header.
+        // SAFETY: in a well-formed heap, `prev_size` leads back to a header if PREV_INUSE is clear.
         unsafe {
             let prev_size = (&raw const (*self.header.as_ptr()).prev_size).read();
             Some(Chunk::from_header(self.header.byte_sub(prev_size)))
@@ -171,7 +176,7 @@ impl Chunk {
     /// # Safety
     /// As for [`Chunk::next`].
     pub unsafe fn is_in_use(&self) -> bool {
-        // SAFETY: the caller promises a next chunk.
+        // SAFETY: there is a next chunk (see `# Safety`).
         unsafe { self.next() }.size_word().has(SizeWord::PREV_INUSE)
     }
 
@@ -180,9 +185,11 @@ impl Chunk {
     /// # Safety
     /// As for [`Chunk::next`].
     pub unsafe fn mark_in_use(&mut self) {
-        // SAFETY: the caller promises a next chunk.
-        let mut next = unsafe { self.next() };
-        next.set_size_word(next.size_word().with_prev_in_use(true));
+        // SAFETY: there is a next chunk (see `# Safety`). It keeps its size, and its P bit speaks about this chunk alone.
+        unsafe {
+            let mut next = self.next();
+            next.set_size_word(next.size_word().with_prev_in_use(true));
+        }
     }
 
     /// Takes the chunk back: clears the next chunk's `PREV_INUSE` and writes this chunk's size, the *boundary tag*, into
@@ -191,7 +198,7 @@ impl Chunk {
     /// # Safety
     /// As for [`Chunk::next`], and the program no longer uses the payload.
     pub unsafe fn mark_free(&mut self) {
-        // SAFETY: the caller promises a next chunk, and its `prev_size` is the end of a payload nobody uses.
+        // SAFETY: there is a next chunk, which keeps its size. Its `prev_size` is the end of a payload that nobody uses.
         unsafe {
             let mut next = self.next();
             next.set_size_word(next.size_word().with_prev_in_use(false));
@@ -203,7 +210,8 @@ impl Chunk {
 /// All chunks of a heap, from the first to the top chunk.
 ///
 /// # Safety
-/// `heap` is well-formed: chunks stand in it side by side, from its first byte to its last.
+/// `heap` is well-formed: it consists of chunks side by side, from its first byte to its last. It stays so while the
+/// iterator and its chunks are used.
 pub unsafe fn walk(heap: NonNull<[u8]>) -> impl Iterator<Item = Chunk> {
     let mut at = 0;
     core::iter::from_fn(move || {

@@ -81,7 +81,8 @@ impl SizeWord {
 
 /// A chunk, held by its header.
 ///
-/// Whoever holds a `Chunk` may read and write its words. It can't be copied, and only `unsafe` code can make one.
+/// Its words may be read. To write them is `unsafe`: the size is how everybody else finds the next header. A `Chunk` can't
+/// be copied, and only `unsafe` code can make one.
 #[derive(Debug)]
 pub struct Chunk {
     header: NonNull<Header>,
@@ -91,7 +92,8 @@ impl Chunk {
     /// The chunk whose header stands at `header`.
     ///
     /// # Safety
-    /// A chunk starts there, its header has been written, and the pointer may be used for the whole heap around it.
+    /// A chunk starts there, for as long as the handle is used, and its header is written before it is read. The pointer may
+    /// be used for the whole heap around it.
     pub const unsafe fn from_header(header: NonNull<Header>) -> Self {
         Self { header }
     }
@@ -121,8 +123,11 @@ impl Chunk {
     }
 
     /// Writes the word with size and flags.
-    pub fn set_size_word(&mut self, word: SizeWord) {
-        // SAFETY: as in `size_word`, and whoever holds the chunk may write its words.
+    ///
+    /// # Safety
+    /// The new size leads to the next header of the same heap, or to the heap's end, and nobody relies on the old word.
+    pub unsafe fn set_size_word(&mut self, word: SizeWord) {
+        // SAFETY: as in `size_word`, and nobody relies on the old word (see `# Safety`).
         unsafe { (&raw mut (*self.header.as_ptr()).size_word).write(word) }
     }
 
@@ -183,7 +188,8 @@ impl Chunk {
 /// All chunks of a heap, from the first to the top chunk.
 ///
 /// # Safety
-/// `heap` is well-formed: chunks stand in it side by side, from its first byte to its last.
+/// `heap` is well-formed: it consists of chunks side by side, from its first byte to its last. It stays so while the
+/// iterator and its chunks are used.
 pub unsafe fn walk(heap: NonNull<[u8]>) -> impl Iterator<Item = Chunk> {
     core::iter::from_fn(move || todo!("walk"))
 }

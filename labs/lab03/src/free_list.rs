@@ -1,5 +1,7 @@
 //! Free lists: where freed chunks wait to be used again.
 
+use core::marker::PhantomData;
+use core::ops::Deref;
 use core::ptr::{self, NonNull};
 use lab02::{Chunk, Header, MIN_CHUNK_SIZE, SizeWord, request_to_chunk_size};
 
@@ -26,6 +28,21 @@ pub enum Fit {
 /// double-linked list" and ends the program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CorruptedLink;
+
+/// A chunk that is in a list, to look at. While somebody looks, the list can't change, so the chunk stays in it.
+#[derive(Debug)]
+pub struct Listed<'list> {
+    chunk: Chunk,
+    list: PhantomData<&'list FreeList>,
+}
+
+impl Deref for Listed<'_> {
+    type Target = Chunk;
+
+    fn deref(&self) -> &Chunk {
+        &self.chunk
+    }
+}
 
 impl FreeList {
     /// A list without chunks.
@@ -66,21 +83,33 @@ impl FreeList {
     }
 
     /// The chunks of the list, first to last. They stay in the list.
-    pub fn iter(&self) -> impl Iterator<Item = Chunk> {
+    pub fn iter(&self) -> impl Iterator<Item = Listed<'_>> {
         let mut next = self.head;
         core::iter::from_fn(move || {
             let header = NonNull::new(next)?;
             // SAFETY: `push` and `unlink` keep every chunk in the list valid, and `fd` leads to the next one.
             unsafe {
                 next = (*header.as_ptr()).fd;
-                Some(Chunk::from_header(header))
+                Some(Listed { chunk: Chunk::from_header(header), list: PhantomData })
             }
         })
     }
 
     /// The chunk that serves a request, by `fit`, among those of at least `size` bytes. It stays in the list.
-    pub fn find(&self, fit: Fit, size: usize) -> Option<Chunk> {
+    pub fn find(&self, fit: Fit, size: usize) -> Option<Listed<'_>> {
         todo!("FreeList::find")
+    }
+
+    /// Finds a chunk as [`FreeList::find`] does, and takes it out of the list. `None` if there is none, or if its links are
+    /// damaged: then it stays where it is.
+    pub fn take(&mut self, fit: Fit, size: usize) -> Option<Chunk> {
+        let header = self.find(fit, size)?.header();
+        // SAFETY: the header of a chunk in this list.
+        unsafe {
+            let chunk = Chunk::from_header(header);
+            self.unlink(&chunk).ok()?;
+            Some(chunk)
+        }
     }
 }
 
@@ -101,12 +130,12 @@ pub struct ListHeap {
 }
 
 impl ListHeap {
-    /// Makes a heap of the bytes in `region`: one top chunk from end to end. Its `PREV_INUSE` is set, since nothing stands
-    /// before it.
+    /// Makes a heap of the bytes in `region`: one top chunk from end to end. Its `PREV_INUSE` is set, since there is
+    /// nothing before it.
     ///
     /// # Safety
-    /// The region is valid for reads and writes, nobody else's, aligned to 16, a multiple of 16 long, and at least
-    /// [`MIN_CHUNK_SIZE`].
+    /// The region is valid for reads and writes and nobody else's for as long as the heap is used. It is aligned to 16, a
+    /// multiple of 16 long, and has at least [`MIN_CHUNK_SIZE`] bytes.
     pub unsafe fn new(region: NonNull<[u8]>, fit: Fit) -> Self {
         todo!("ListHeap::new")
     }

@@ -1,160 +1,161 @@
-//! The graded cases of lab 3. Each `#[test]` runs in a process of its own; `lab.toml` says what it is worth.
+//! The graded cases of lab 3. They ask the lab's candidate (`tests/candidate.rs`), another process; `lab.toml` says what each
+//! rule is worth.
+
+mod oracle;
+mod questions;
 
 use heapkit::draw;
-use heapkit::image::{Link, List, Offset};
-use heapkit::memory::{Heap, PAGE};
-use heapkit::referee::{Allocator, Fit as Rule};
-use heapkit::workload::{self, Op};
-use lab02::{Chunk, Header};
-use lab03::{CorruptedLink, Fit, FreeList, ListHeap};
-use proctor::{Desk, Exam, Finding};
-use std::ptr::NonNull;
+use heapkit::format::{NON_MAIN_ARENA, PREV_INUSE};
+use heapkit::image::{Link, Links, List, Offset};
+use heapkit::memory::{Arena, PAGE};
+use heapkit::os::Place;
+use heapkit::referee::{Allocator, AnyMalloc, Call, Fit, ListRules, Rules};
+use heapkit::snapshot::Snapshot;
+use heapkit::workload::{self, Op, Rng};
+use proctor::{Desk, Exam, Finding, Memory, Stage, System, one_list};
+use questions::Question;
+use std::rc::Rc;
 
-const EXAM: Exam = Exam::new(env!("CARGO_MANIFEST_DIR"), cfg!(feature = "solution"));
+const EXAM: Exam = Exam::new("lab03", cfg!(feature = "solution"));
 
-// ---- a list over chunks that the case itself laid out ----
+const FITS: [Fit; 3] = [Fit::First, Fit::Best, Fit::Worst];
 
-/// Free chunks of given sizes, with a chunk in use behind each so that no two are neighbours, and a list for them.
+// ---- a list over chunks that the examiner laid out ----
+
+/// Free chunks, each followed by a chunk in use so that no two are neighbours, and the candidate's list of them.
 struct Bench<'a> {
     desk: &'a Desk,
-    heap: Heap,
-    list: FreeList,
+    system: Rc<System>,
+    /// Where the free chunks start.
     chunks: Vec<usize>,
+    /// The word that leads to the first chunk of the list, as the candidate said it last.
+    head: usize,
 }
 
+/// The size of the chunks in use between them.
+const KEEPER: usize = 32;
+
 impl<'a> Bench<'a> {
+    /// Free chunks of these sizes, and an empty list.
     fn new(desk: &'a Desk, sizes: &[usize]) -> Self {
-        const KEEPER: usize = 32;
-        let heap = desk.heap(PAGE);
+        let len = sizes.iter().map(|size| size + KEEPER).sum::<usize>() + KEEPER;
+        let system = desk.heap(len.next_multiple_of(PAGE));
         let (mut at, mut chunks) = (0, Vec::new());
-        let mut flags = 1;
         for &size in sizes {
-            heap.set_header(at, 0, size | flags);
-            heap.set_header(at + size, size, KEEPER);
+            system.arena().set_header(at, 0, size | PREV_INUSE);
+            system.arena().set_header(at + size, size, KEEPER);
             chunks.push(at);
             at += size + KEEPER;
-            flags = 1;
         }
-        heap.set_header(at, 0, (heap.len() - at) | flags);
-        Bench { desk, heap, list: FreeList::new(), chunks }
+        system.arena().set_header(at, 0, (system.end() - at) | PREV_INUSE);
+        desk.list_starts_with(0);
+        let () = desk.order(&Question::NewList);
+        Bench { desk, system, chunks, head: 0 }
     }
 
-    /// The chunk that starts at the offset `at`.
-    fn chunk(&self, at: usize) -> Chunk {
-        // SAFETY: `new` wrote a header at every offset that a case uses.
-        unsafe { Chunk::from_header(self.heap.at(at).cast::<Header>()) }
+    /// The same, with all chunks in the list: the first is the head.
+    fn listed(desk: &'a Desk, sizes: &[usize]) -> Self {
+        let mut bench = Self::new(desk, sizes);
+        let chunks = bench.chunks.iter().rev().copied().collect();
+        let head = desk.order(&Question::PushAll { chunks });
+        bench.head_is(head);
+        bench
     }
 
-    /// Where a chunk starts.
-    fn place(&self, chunk: &Chunk) -> usize {
-        let offset = self.heap.offset_of(chunk.header().as_ptr());
-        let inside = usize::try_from(offset).ok().filter(|offset| self.chunks.contains(offset));
-        inside.unwrap_or_else(|| {
-            self.desk.fail(Finding::new("The list hands out something that is none of its chunks.").expected(
-                "one of the chunks that were pushed",
-                format!("an address {offset:#x} bytes from the heap's start"),
-            ))
-        })
+    /// Sets other flags in the size words of some chunks: they are none of a list's business.
+    fn with_drawn_flags(self) -> Self {
+        let (mut rng, arena) = (self.desk.rng(), self.system.arena());
+        for at in self.chunks.iter().filter(|_| rng.below(3) == 0) {
+            arena.set_word(at + 8, arena.word(at + 8) | NON_MAIN_ARENA);
+        }
+        self
     }
 
-    fn show(at: &Option<usize>) -> String {
-        at.map_or("nothing".into(), |at| format!("{at:+#07x}"))
+    fn now(&self) -> Snapshot {
+        self.system.arena().snapshot(0..self.system.end())
+    }
+
+    fn head_is(&mut self, head: usize) {
+        self.head = head;
+        self.desk.list_starts_with(head);
     }
 
     fn push(&mut self, at: usize) {
-        self.note_head();
-        let chunk = self.chunk(at);
-        let list = &mut self.list;
-        // SAFETY: a free chunk of the bench that is in no list; the bench lives as long as the list.
-        self.desk.act(format!("push({at:+#07x})"), || unsafe { list.push(chunk) });
-        self.note_head();
-    }
-
-    fn push_all(&mut self) {
-        for at in self.chunks.clone() {
-            self.push(at);
-        }
+        let head = self.desk.order(&Question::Push { at });
+        self.head_is(head);
     }
 
     fn pop(&mut self) -> Option<Offset> {
-        self.note_head();
-        let popped = self.desk.step(
-            "pop()",
-            || self.list.pop().map(|chunk| self.heap.offset_of(chunk.header().as_ptr())),
-            |at| Self::show(&at.and_then(|at| usize::try_from(at).ok())),
-        );
-        self.note_head();
-        popped.and_then(|at| usize::try_from(at).ok()).map(Offset)
+        let show = |(popped, _): &(Option<Offset>, usize)| shown(*popped);
+        let (popped, head) = self.desk.ask_and_show(&Question::Pop, show);
+        self.head_is(head);
+        popped
     }
 
-    fn unlink(&mut self, at: usize) -> Result<(), CorruptedLink> {
-        self.note_head();
-        let chunk = self.chunk(at);
-        let list = &mut self.list;
-        let unlinked = self.desk.step(
-            format!("unlink({at:+#07x})"),
-            // SAFETY: the chunk was pushed, and every link the cases write can be read as a header.
-            || unsafe { list.unlink(&chunk) },
-            |result| {
-                if result.is_ok() { "Ok".into() } else { "Err(CorruptedLink)".into() }
-            },
-        );
-        self.note_head();
+    fn unlink(&mut self, at: usize) -> bool {
+        let show = |(unlinked, _): &(bool, usize)| if *unlinked { "Ok" } else { "Err(CorruptedLink)" }.to_owned();
+        let (unlinked, head) = self.desk.ask_and_show(&Question::Unlink { at }, show);
+        self.head_is(head);
         unlinked
     }
 
-    fn find(&self, fit: Fit, size: usize) -> Option<usize> {
-        self.note_head();
-        self.desk.step(
-            format!("find({fit:?}, {size})"),
-            || self.list.find(fit, size).map(|chunk| self.place(&chunk)),
-            Self::show,
-        )
-    }
-
-    /// The head, as the picture needs it.
-    fn head(&self) -> usize {
-        self.list.head().addr()
-    }
-
-    fn note_head(&self) {
-        self.desk.list_starts_at(self.head());
-    }
-
-    /// The list must hold exactly these chunks, in this order, linked in both directions.
+    /// The list has to hold exactly these chunks, in this order, linked both ways.
     fn expect_list(&self, expected: &[usize]) {
-        let image = self.desk.image(Some(self.head()));
-        let list = image.list.as_ref().expect("a head was given");
-        let right = List { chunks: expected.to_vec(), last: Link::End };
-        if *list != right {
+        let image = self.desk.image();
+        let right = List { name: "list".into(), links: Links::BothWays, chunks: expected.to_vec(), last: Link::End };
+        let seen = image.list().unwrap_or(&right);
+        if *seen != right {
             let finding = Finding::new("The list holds other chunks than it should, or in another order.");
-            self.desk.fail(finding.expected(draw::list(&right), draw::list(list)));
+            self.desk.fail(finding.expected(draw::list(&right), draw::list(seen)));
         }
-        if let Some(defect) =
-            list.defects(&image).into_iter().find(|defect| expected.iter().any(|at| at + 24 == defect.at))
-        {
+        let is_bk = |at: usize| expected.iter().any(|chunk| chunk + 24 == at);
+        if let Some(defect) = seen.defects(&image).into_iter().find(|defect| is_bk(defect.at)) {
             let finding = Finding::new("A chunk's bk does not lead to the chunk before it in the list.");
             self.desk.fail(finding.mark(defect.at, defect.what));
         }
-        let walked: Vec<Offset> =
-            self.list.iter().take(expected.len() + 1).map(|chunk| Offset(self.place(&chunk))).collect();
+        let walked: Vec<Offset> = self.desk.put(&Question::Iter { most: expected.len() + 1 });
         let expected: Vec<Offset> = expected.iter().copied().map(Offset).collect();
         self.desk.expect("iter() walks the list from its head to its end.", expected, walked);
     }
+
+    /// Nothing may have changed since `before`, but for the links of these chunks.
+    fn expect_untouched_but_links(&self, what: &str, before: &Snapshot, chunks: &[usize]) {
+        let after = self.now();
+        let is_link = |at: usize| chunks.iter().any(|chunk| (chunk + 16..chunk + 32).contains(&at));
+        if let Some(at) = before.differences(&after).find(|at| !is_link(*at)) {
+            let word = at / 8 * 8;
+            let (was, is) = (before.word(word).unwrap_or_default(), after.word(word).unwrap_or_default());
+            let finding = Finding::new(format!("{what} changes a word that is none of its business."));
+            self.desk.fail(
+                finding.expected(draw::word(was), draw::word(is)).mark(word, format!("was {was:#06x}, is {is:#06x}")),
+            );
+        }
+    }
+}
+
+/// So many chunk sizes from 32 to `most`.
+fn drawn_sizes(rng: &mut Rng, count: usize, most: usize) -> Vec<usize> {
+    (0..count).map(|_| 16 * rng.within(&(2..=most / 16))).collect()
 }
 
 #[test]
 fn freed_last_is_reused_first() {
     EXAM.case("lifo", |desk| {
-        let mut bench = Bench::new(desk, &[80, 80, 80]);
-        bench.push_all();
-        let mut pushed = bench.chunks.clone();
-        while let Some(last) = pushed.pop() {
-            desk.expect("pop() gives back what was pushed last.", Some(Offset(last)), bench.pop());
-            let left: Vec<usize> = pushed.iter().rev().copied().collect();
-            bench.expect_list(&left);
+        let mut rng = desk.rng();
+        for count in [3, 1 + rng.below(20)] {
+            let mut bench = Bench::new(desk, &drawn_sizes(&mut rng, count, 512));
+            let mut pushed = Vec::new();
+            for at in bench.chunks.clone() {
+                bench.push(at);
+                pushed.push(at);
+            }
+            while let Some(last) = pushed.pop() {
+                desk.expect("pop() gives back what was pushed last.", Some(Offset(last)), bench.pop());
+                let left: Vec<usize> = pushed.iter().rev().copied().collect();
+                bench.expect_list(&left);
+            }
+            desk.expect("pop() on an empty list.", None, bench.pop());
         }
-        desk.expect("pop() on an empty list.", None, bench.pop());
     });
 }
 
@@ -173,117 +174,244 @@ fn an_empty_list_can_be_filled_again() {
 }
 
 #[test]
+fn pushes_and_pops_in_any_order_are_a_stack() {
+    EXAM.case("lifo", |desk| {
+        let mut rng = desk.rng();
+        let sizes = drawn_sizes(&mut rng, 12, 256);
+        let mut bench = Bench::new(desk, &sizes);
+        let (mut outside, mut stack) = (bench.chunks.clone(), Vec::new());
+        for _ in 0..60 {
+            if stack.is_empty() || (!outside.is_empty() && rng.below(2) == 0) {
+                let at = outside.swap_remove(rng.below(outside.len()));
+                bench.push(at);
+                stack.push(at);
+            } else {
+                let last = stack.pop();
+                desk.expect("pop() gives back what was pushed last.", last.map(Offset), bench.pop());
+                outside.extend(last);
+            }
+            bench.expect_list(&stack.iter().rev().copied().collect::<Vec<_>>());
+        }
+    });
+}
+
+/// A page for each chunk, so that the pages of those that are none of a call's business can be closed.
+const APART: usize = 3 * PAGE;
+
+#[test]
+fn neither_push_nor_pop_walks_the_list() {
+    EXAM.case("lifo", |desk| {
+        let mut bench = Bench::listed(desk, &[APART; 6]);
+        let chunks = bench.chunks.clone();
+        let pages = |chunks: &[usize]| chunks.iter().map(|at| *at..at + 32).collect::<Vec<_>>();
+        // The head and the one after it are all that pop may look at.
+        desk.act("the exam closes the pages of all but the first two chunks", || desk.opens_only(&pages(&chunks[..2])));
+        desk.expect("pop() takes the head.", Some(Offset(chunks[0])), bench.pop());
+        desk.act("the exam closes the pages of all but the first two chunks", || desk.opens_only(&pages(&chunks[..2])));
+        bench.push(chunks[0]);
+        bench.expect_list_heads(chunks[0]);
+    });
+}
+
+impl Bench<'_> {
+    /// Only the list's first chunk is looked at: the pages of the others may be closed to the candidate.
+    fn expect_list_heads(&self, first: usize) {
+        let seen = self.desk.image().list_order().first().copied().map(Offset);
+        self.desk.expect("the first chunk of the list", Some(Offset(first)), seen);
+    }
+}
+
+#[test]
 fn links_lead_both_ways() {
     EXAM.case("links", |desk| {
         let mut bench = Bench::new(desk, &[80, 96, 112]);
-        bench.push_all();
+        for at in bench.chunks.clone() {
+            bench.push(at);
+        }
         let [a, b, c] = [bench.chunks[0], bench.chunks[1], bench.chunks[2]];
         bench.expect_list(&[c, b, a]);
-        desk.snapshot("three_in_a_list", Some(bench.head()));
+        desk.snapshot("three_in_a_list");
     });
 }
 
 #[test]
-fn the_links_stand_in_the_chunks_and_nothing_else_changes() {
+fn the_links_lie_in_the_chunks_and_nothing_else_changes() {
     EXAM.case("links", |desk| {
-        let mut bench = Bench::new(desk, &[80, 80]);
-        let before = bench.heap.bytes();
-        bench.push_all();
-        let after = bench.heap.bytes();
-        let links = |at: usize| bench.chunks.iter().any(|chunk| (chunk + 16..chunk + 32).contains(&at));
-        if let Some(at) = (0..before.len()).find(|&at| before[at] != after[at] && !links(at)) {
-            desk.fail(
-                Finding::new("push changes a byte that is neither fd nor bk of a chunk in the list.")
-                    .expected(format!("{:#04x}", before[at]), format!("{:#04x}", after[at]))
-                    .mark(at, format!("the byte at {at:+#07x} changed")),
-            );
+        let mut rng = desk.rng();
+        let sizes = drawn_sizes(&mut rng, 12, 512);
+        let mut bench = Bench::new(desk, &sizes).with_drawn_flags();
+        let mut listed: Vec<usize> = Vec::new();
+        for at in bench.chunks.clone() {
+            let before = bench.now();
+            bench.push(at);
+            let touched: Vec<usize> = [Some(at), listed.last().copied()].into_iter().flatten().collect();
+            bench.expect_untouched_but_links("push", &before, &touched);
+            listed.push(at);
         }
-        bench.expect_list(&[bench.chunks[1], bench.chunks[0]]);
+        bench.expect_list(&listed.iter().rev().copied().collect::<Vec<_>>());
     });
 }
 
-fn unlinks(desk: &Desk, victim: usize) {
-    let mut bench = Bench::new(desk, &[80, 80, 80]);
-    bench.push_all();
-    let mut order: Vec<usize> = bench.chunks.iter().rev().copied().collect();
+/// A list of so many chunks of drawn sizes and flags.
+fn drawn_list(desk: &Desk, count: usize) -> Bench<'_> {
+    Bench::listed(desk, &drawn_sizes(&mut desk.rng(), count, 512)).with_drawn_flags()
+}
+
+fn unlinks(mut bench: Bench<'_>, victim: usize) {
+    let desk = bench.desk;
+    let mut order = bench.chunks.clone();
     let gone = order.remove(victim);
-    desk.expect("unlink accepts a chunk whose neighbours point back to it.", Ok(()), bench.unlink(gone));
+    let before = bench.now();
+    let is_taken = bench.unlink(gone);
+    desk.expect("unlink accepts a chunk whose neighbours point back to it.", true, is_taken);
+    let neighbours = &bench.chunks[victim.saturating_sub(1)..(victim + 2).min(bench.chunks.len())];
+    bench.expect_untouched_but_links("unlink", &before, neighbours);
     bench.expect_list(&order);
 }
 
 #[test]
 fn unlinking_the_head_makes_the_second_the_head() {
-    EXAM.case("unlink", |desk| unlinks(desk, 0));
+    EXAM.case("unlink", |desk| {
+        unlinks(Bench::listed(desk, &[80; 3]), 0);
+        (2..10).for_each(|count| unlinks(drawn_list(desk, count), 0));
+    });
 }
 
 #[test]
 fn unlinking_the_middle_joins_its_neighbours() {
-    EXAM.case("unlink", |desk| unlinks(desk, 1));
+    EXAM.case("unlink", |desk| {
+        unlinks(Bench::listed(desk, &[80; 3]), 1);
+        let mut rng = desk.rng();
+        (4..12).for_each(|count| unlinks(drawn_list(desk, count), 1 + rng.below(count - 2)));
+    });
 }
 
 #[test]
 fn unlinking_the_tail_ends_the_list_one_chunk_earlier() {
     EXAM.case("unlink", |desk| {
-        unlinks(desk, 2);
-        let mut bench = Bench::new(desk, &[80]);
-        bench.push_all();
-        let only = bench.chunks[0];
-        desk.expect("unlink takes the only chunk.", Ok(()), bench.unlink(only));
-        bench.expect_list(&[]);
+        unlinks(Bench::listed(desk, &[80; 3]), 2);
+        unlinks(Bench::listed(desk, &[80]), 0);
+        (2..10).for_each(|count| unlinks(drawn_list(desk, count), count - 1));
     });
 }
 
-/// Overwrites one link of a list c → b → a, asks for `b` to be unlinked, and expects a refusal that changes nothing.
-fn refuses(desk: &Desk, word: impl Fn(&Bench<'_>) -> usize, wrong: impl Fn(&Bench<'_>) -> usize, unlink: usize) {
-    let mut bench = Bench::new(desk, &[80, 80, 80, 80]);
-    for index in 0..3 {
-        let at = bench.chunks[index];
-        bench.push(at);
+#[test]
+fn unlink_looks_at_the_neighbours_alone() {
+    EXAM.case("unlink", |desk| {
+        let mut bench = Bench::listed(desk, &[APART; 7]);
+        let chunks = bench.chunks.clone();
+        let near: Vec<_> = chunks[2..5].iter().map(|at| *at..at + 32).collect();
+        desk.act("the exam closes the pages of all but three chunks", || desk.opens_only(&near));
+        desk.expect("unlink takes the chunk between them.", true, bench.unlink(chunks[3]));
+    });
+}
+
+// ---- damaged links ----
+
+/// A list of five with one link overwritten, and what has to refuse it.
+struct Damage {
+    what: &'static str,
+    /// The chunk whose link is overwritten, by its place in the list; and whether that is `fd`, else `bk`.
+    chunk: usize,
+    is_fd: bool,
+    /// Where the link leads then: to a chunk of the list, to one outside it, or to null.
+    to: Target,
+    /// The chunk to take out, by its place in the list.
+    unlink: usize,
+}
+
+#[derive(Clone, Copy)]
+enum Target {
+    Listed(usize),
+    Unlisted,
+    Null,
+}
+
+const fn damage(what: &'static str, chunk: usize, is_fd: bool, to: Target, unlink: usize) -> Damage {
+    Damage { what, chunk, is_fd, to, unlink }
+}
+
+const BACK: [Damage; 7] = [
+    damage("the bk of the next chunk leads elsewhere", 3, false, Target::Unlisted, 2),
+    damage("the bk of the next chunk is null", 3, false, Target::Null, 2),
+    damage("the bk of the next chunk leads to itself", 3, false, Target::Listed(3), 2),
+    damage("the bk of the second chunk leads elsewhere, and the first is taken", 1, false, Target::Unlisted, 0),
+    damage("the bk of the last chunk leads elsewhere, and the one before it is taken", 4, false, Target::Listed(0), 3),
+    damage("its own fd leads to a chunk that doesn't lead back", 2, true, Target::Unlisted, 2),
+    damage("its own fd leads to itself", 2, true, Target::Listed(2), 2),
+];
+
+const FORWARD: [Damage; 7] = [
+    damage("the fd of the chunk before leads elsewhere", 1, true, Target::Unlisted, 2),
+    damage("the fd of the chunk before is null", 1, true, Target::Null, 2),
+    damage("the fd of the chunk before leads on to the one after", 1, true, Target::Listed(3), 2),
+    damage("the fd of the chunk before the last leads elsewhere", 3, true, Target::Unlisted, 4),
+    damage("its own bk is null, but it isn't the head", 2, false, Target::Null, 2),
+    damage("its own bk leads to a chunk that doesn't lead to it", 2, false, Target::Unlisted, 2),
+    damage("its own bk leads to itself", 2, false, Target::Listed(2), 2),
+];
+
+fn damaged<'a>(desk: &'a Desk, damage: &Damage) -> (Bench<'a>, usize) {
+    let mut sizes = drawn_sizes(&mut desk.rng(), 6, 256);
+    let unlisted = sizes.len() - 1;
+    sizes[unlisted] = 96;
+    let mut bench = Bench::new(desk, &sizes);
+    for index in (0..unlisted).rev() {
+        bench.push(bench.chunks[index]);
     }
-    let (word, wrong) = (word(&bench), wrong(&bench));
-    desk.act(format!("a stray write to {word:+#07x}"), || bench.heap.set_word(word, wrong));
-    let (bytes, head) = (bench.heap.bytes(), bench.head());
-    let victim = bench.chunks[unlink];
-    let refused = bench.unlink(victim);
-    if refused.is_ok() {
+    let address = |at: usize| bench.system.arena().base() + at;
+    let word = bench.chunks[damage.chunk] + if damage.is_fd { 16 } else { 24 };
+    let wrong = match damage.to {
+        Target::Listed(index) => address(bench.chunks[index]),
+        Target::Unlisted => address(bench.chunks[unlisted]),
+        Target::Null => 0,
+    };
+    desk.act(format!("a stray write: {}", damage.what), || bench.system.arena().set_word(word, wrong));
+    (bench, word)
+}
+
+/// A refusal has to leave everything as it was.
+fn refuses(desk: &Desk, damage: &Damage) {
+    let (mut bench, word) = damaged(desk, damage);
+    let (before, head) = (bench.now(), bench.head);
+    let is_taken = bench.unlink(bench.chunks[damage.unlink]);
+    if is_taken {
         desk.fail(
             Finding::new("unlink goes on although a neighbour does not point back to the chunk.")
                 .expected("Err(CorruptedLink)", "Ok")
                 .mark(word, "this link was overwritten"),
         );
     }
-    desk.expect("A refused unlink leaves the head as it was.", head, bench.head());
-    if bench.heap.bytes() != bytes {
-        desk.fail(
-            Finding::new("unlink refuses, but it had already changed the list.")
-                .mark(word, "this link was overwritten"),
-        );
-    }
-}
-
-fn address(bench: &Bench<'_>, chunk: usize) -> usize {
-    bench.heap.at(bench.chunks[chunk]).as_ptr().addr()
+    desk.expect("A refused unlink leaves the head as it was.", Offset(head), Offset(bench.head));
+    bench.expect_untouched_but_links("A refused unlink", &before, &[]);
 }
 
 #[test]
 fn a_wrong_back_link_is_refused() {
-    // fd.bk: b's next is a, whose bk should lead to b.
-    EXAM.case("integrity", |desk| {
-        refuses(desk, |bench| bench.chunks[0] + 24, |bench| address(bench, 3), 1);
-        // The head c has no bk, but its fd is b, whose bk should lead to c.
-        refuses(desk, |bench| bench.chunks[1] + 24, |bench| address(bench, 3), 2);
-    });
+    EXAM.case("integrity", |desk| BACK.iter().for_each(|damage| refuses(desk, damage)));
 }
 
 #[test]
 fn a_wrong_forward_link_is_refused() {
-    // bk.fd: b's previous is c, whose fd should lead to b.
+    EXAM.case("integrity", |desk| FORWARD.iter().for_each(|damage| refuses(desk, damage)));
+}
+
+#[test]
+fn pop_leaves_a_damaged_head_where_it_is() {
     EXAM.case("integrity", |desk| {
-        refuses(desk, |bench| bench.chunks[2] + 16, |bench| address(bench, 3), 1);
-        // The tail a has no fd, but its bk is b, whose fd should lead to a.
-        refuses(desk, |bench| bench.chunks[1] + 16, |bench| address(bench, 3), 0);
-        // b's bk is overwritten with null, so only the list's own head could lead to b.
-        refuses(desk, |bench| bench.chunks[1] + 24, |_| 0, 1);
+        for to in [Target::Unlisted, Target::Null, Target::Listed(1)] {
+            let (mut bench, word) = damaged(desk, &damage("the bk of the second chunk", 1, false, to, 0));
+            let (before, head) = (bench.now(), bench.head);
+            if let Some(popped) = bench.pop() {
+                desk.fail(
+                    Finding::new("pop takes a chunk whose neighbour does not point back to it.")
+                        .expected("None", popped.to_string())
+                        .mark(word, "this link was overwritten"),
+                );
+            }
+            desk.expect("The head stays where it is.", Offset(head), Offset(bench.head));
+            bench.expect_untouched_but_links("A refused pop", &before, &[]);
+        }
     });
 }
 
@@ -294,97 +422,108 @@ const CHAPTER: [usize; 4] = [112, 64, 208, 96];
 /// The chunk size that 60 bytes need.
 const SIXTY: usize = 80;
 
-/// A bench whose list holds chunks of these sizes, in this order, and where they stand.
-fn listed<'a>(desk: &'a Desk, sizes: &[usize]) -> (Bench<'a>, Vec<usize>) {
-    let mut bench = Bench::new(desk, sizes);
-    let order = bench.chunks.clone();
-    for &at in order.iter().rev() {
-        bench.push(at);
+impl Bench<'_> {
+    /// `find` has to choose the chunk that the oracle chooses, and leave everything as it was.
+    fn expect_fit(&self, fit: Fit, sizes: &[usize], size: usize) {
+        let expected = oracle::choose(fit, sizes, size).map(|index| Offset(self.chunks[index]));
+        let before = self.now();
+        let found = self.desk.ask_and_show(&Question::Find { fit, size }, |found| shown(*found));
+        if found != expected {
+            let mut finding = Finding::new(format!("{fit:?} fit chooses another chunk for {size} bytes."))
+                .expected(shown(expected), shown(found));
+            if let Some(Offset(at)) = expected {
+                finding = finding.mark(at, "the one to choose");
+            }
+            self.desk.fail(finding);
+        }
+        self.expect_untouched_but_links("find", &before, &[]);
     }
-    (bench, order)
 }
 
-fn finds(desk: &Desk, fit: Fit, sizes: &[usize], need: usize, expected: Option<usize>) {
-    let (bench, order) = listed(desk, sizes);
-    let found = bench.find(fit, need);
-    let expected = expected.map(|index| order[index]);
-    if found != expected {
-        let mut finding = Finding::new(format!("{fit:?} fit chooses another chunk for {need} bytes."))
-            .expected(Bench::show(&expected), Bench::show(&found));
-        if let Some(at) = expected {
-            finding = finding.mark(at, "the one to choose");
-        }
-        desk.fail(finding);
+fn shown(found: Option<Offset>) -> String {
+    found.map_or("no chunk".into(), |at| at.to_string())
+}
+
+fn finds(desk: &Desk, fit: Fit, sizes: &[usize], needs: &[usize]) {
+    let bench = Bench::listed(desk, sizes).with_drawn_flags();
+    for &need in needs {
+        bench.expect_fit(fit, sizes, need);
     }
-    bench.expect_list(&order);
+    bench.expect_list(&bench.chunks);
+}
+
+/// Drawn lists, with sizes asked for that some chunks have exactly; and one of chunks larger than 32 bits can count.
+fn finds_in_drawn_lists(desk: &Desk, fit: Fit) {
+    let mut rng = desk.rng();
+    // The smaller the largest size, the more chunks are equals.
+    let lists =
+        [(1, 160), (2 + rng.below(10), 160), (20 + rng.below(30), 2048), (300 + rng.below(100), 64), (300, 2048)];
+    for (count, most) in lists {
+        let sizes = drawn_sizes(&mut rng, count, most);
+        let near = |rng: &mut Rng| sizes[rng.below(sizes.len())] + [0, 16][rng.below(2)];
+        let needs: Vec<usize> = (0..12).map(|_| near(&mut rng)).chain([32, most + 16]).collect();
+        finds(desk, fit, &sizes, &needs);
+    }
+    let gib = 1 << 30;
+    let mut huge: Vec<usize> = (0..4).map(|_| 4 * gib + 16 * (2 + rng.below(1 << 20))).collect();
+    huge.extend([64, 4 * gib, 20 << 20]);
+    finds(desk, fit, &huge, &[80, 4 * gib - 16, 4 * gib, huge[0], huge[2] + 16, 5 * gib]);
 }
 
 #[test]
 fn first_fit_takes_the_first_that_is_large_enough() {
     EXAM.case("first-fit", |desk| {
-        finds(desk, Fit::First, &CHAPTER, SIXTY, Some(0));
-        finds(desk, Fit::First, &CHAPTER, 128, Some(2));
-        finds(desk, Fit::First, &CHAPTER, 224, None);
+        finds(desk, Fit::First, &CHAPTER, &[SIXTY, 128, 224]);
+        finds_in_drawn_lists(desk, Fit::First);
     });
 }
 
 #[test]
 fn best_fit_takes_the_smallest_that_is_large_enough() {
     EXAM.case("best-fit", |desk| {
-        finds(desk, Fit::Best, &CHAPTER, SIXTY, Some(3));
-        finds(desk, Fit::Best, &CHAPTER, 112, Some(0));
-        finds(desk, Fit::Best, &CHAPTER, 224, None);
-        finds(desk, Fit::Best, &[128, 96, 112, 96], SIXTY, Some(1));
+        finds(desk, Fit::Best, &CHAPTER, &[SIXTY, 112, 224]);
+        finds(desk, Fit::Best, &[128, 96, 112, 96], &[SIXTY]);
+        finds_in_drawn_lists(desk, Fit::Best);
     });
 }
 
 #[test]
 fn worst_fit_takes_the_largest() {
     EXAM.case("worst-fit", |desk| {
-        finds(desk, Fit::Worst, &CHAPTER, SIXTY, Some(2));
-        finds(desk, Fit::Worst, &CHAPTER, 224, None);
-        finds(desk, Fit::Worst, &[96, 208, 112, 208], SIXTY, Some(1));
+        finds(desk, Fit::Worst, &CHAPTER, &[SIXTY, 224]);
+        finds(desk, Fit::Worst, &[96, 208, 112, 208], &[SIXTY]);
+        finds_in_drawn_lists(desk, Fit::Worst);
     });
 }
 
 // ---- a malloc of nothing but a list and a top chunk ----
 
-struct Ours(ListHeap);
-
-impl Allocator for Ours {
-    fn malloc(&mut self, size: usize) -> Option<NonNull<u8>> {
-        self.0.malloc(size)
-    }
-
-    unsafe fn free(&mut self, payload: NonNull<u8>) {
-        // SAFETY: the referee's promise is the very one that `free` asks for.
-        unsafe { self.0.free(payload) }
-    }
-
-    fn list_head(&self) -> usize {
-        self.0.free_list().head().addr()
+/// A heap of `len` bytes under the candidate's `ListHeap`.
+fn list_heap<'a>(len: usize, fit: Fit, rules: &'a dyn Fn() -> Box<dyn Rules>) -> Stage<'a, Question> {
+    Stage {
+        memory: Memory::Heap(len),
+        start: Question::NewHeap { len, fit },
+        call: |call| Question::Call { call },
+        lists: one_list,
+        rules,
     }
 }
 
-/// Plays a workload; returns where each block was, or `None` for a request that was refused.
-fn play(desk: &Desk, fit: Fit, ops: &[Op]) -> Vec<Option<Offset>> {
+fn play_on(desk: &Desk, len: usize, fit: Fit, ops: &[Op]) -> Vec<Option<Place>> {
+    let rules = || -> Box<dyn Rules> { Box::new(ListRules { fit, splits: false, coalesces: false }) };
+    desk.play(&list_heap(len, fit, &rules), ops)
+}
+
+fn play(desk: &Desk, fit: Fit, ops: &[Op]) -> Vec<Option<Place>> {
     play_on(desk, PAGE, fit, ops)
-}
-
-/// As [`play`], on a heap of `len` bytes.
-fn play_on(desk: &Desk, len: usize, fit: Fit, ops: &[Op]) -> Vec<Option<Offset>> {
-    let rule = match fit {
-        Fit::First => Rule::First,
-        Fit::Best => Rule::Best,
-        Fit::Worst => Rule::Worst,
-    };
-    // SAFETY: a heap of whole pages that nobody else uses.
-    let payloads = desk.play(len, rule, ops, |heap| Ours(unsafe { ListHeap::new(heap.region(), fit) }));
-    payloads.into_iter().map(|at| at.map(Offset)).collect()
 }
 
 fn ops(text: &str) -> Vec<Op> {
     workload::parse(text).expect("the cases write their workloads correctly")
+}
+
+fn heap(at: usize) -> Option<Place> {
+    Some(Place::Heap(at))
 }
 
 #[test]
@@ -392,15 +531,12 @@ fn the_chapters_a_b_c_d() {
     EXAM.case("story", |desk| {
         // a b c d of 64 bytes; b and c are freed; 64 bytes again; then 32.
         let at = play(desk, Fit::First, &ops("m0:64 m1:64 m2:64 m3:64 f1 f2"));
-        desk.snapshot("b_and_c_are_free", desk.list_head());
-        desk.expect(
-            "a, b, c and d stand side by side, 80 bytes apart.",
-            [0x10, 0x60, 0xb0, 0x100].map(|at| Some(Offset(at))).to_vec(),
-            at,
-        );
+        desk.snapshot("b_and_c_are_free");
+        let side_by_side = [0x10, 0x60, 0xb0, 0x100].map(heap).to_vec();
+        desk.expect("a, b, c and d lie side by side, 80 bytes apart.", side_by_side, at);
         let at = play(desk, Fit::First, &ops("m0:64 m1:64 m2:64 m3:64 f1 f2 m4:64 m5:32"));
-        desk.expect("e stands where c stood, and f where b stood.", (at[2], at[1]), (at[4], at[5]));
-        desk.snapshot("c_and_b_are_used_again", desk.list_head());
+        desk.expect("e lies where c was, and f where b was.", (at[2], at[1]), (at[4], at[5]));
+        desk.snapshot("c_and_b_are_used_again");
     });
 }
 
@@ -409,7 +545,18 @@ fn a_chunk_from_the_list_is_used_whole() {
     EXAM.case("story", |desk| {
         let at = play(desk, Fit::First, &ops("m0:1000 m1:8 f0 m2:1 m3:1"));
         desk.expect("One byte takes all of the free chunk that fits.", at[0], at[2]);
-        desk.snapshot("one_byte_in_a_large_chunk", desk.list_head());
+        desk.snapshot("one_byte_in_a_large_chunk");
+    });
+}
+
+#[test]
+fn a_heap_may_be_larger_than_32_bits_can_count() {
+    EXAM.case("story", |desk| {
+        let large = (4_usize << 30) + 16 * desk.rng().below(1 << 20);
+        for fit in FITS {
+            let story = format!("m0:{large} m1:100 m2:{} m3:8 f0 f2 m4:{large} m5:{large} f1 m6:90", large - 4096);
+            play_on(desk, 14 << 30, fit, &ops(&story));
+        }
     });
 }
 
@@ -422,6 +569,13 @@ fn a_request_that_nothing_can_serve_is_refused() {
             [true, false, false, false, true, false, false, true, false].to_vec(),
             at.iter().map(Option::is_some).collect(),
         );
+        // On a heap of drawn length, every length of the top chunk around the last that can serve.
+        let (mut rng, request) = (desk.rng(), 24 + 16 * desk.rng().below(20));
+        let pages = 1 + rng.below(6);
+        for left in (0..6).map(|count| request + 8 + 16 * count) {
+            let first = pages * PAGE - left - 8;
+            play_on(desk, pages * PAGE, Fit::First, &ops(&format!("m0:{first} m1:{request} m2:1 f0 m3:{first}")));
+        }
     });
 }
 
@@ -429,10 +583,42 @@ fn a_request_that_nothing_can_serve_is_refused() {
 fn an_absurd_request_is_refused() {
     EXAM.case("refusal", |desk| {
         let [all, most] = [usize::MAX, isize::MAX as usize];
-        let absurd = format!("m0:64 m1:{all} m2:{most} m3:{} m4:{} m5:64", all - 8, 64usize << 30);
-        let at = play(desk, Fit::First, &ops(&absurd));
-        desk.expect("Only the two small requests are served.", [0x10, 0x60].map(|at| Some(Offset(at))), [at[0], at[5]]);
-        desk.expect("No absurd request is.", vec![None; 4], at[1..5].to_vec());
+        let drawn = most - desk.rng().below(1 << 40);
+        for absurd in [all, all - 7, all - 8, all - 24, most + 1, most, most - 8, most - 24, drawn, 64 << 30, 1 << 32] {
+            let at = play(desk, Fit::First, &ops(&format!("m0:64 f0 m1:{absurd} m2:64 m3:{absurd} m4:64")));
+            desk.expect("The small requests are served.", [0x10, 0x60].map(heap), [at[2], at[4]]);
+            desk.expect("The absurd ones are not.", [None, None], [at[1], at[3]]);
+        }
+    });
+}
+
+#[test]
+fn malloc_takes_no_chunk_with_a_damaged_link() {
+    EXAM.case("integrity", |desk| {
+        for fit in FITS {
+            let any_malloc = || -> Box<dyn Rules> { Box::new(AnyMalloc) };
+            let (system, mut malloc) = desk.enter(&list_heap(PAGE, fit, &any_malloc));
+            let mut call = |call: Call| malloc.call(call).ok().flatten();
+            let requests = [40, 8, 100, 8, 40, 8];
+            let blocks: Vec<usize> = requests.iter().filter_map(|&request| call(Call::Malloc { request })).collect();
+            desk.expect("six small blocks are served", requests.len(), blocks.len());
+            for block in [0, 2, 4] {
+                call(Call::Free { payload: blocks[block] });
+            }
+            // Of the list's three chunks, only the one in the middle is large enough; the bk of the one after it leads elsewhere.
+            let (word, elsewhere) = (blocks[0] + 8, system.arena().base() + blocks[4] - 16);
+            desk.act("100 bytes lie between two small chunks in the list; a stray write over a bk", || {
+                system.arena().set_word(word, elsewhere);
+            });
+            if call(Call::Malloc { request: 100 }) == Some(blocks[2]) {
+                desk.fail(
+                    Finding::new(
+                        "malloc takes a chunk out of a list although its neighbour does not point back to it.",
+                    )
+                    .mark(word, "this link was overwritten"),
+                );
+            }
+        }
     });
 }
 
@@ -448,23 +634,31 @@ fn worst_fit_spends_the_chunk_that_the_next_request_needs() {
     });
 }
 
-/// So many chunks are in a long list: more than a byte can count.
-const LONG: usize = 300;
+/// Chunks in a long list: more than 16 bits can count.
+const LONG: usize = 66_000;
+
+#[test]
+fn a_list_may_have_any_length() {
+    EXAM.case("workloads", |desk| {
+        // Only the chunk at its end is large enough.
+        let sizes: Vec<usize> = (0..LONG).map(|index| if index + 1 == LONG { 96 } else { 32 }).collect();
+        let bench = Bench::listed(desk, &sizes);
+        desk.new_story();
+        for fit in FITS {
+            bench.expect_fit(fit, &sizes, 80);
+        }
+    });
+}
 
 #[test]
 fn every_fit_survives_long_workloads() {
     EXAM.case("workloads", |desk| {
-        for fit in [Fit::First, Fit::Best, Fit::Worst] {
-            for seed in 0..3 {
-                play(desk, fit, &workload::random(desk.seed(seed), 120, 0..=200, 16));
+        for fit in FITS {
+            for _ in 0..3 {
+                play(desk, fit, &workload::random(desk.rng().bits(), 120, 0..=200, 16));
             }
-            // A long list in which only the last chunk is large enough, and a request of 0 bytes.
-            let size = |id| if id == 0 { 200 } else { 24 };
-            let mut long_list: Vec<Op> = (0..LONG).map(|id| Op::Malloc { id, size: size(id) }).collect();
-            long_list.extend((0..LONG).map(|id| Op::Free { id }));
-            long_list.extend([Op::Malloc { id: LONG, size: 150 }, Op::Malloc { id: LONG + 1, size: 0 }]);
-            play_on(desk, 4 * PAGE, fit, &long_list);
-            play_on(desk, 4 * PAGE, fit, &workload::random(desk.seed(99), 400, 1..=300, 60));
+            play_on(desk, 4 * PAGE, fit, &workload::random(desk.rng().bits(), 400, 1..=300, 60));
+            play_on(desk, 256 * PAGE, fit, &workload::random(desk.rng().bits(), 150, 1..=100_000, 12));
         }
     });
 }
@@ -474,8 +668,7 @@ fn every_fit_survives_long_workloads() {
 #[test]
 fn the_types_refuse_misuse() {
     EXAM.case_with_types("types", |desk| {
-        let mut bench = Bench::new(desk, &[80]);
-        bench.push_all();
+        let mut bench = Bench::listed(desk, &[80]);
         let only = bench.chunks[0];
         desk.expect("pop() gives the chunk back.", Some(Offset(only)), bench.pop());
     });

@@ -3,7 +3,7 @@
 use core::mem;
 use core::ptr::NonNull;
 use lab02::{Chunk, MIN_CHUNK_SIZE, SizeWord, request_to_chunk_size, walk};
-use lab03::{Fit, FreeList};
+use lab03::{CorruptedLink, Fit, FreeList};
 
 /// Cuts a chunk down to `size` bytes and returns the rest as a chunk of its own, with `PREV_INUSE` set, for the front is
 /// about to be used. `None`, and nothing has changed, if the rest would be smaller than [`MIN_CHUNK_SIZE`]: such a rest
@@ -16,20 +16,100 @@ pub unsafe fn split(chunk: &mut Chunk, size: usize) -> Option<Chunk> {
     if rest_size < MIN_CHUNK_SIZE {
         return None;
     }
-    // SAFETY: `size` bytes on, there are still `rest_size` bytes of this chunk.
-    let mut rest = unsafe { Chunk::from_header(chunk.header().byte_add(size)) };
-    rest.set_size_word(SizeWord::new(rest_size, SizeWord::PREV_INUSE));
-    chunk.set_size_word(chunk.size_word().with_size(size));
-    Some(rest)
+    // SAFETY: the chunk is cut in two: `size` bytes lead to the new header, and `rest_size` bytes to where the chunk ended.
+    unsafe {
+        let mut rest = Chunk::from_header(chunk.header().byte_add(size));
+        rest.set_size_word(SizeWord::new(rest_size, SizeWord::PREV_INUSE));
+        chunk.set_size_word(chunk.size_word().with_size(size));
+        Some(rest)
+    }
 }
 
-/// Joins a chunk and the one behind it: the first keeps its flags and becomes as long as both.
+/// Joins a chunk and the one after it: the first keeps its flags and becomes as long as both.
 ///
 /// # Safety
-/// Neither is in a list, `behind` starts where `chunk` ends, and nobody uses the bytes of `behind`.
-pub unsafe fn join(chunk: &mut Chunk, behind: Chunk) {
-    let size = chunk.size() + behind.size();
-    chunk.set_size_word(chunk.size_word().with_size(size));
+/// Neither is in a list, `after` starts where `chunk` ends, and nobody uses the bytes of `after`.
+pub unsafe fn join(chunk: &mut Chunk, after: Chunk) {
+    let size = chunk.size() + after.size();
+    // SAFETY: `after` starts where the chunk ends, so both sizes lead to where `after` ends, and it is no chunk any more.
+    unsafe { chunk.set_size_word(chunk.size_word().with_size(size)) }
+}
+
+/// Where free chunks wait to be used again: all that [`coalesce`], and the malloc of lab 5, know of a free list.
+///
+/// # Safety
+/// [`FreeChunks::take`] hands out a chunk of at least `size` bytes that was put in. What it has handed out, and what
+/// [`FreeChunks::remove`] has taken out, it doesn't hand out before that is put in again.
+pub unsafe trait FreeChunks {
+    /// Puts a chunk in.
+    ///
+    /// # Safety
+    /// As for [`FreeList::push`].
+    unsafe fn put(&mut self, chunk: Chunk);
+
+    /// Takes out a chunk of at least `size` bytes. `None` if there is none, or if its links are damaged.
+    fn take(&mut self, size: usize) -> Option<Chunk>;
+
+    /// Takes this chunk out.
+    ///
+    /// # Errors
+    /// As for [`FreeList::unlink`].
+    ///
+    /// # Safety
+    /// As for [`FreeList::unlink`].
+    unsafe fn remove(&mut self, chunk: &Chunk) -> Result<(), CorruptedLink>;
+}
+
+/// Best fit.
+// SAFETY: `take` gives what best fit has found, and unlinks it; `unlink` takes a chunk out, or says that it hasn't.
+unsafe impl FreeChunks for FreeList {
+    unsafe fn put(&mut self, chunk: Chunk) {
+        // SAFETY: `push` asks for the same.
+        unsafe { self.push(chunk) }
+    }
+
+    fn take(&mut self, size: usize) -> Option<Chunk> {
+        FreeList::take(self, Fit::Best, size)
+    }
+
+    unsafe fn remove(&mut self, chunk: &Chunk) -> Result<(), CorruptedLink> {
+        // SAFETY: `unlink` asks for the same.
+        unsafe { self.unlink(chunk) }
+    }
+}
+
+/// Takes back a chunk: joins it to the chunk before it and the chunk after it, where these are free and come out of `free`.
+/// What comes of it is marked free and put into `free`; where it borders on the top chunk, it becomes the low end of the
+/// top chunk instead.
+///
+/// Where the links of the chunk before are damaged, nothing is changed, and the memory is lost; where those of the chunk
+/// after are, the two stay apart.
+///
+/// # Safety
+/// The chunk is in use, in the heap that ends with `top`, and nobody uses its payload any more. Every free chunk of this heap
+/// but `top` is in `free`.
+pub unsafe fn coalesce<F: FreeChunks>(mut chunk: Chunk, free: &mut F, top: &mut Chunk) {
+    // SAFETY: a chunk in use has a next one. A free neighbour is in `free` until it is removed, and nobody uses its bytes.
+    unsafe {
+        if let Some(mut previous) = chunk.prev() {
+            if free.remove(&previous).is_err() {
+                return;
+            }
+            join(&mut previous, chunk);
+            chunk = previous;
+        }
+        let next = chunk.next();
+        if next.header() == top.header() {
+            join(&mut chunk, next);
+            *top = chunk;
+            return;
+        }
+        if !next.is_in_use() && free.remove(&next).is_ok() {
+            join(&mut chunk, next);
+        }
+        chunk.mark_free();
+        free.put(chunk);
+    }
 }
 
 /// A `malloc` over a heap of fixed size that splits what is too large and joins what is free.
@@ -44,16 +124,19 @@ pub struct CoalescingHeap {
 }
 
 impl CoalescingHeap {
-    /// Makes a heap of the bytes in `region`: one top chunk from end to end. Its `PREV_INUSE` is set, since nothing stands
-    /// before it.
+    /// Makes a heap of the bytes in `region`: one top chunk from end to end. Its `PREV_INUSE` is set, since there is
+    /// nothing before it.
     ///
     /// # Safety
-    /// The region is valid for reads and writes, nobody else's, aligned to 16, a multiple of 16 long, and at least
-    /// [`MIN_CHUNK_SIZE`].
+    /// The region is valid for reads and writes and nobody else's for as long as the heap is used. It is aligned to 16, a
+    /// multiple of 16 long, and has at least [`MIN_CHUNK_SIZE`] bytes.
     pub unsafe fn new(region: NonNull<[u8]>, fit: Fit) -> Self {
-        // SAFETY: the caller gives us the region, and it is large enough for a header, which is written at once.
-        let mut top = unsafe { Chunk::from_header(region.cast()) };
-        top.set_size_word(SizeWord::new(region.len(), SizeWord::PREV_INUSE));
+        // SAFETY: the region is ours and has room for a header, and the size leads to its end.
+        let top = unsafe {
+            let mut top = Chunk::from_header(region.cast());
+            top.set_size_word(SizeWord::new(region.len(), SizeWord::PREV_INUSE));
+            top
+        };
         Self { free: FreeList::new(), top, fit, region }
     }
 
@@ -67,10 +150,9 @@ impl CoalescingHeap {
     /// itself. `None`, and nothing has changed, if neither can serve it.
     pub fn malloc(&mut self, request: usize) -> Option<NonNull<u8>> {
         let size = request_to_chunk_size(request)?;
-        let mut chunk = match self.free.find(self.fit, size) {
-            // SAFETY: `find` returns a chunk of this list, and at least `size` bytes long; the rest is in no list yet.
+        let mut chunk = match self.free.take(self.fit, size) {
+            // SAFETY: `take` gives a chunk of at least `size` bytes that is in no list any more, and the rest is in none yet.
             Some(mut chunk) => unsafe {
-                self.free.unlink(&chunk).ok()?;
                 if let Some(mut rest) = split(&mut chunk, size) {
                     rest.mark_free();
                     self.free.push(rest);
@@ -89,36 +171,14 @@ impl CoalescingHeap {
         Some(chunk.payload())
     }
 
-    /// Gives a block back. Its chunk joins the chunk before it and the one behind it, where these are free, and leaves
-    /// them no place of their own in the list. What comes of it goes to the head of the list; where it borders on the top
-    /// chunk, it becomes the low end of the top chunk instead.
+    /// Gives a block back, by [`coalesce`]. Its chunk joins its free neighbours, and they leave the list. What comes of it
+    /// goes to the head of the list, or becomes the low end of the top chunk.
     ///
     /// # Safety
     /// `payload` comes from [`CoalescingHeap::malloc`] of this heap and has not been freed since.
     pub unsafe fn free(&mut self, payload: NonNull<u8>) {
-        // SAFETY: the caller promises that this payload is a chunk in use, so it has a next one. A free neighbour is in the
-        // list until it is unlinked, and nobody uses its bytes.
-        unsafe {
-            let mut chunk = Chunk::from_payload(payload);
-            if let Some(mut previous) = chunk.prev() {
-                if self.free.unlink(&previous).is_err() {
-                    return;
-                }
-                join(&mut previous, chunk);
-                chunk = previous;
-            }
-            let next = chunk.next();
-            if next.header() == self.top.header() {
-                join(&mut chunk, next);
-                self.top = chunk;
-                return;
-            }
-            if !next.is_in_use() && self.free.unlink(&next).is_ok() {
-                join(&mut chunk, next);
-            }
-            chunk.mark_free();
-            self.free.push(chunk);
-        }
+        // SAFETY: what `malloc` gave and nobody freed is a chunk in use, and all free chunks but the top chunk are in the list.
+        unsafe { coalesce(Chunk::from_payload(payload), &mut self.free, &mut self.top) }
     }
 
     /// What the heap looks like now.

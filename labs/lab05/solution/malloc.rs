@@ -4,8 +4,8 @@ use core::mem;
 use core::ptr::NonNull;
 use heapkit::os::{Os, PAGE};
 use lab02::{ALIGNMENT, Chunk, Header, MIN_CHUNK_SIZE, SizeWord, request_to_chunk_size};
-use lab03::{Fit, FreeList};
-use lab04::{join, split};
+use lab03::FreeList;
+use lab04::{FreeChunks, coalesce, join, split};
 
 /// What the break moves by beyond what is needed, and what trimming leaves. In glibc: `DEFAULT_TOP_PAD`.
 pub const TOP_PAD: usize = 128 * 1024;
@@ -25,12 +25,12 @@ pub const FENCE_SIZE: usize = 16;
 
 /// A whole malloc.
 ///
-/// Blocks come from the list, from the top chunk, from a break that moves, or from mappings of their own. No two
-/// neighbours are free, and no chunk that borders on the top chunk.
+/// Blocks come from the free chunks, from the top chunk, from a break that moves, or from mappings of their own. No two
+/// neighbours are free, and no chunk that borders on the top chunk. `F` is where the free chunks wait.
 #[derive(Debug)]
-pub struct Malloc<O> {
+pub struct Malloc<O, F: FreeChunks = FreeList> {
     os: O,
-    free: FreeList,
+    free: F,
     /// `None` until the break has moved for the first time.
     top: Option<Chunk>,
     mmap_threshold: usize,
@@ -38,13 +38,24 @@ pub struct Malloc<O> {
 }
 
 impl<O: Os> Malloc<O> {
-    /// A malloc that has asked the system for nothing yet.
+    /// A malloc with a free list of lab 3, which has asked the system for nothing yet.
     pub const fn new(os: O) -> Self {
-        Self { os, free: FreeList::new(), top: None, mmap_threshold: MMAP_THRESHOLD, trim_threshold: TRIM_THRESHOLD }
+        // SAFETY: a new list holds no chunk.
+        unsafe { Self::with(os, FreeList::new()) }
+    }
+}
+
+impl<O: Os, F: FreeChunks> Malloc<O, F> {
+    /// A malloc that keeps its free chunks in `free`, and has asked the system for nothing yet.
+    ///
+    /// # Safety
+    /// `free` holds no chunk: what is in it would be taken for a part of this heap.
+    pub const unsafe fn with(os: O, free: F) -> Self {
+        Self { os, free, top: None, mmap_threshold: MMAP_THRESHOLD, trim_threshold: TRIM_THRESHOLD }
     }
 
     /// The free chunks.
-    pub const fn free_list(&self) -> &FreeList {
+    pub const fn free_chunks(&self) -> &F {
         &self.free
     }
 
@@ -52,7 +63,7 @@ impl<O: Os> Malloc<O> {
     ///
     /// It comes from the first of these that can serve it:
     ///
-    /// 1. the list: the smallest free chunk that is large enough, split as in lab 4;
+    /// 1. the free chunks: one that is large enough, split as in lab 4. From a [`FreeList`] it is the smallest one;
     /// 2. the top chunk, if at least [`MIN_CHUNK_SIZE`] bytes of it are left;
     /// 3. if the chunk takes the mmap threshold or more: a mapping of its own, of whole pages, with 8 bytes more than the
     ///    chunk. Its size word has the mapping's length, [`SizeWord::IS_MMAPPED`] and no other flag; its `prev_size` is 0;
@@ -134,7 +145,7 @@ impl<O: Os> Malloc<O> {
     /// `payload` is a block of this malloc that has not been freed. If it moves, nobody uses the old place any more.
     pub unsafe fn realloc(&mut self, payload: NonNull<u8>, request: usize) -> Option<NonNull<u8>> {
         let size = request_to_chunk_size(request)?;
-        // SAFETY: the caller promises a block of ours. The new block is another one, and larger than the old one.
+        // SAFETY: a block of this malloc that has not been freed. The new block is another one, and larger than the old one.
         unsafe {
             let mut chunk = Chunk::from_payload(payload);
             if is_mapped(&chunk) {
@@ -164,7 +175,7 @@ impl<O: Os> Malloc<O> {
     /// # Safety
     /// `payload` is a block of this malloc that has not been freed, and nobody uses it any more.
     pub unsafe fn free(&mut self, payload: NonNull<u8>) {
-        // SAFETY: the caller promises a block of ours that nobody uses: a chunk in use, or a mapping.
+        // SAFETY: a block of this malloc that has not been freed is a chunk in use, or a mapping, and nobody uses it any more.
         unsafe {
             let chunk = Chunk::from_payload(payload);
             if !is_mapped(&chunk) {
@@ -184,7 +195,7 @@ impl<O: Os> Malloc<O> {
     /// A chunk of at least `size` bytes, in use.
     fn take(&mut self, size: usize) -> Option<Chunk> {
         let is_large = size >= self.mmap_threshold;
-        self.take_from_list(size)
+        self.take_from_free(size)
             .or_else(|| self.take_from_top(size))
             .or_else(|| if is_large { self.map(size) } else { None })
             .or_else(|| {
@@ -194,14 +205,13 @@ impl<O: Os> Malloc<O> {
             .or_else(|| if is_large { None } else { self.map(size) })
     }
 
-    fn take_from_list(&mut self, size: usize) -> Option<Chunk> {
-        let mut chunk = self.free.find(Fit::Best, size)?;
-        // SAFETY: `find` returns a chunk of this list, and at least `size` bytes long; the rest is in no list yet.
+    fn take_from_free(&mut self, size: usize) -> Option<Chunk> {
+        let mut chunk = self.free.take(size)?;
+        // SAFETY: `take` gives a chunk of at least `size` bytes that is in no list any more, and the rest is in none yet.
         unsafe {
-            self.free.unlink(&chunk).ok()?;
             if let Some(mut rest) = split(&mut chunk, size) {
                 rest.mark_free();
-                self.free.push(rest);
+                self.free.put(rest);
             }
             chunk.mark_in_use();
         }
@@ -254,12 +264,18 @@ impl<O: Os> Malloc<O> {
         // SAFETY: the break moves up, so nothing is given back.
         let start = unsafe { self.os.sbrk(delta.try_into().ok()?) }?;
         match &mut self.top {
-            Some(top) if have > 0 => top.set_size_word(top.size_word().with_size(have + delta)),
+            // SAFETY: the new memory starts where the top chunk ends, so the new size leads to its end.
+            Some(top) if end_of(top) == start => unsafe {
+                top.set_size_word(top.size_word().with_size(top.size() + delta))
+            },
             top => {
                 let skipped = start.align_offset(ALIGNMENT);
-                // SAFETY: `delta` bytes start here that nobody uses.
-                let mut new = unsafe { Chunk::from_header(start.byte_add(skipped).cast()) };
-                new.set_size_word(SizeWord::new(delta - skipped, SizeWord::PREV_INUSE));
+                // SAFETY: `delta` bytes start here that nobody uses, and the size leads to their end.
+                let new = unsafe {
+                    let mut new = Chunk::from_header(start.byte_add(skipped).cast());
+                    new.set_size_word(SizeWord::new(delta - skipped, SizeWord::PREV_INUSE));
+                    new
+                };
                 if let Some(old) = top.replace(new) {
                     self.retire(old);
                 }
@@ -271,7 +287,7 @@ impl<O: Os> Malloc<O> {
     /// Ends the memory of a top chunk with two fences, and frees what is left of it. The second fence says that the first
     /// one is in use, so nothing is ever joined to it; and the first one says whether what is before it is in use.
     fn retire(&mut self, mut old: Chunk) {
-        // SAFETY: a top chunk has room for two fences, and nobody uses its bytes.
+        // SAFETY: a top chunk has room for two fences, nobody uses its bytes, and each size leads to the next header.
         unsafe {
             let mut last = Chunk::from_header(old.header().byte_add(old.size() - FENCE_SIZE));
             last.set_size_word(SizeWord::new(FENCE_SIZE, SizeWord::PREV_INUSE));
@@ -310,7 +326,7 @@ impl<O: Os> Malloc<O> {
                     }
                 }
                 _ => {
-                    if next.is_in_use() || both < size || self.free.unlink(&next).is_err() {
+                    if next.is_in_use() || both < size || self.free.remove(&next).is_err() {
                         return false;
                     }
                     join(chunk, next);
@@ -326,7 +342,7 @@ impl<O: Os> Malloc<O> {
     /// # Safety
     /// The chunk is in use, no mapping, and at least `size` bytes long. Nobody uses what lies beyond.
     unsafe fn release_beyond(&mut self, chunk: &mut Chunk, size: usize) {
-        // SAFETY: the caller promises it.
+        // SAFETY: the chunk is in use, so it is in no list, and so is what is cut off, which nobody uses.
         unsafe {
             if let Some(rest) = split(chunk, size) {
                 self.release(rest);
@@ -338,30 +354,11 @@ impl<O: Os> Malloc<O> {
     ///
     /// # Safety
     /// The chunk is in use, and no mapping, and nobody uses its bytes any more.
-    unsafe fn release(&mut self, mut chunk: Chunk) {
-        // SAFETY: a chunk in use has a next one. A free neighbour is in the list until it is unlinked.
-        unsafe {
-            if let Some(mut previous) = chunk.prev() {
-                if self.free.unlink(&previous).is_err() {
-                    return;
-                }
-                join(&mut previous, chunk);
-                chunk = previous;
-            }
-            let next = chunk.next();
-            match &mut self.top {
-                Some(top) if top.header() == next.header() => {
-                    join(&mut chunk, next);
-                    *top = chunk;
-                }
-                _ => {
-                    if !next.is_in_use() && self.free.unlink(&next).is_ok() {
-                        join(&mut chunk, next);
-                    }
-                    chunk.mark_free();
-                    self.free.push(chunk);
-                }
-            }
+    unsafe fn release(&mut self, chunk: Chunk) {
+        // Every chunk but a mapping was cut from a top chunk, so there is one.
+        if let Some(top) = &mut self.top {
+            // SAFETY: the chunk is in use and no mapping, and all free chunks but the top chunk are in `free`.
+            unsafe { coalesce(chunk, &mut self.free, top) }
         }
     }
 
@@ -372,9 +369,11 @@ impl<O: Os> Malloc<O> {
         if top.size() < self.trim_threshold || extra == 0 || end_of(top) != self.os.program_break() {
             return;
         }
-        // SAFETY: the last `extra` bytes of the top chunk, behind its header, which nobody uses.
-        if unsafe { self.os.sbrk(-extra.cast_signed()) }.is_some() {
-            top.set_size_word(top.size_word().with_size(top.size() - extra));
+        // SAFETY: nobody uses the last `extra` bytes of the top chunk. Without them it ends where the break then is.
+        unsafe {
+            if self.os.sbrk(-extra.cast_signed()).is_some() {
+                top.set_size_word(top.size_word().with_size(top.size() - extra));
+            }
         }
     }
 }
@@ -388,12 +387,12 @@ fn mapping_length(size: usize) -> Option<usize> {
     size.checked_add(size_of::<usize>())?.checked_next_multiple_of(PAGE)
 }
 
-/// Writes the header of a mapping, `lead` bytes behind its start.
+/// Writes the header of a mapping, `lead` bytes after its start.
 ///
 /// # Safety
 /// A mapping of `length` bytes starts at `start`, and nobody uses the header's bytes.
 unsafe fn mapped_chunk(start: NonNull<u8>, lead: usize, length: usize) -> Chunk {
-    // SAFETY: the caller promises it.
+    // SAFETY: the header is inside the mapping, nobody uses its bytes, and the size leads to the mapping's end.
     unsafe {
         let header = start.byte_add(lead).cast::<Header>();
         (*header.as_ptr()).prev_size = lead;

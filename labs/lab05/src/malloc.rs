@@ -4,8 +4,8 @@ use core::mem;
 use core::ptr::NonNull;
 use heapkit::os::{Os, PAGE};
 use lab02::{ALIGNMENT, Chunk, Header, MIN_CHUNK_SIZE, SizeWord, request_to_chunk_size};
-use lab03::{Fit, FreeList};
-use lab04::{join, split};
+use lab03::FreeList;
+use lab04::{FreeChunks, coalesce, join, split};
 
 /// What the break moves by beyond what is needed, and what trimming leaves. In glibc: `DEFAULT_TOP_PAD`.
 pub const TOP_PAD: usize = 128 * 1024;
@@ -25,12 +25,12 @@ pub const FENCE_SIZE: usize = 16;
 
 /// A whole malloc.
 ///
-/// Blocks come from the list, from the top chunk, from a break that moves, or from mappings of their own. No two
-/// neighbours are free, and no chunk that borders on the top chunk.
+/// Blocks come from the free chunks, from the top chunk, from a break that moves, or from mappings of their own. No two
+/// neighbours are free, and no chunk that borders on the top chunk. `F` is where the free chunks wait.
 #[derive(Debug)]
-pub struct Malloc<O> {
+pub struct Malloc<O, F: FreeChunks = FreeList> {
     os: O,
-    free: FreeList,
+    free: F,
     /// `None` until the break has moved for the first time.
     top: Option<Chunk>,
     mmap_threshold: usize,
@@ -38,13 +38,24 @@ pub struct Malloc<O> {
 }
 
 impl<O: Os> Malloc<O> {
-    /// A malloc that has asked the system for nothing yet.
+    /// A malloc with a free list of lab 3, which has asked the system for nothing yet.
     pub const fn new(os: O) -> Self {
-        Self { os, free: FreeList::new(), top: None, mmap_threshold: MMAP_THRESHOLD, trim_threshold: TRIM_THRESHOLD }
+        // SAFETY: a new list holds no chunk.
+        unsafe { Self::with(os, FreeList::new()) }
+    }
+}
+
+impl<O: Os, F: FreeChunks> Malloc<O, F> {
+    /// A malloc that keeps its free chunks in `free`, and has asked the system for nothing yet.
+    ///
+    /// # Safety
+    /// `free` holds no chunk: what is in it would be taken for a part of this heap.
+    pub const unsafe fn with(os: O, free: F) -> Self {
+        Self { os, free, top: None, mmap_threshold: MMAP_THRESHOLD, trim_threshold: TRIM_THRESHOLD }
     }
 
     /// The free chunks.
-    pub const fn free_list(&self) -> &FreeList {
+    pub const fn free_chunks(&self) -> &F {
         &self.free
     }
 
@@ -52,7 +63,7 @@ impl<O: Os> Malloc<O> {
     ///
     /// It comes from the first of these that can serve it:
     ///
-    /// 1. the list: the smallest free chunk that is large enough, split as in lab 4;
+    /// 1. the free chunks: one that is large enough, split as in lab 4. From a [`FreeList`] it is the smallest one;
     /// 2. the top chunk, if at least [`MIN_CHUNK_SIZE`] bytes of it are left;
     /// 3. if the chunk takes the mmap threshold or more: a mapping of its own, of whole pages, with 8 bytes more than the
     ///    chunk. Its size word has the mapping's length, [`SizeWord::IS_MMAPPED`] and no other flag; its `prev_size` is 0;

@@ -1,108 +1,175 @@
 //! What the body of a case works with.
 
-use crate::finding::{Finding, Kind};
-use crate::inside::{Finished, is_replay};
-use crate::recorder::{Recorder, Word};
-use heapkit::image::{Image, Offset, Raw};
-use heapkit::journal::Journal;
-use heapkit::memory::Heap;
-use heapkit::os::{Place, Refusal, SimOs};
-use heapkit::referee::whole::{WholeMalloc, WholeReferee};
-use heapkit::referee::{Allocator, Promise, Referee};
-use heapkit::workload::{self, Op};
-use std::cell::Cell;
+use crate::arena::SharedArena;
+use crate::exam::Exam;
+use crate::finding::Finding;
+use crate::judge::judge;
+use crate::process::{Ended, Manner, Process};
+use crate::report::Verdict;
+use crate::seed;
+use candidate::wire::{ANSWER, MMAP, MREMAP, MUNMAP, Reader, SBRK, Words};
+use heapkit::image::{Image, ListHead, Offset, Raw};
+use heapkit::journal::{Journal, Step};
+use heapkit::memory::{Arena, PAGE};
+use heapkit::os::{self, SimOs};
+use heapkit::workload::Rng;
+use std::cell::{Cell, RefCell};
 use std::fmt::{Debug, Display};
-use std::path::PathBuf;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
 
-/// The desk at which a case is written: a heap, a journal, and ways to say what is wrong.
+/// A simulated system whose memory the candidate shares.
+pub type System = SimOs<SharedArena>;
+
+/// A heap of a few pages, where a case doesn't say otherwise.
+pub const ROOM: usize = 1024 * PAGE;
+
+/// Nobody asks the system that often to answer one question: it is a loop.
+const CALLS_AT_MOST: usize = 10_000;
+
+/// The desk at which a case is examined: a candidate to ask, a heap to look at, and ways to say what is wrong.
+///
+/// All that a case needs to know of the candidate are its answers and its memory. Addresses are offsets from the heap's start.
 pub struct Desk {
-    pub(crate) recorder: &'static Recorder,
+    exam: Exam,
+    rng: RefCell<Rng>,
+    pub(crate) manner: Cell<Manner>,
+    arena: SharedArena,
+    system: RefCell<Option<Rc<System>>>,
+    candidate: RefCell<Option<Process>>,
     pub(crate) journal: Journal,
-    pub(crate) heap: Cell<Option<Heap>>,
-    pub(crate) os: Cell<Option<&'static SimOs>>,
-    pub(crate) snapshots: PathBuf,
-    /// The watcher's own workload, instead of the case's: it looks for the shortest that fails.
-    pub(crate) instead: Option<(usize, Vec<Op>)>,
-    pub(crate) plays: Cell<usize>,
+    lists: RefCell<Vec<ListHead>>,
+    /// Whether the heap has chunks, so that it can be drawn.
+    is_drawn: Cell<bool>,
+    /// Whether the story is the shortest that was found.
+    pub(crate) is_shrunk: Cell<bool>,
+    measured: RefCell<String>,
 }
 
 impl Desk {
-    /// A fresh heap of `len` bytes, a multiple of 4096: every byte is `0xa5`, and what lies around it can't be touched.
-    /// The heap before it is gone.
-    pub fn heap(&self, len: usize) -> Heap {
-        self.journal.clear();
-        self.os.set(None);
-        let heap = match self.heap.get() {
-            Some(heap) if heap.len() == len => {
-                heap.refresh();
-                heap
-            }
-            _ => self.recorder.heap(len).unwrap_or_else(|e| panic!("the recorder has no heap of {len} bytes: {e}")),
-        };
-        self.heap.set(Some(heap));
-        heap
-    }
-
-    /// A fresh simulated system: its break can move up to 4 MiB, and nothing has been asked for yet. `drawn` says whether
-    /// the heap that will stand below the break has chunks, so that it can be drawn.
-    pub fn os(&self, drawn: bool) -> &'static SimOs {
-        self.journal.clear();
-        self.heap.set(None);
-        let recorder = self.recorder;
-        recorder.set(Word::Bare, u64::from(!drawn));
-        let room = recorder.room().unwrap_or_else(|e| panic!("the recorder has no room for a heap: {e}"));
-        let os = Box::leak(Box::new(SimOs::new(room, |layout| recorder.set_layout(layout))));
-        self.os.set(Some(os));
-        os
-    }
-
-    /// The memory under test, if there is any yet.
-    fn memory(&self) -> Option<Heap> {
-        self.heap.get().or_else(|| self.os.get()?.heap())
-    }
-
-    /// Takes a step and writes it down, with its result as `show` words it.
-    pub fn step<R>(&self, action: impl Display, step: impl FnOnce() -> R, show: impl FnOnce(&R) -> String) -> R {
-        if let Some(heap) = self.memory() {
-            self.recorder.keep_before(&heap);
+    /// An empty desk for the case `name`.
+    pub(crate) fn new(exam: Exam, name: &str) -> Self {
+        let arena = SharedArena::create().unwrap_or_else(|e| panic!("no memory for an arena: {e}"));
+        Desk {
+            exam,
+            rng: RefCell::new(seed::of_case(name)),
+            manner: Cell::new(Manner::Patient),
+            arena,
+            system: RefCell::new(None),
+            candidate: RefCell::new(None),
+            journal: Journal::default(),
+            lists: RefCell::default(),
+            is_drawn: Cell::new(true),
+            is_shrunk: Cell::new(false),
+            measured: RefCell::default(),
         }
-        self.journal.begin(&action.to_string());
-        let result = step();
-        self.journal.end(&show(&result));
-        result
     }
 
-    /// Takes a step that has no result.
-    pub fn act(&self, action: impl Display, step: impl FnOnce()) {
-        self.step(action, step, |()| String::new());
+    /// Numbers drawn from the run's seed and the case's name; other ones each time.
+    pub fn rng(&self) -> Rng {
+        Rng::new(self.rng.borrow_mut().bits())
     }
 
-    /// What the random numbers of a workload start from: `own`, or another number in a run with a seed of its own.
-    pub fn seed(&self, own: u64) -> u64 {
-        crate::seed::of_workload(own)
+    /// The lab's folder.
+    pub fn lab_dir(&self) -> &Path {
+        self.exam.dir()
     }
 
-    /// A line that the learner sees when the case has passed.
-    pub fn measured(&self, line: impl Display) {
-        self.recorder.set_measured(&line.to_string());
+    // ---- memory ----
+
+    /// A fresh heap of `len` bytes, whole pages, for a story of its own: every byte is `0xa5`, and what lies around it can't be
+    /// touched. The one before is gone.
+    pub fn heap(&self, len: usize) -> Rc<System> {
+        self.start(|arena| SimOs::with_heap(arena, len))
     }
 
-    /// The free list starts at this address: the picture will show it.
-    pub fn list_starts_at(&self, address: usize) {
-        self.journal.list_starts_at(address);
+    /// A fresh simulated system for a story of its own, whose break can move up by `room` bytes. Nothing has been asked for yet.
+    pub fn os(&self, room: usize) -> Rc<System> {
+        self.start(|arena| SimOs::new(arena, room))
     }
 
-    /// Where the free list starts, as the journal last heard: after [`Desk::play`], as the allocator left it.
-    pub fn list_head(&self) -> Option<usize> {
-        self.recorder.story().list_head
+    fn start(&self, system: impl FnOnce(SharedArena) -> System) -> Rc<System> {
+        self.new_story();
+        self.lists.borrow_mut().clear();
+        self.is_drawn.set(true);
+        self.arena.reset();
+        let system = Rc::new(system(self.arena.clone()));
+        self.system.replace(Some(system.clone()));
+        system
     }
 
-    /// The heap as it is now; `head` is the address of the free list's first chunk, 0 for an empty list.
-    pub fn image(&self, head: Option<usize>) -> Image {
-        let Some(heap) = self.memory() else { return Image::empty() };
-        let bytes = heap.bytes();
-        let foreign = self.os.get().map(|os| os.layout().foreign).unwrap_or_default();
-        Image::decode(&Raw { base: heap.start().addr().get(), bytes: &bytes, foreign: &foreign }, head)
+    /// The memory under test has no chunks: it is not drawn.
+    pub fn draws_no_heap(&self) {
+        self.is_drawn.set(false);
+    }
+
+    /// Closes all pages of the heap but these: code that goes further than it has to, crashes there.
+    pub fn opens_only(&self, parts: &[Range<usize>]) {
+        let end = self.system.borrow().as_ref().map_or(0, |os| os.end());
+        self.arena.close(0..end);
+        for part in parts {
+            self.arena.open(part.start / PAGE * PAGE..part.end.next_multiple_of(PAGE));
+        }
+    }
+
+    /// The lists of the heap, as pictures show them from now on.
+    pub fn lists_are(&self, lists: Vec<ListHead>) {
+        self.lists.replace(lists);
+    }
+
+    /// The one free list of the heap starts with this word.
+    pub fn list_starts_with(&self, head: usize) {
+        self.lists_are(vec![ListHead::free_list(head)]);
+    }
+
+    /// The heap as it is now.
+    pub fn image(&self) -> Image {
+        let Some(os) = self.system.borrow().clone() else { return Image::empty() };
+        let (bytes, foreign) = (self.arena.snapshot(0..os.end()), os.layout().foreign);
+        Image::decode(&Raw { bytes: &bytes, foreign: &foreign }, &self.lists.borrow())
+    }
+
+    /// The calls that the simulated system has had in this story.
+    pub fn calls(&self) -> Vec<os::Call> {
+        self.system.borrow().as_ref().map(|os| os.calls()).unwrap_or_default()
+    }
+
+    // ---- questions ----
+
+    /// Asks the candidate, as a step of the story.
+    pub fn ask<T: Words + Debug>(&self, question: &(impl Words + Display)) -> T {
+        self.ask_and_show(question, |answer| format!("{answer:?}"))
+    }
+
+    /// Has the candidate do something, as a step of the story that has no result to show.
+    pub fn order<T: Words>(&self, question: &(impl Words + Display)) -> T {
+        self.ask_and_show(question, |_| String::new())
+    }
+
+    /// Asks, as a step of the story whose result is shown like this.
+    pub fn ask_and_show<T: Words>(&self, question: &(impl Words + Display), show: impl FnOnce(&T) -> String) -> T {
+        self.journal.begin(question.to_string());
+        let answer: T = self.put(question);
+        self.journal.end(show(&answer));
+        answer
+    }
+
+    /// Asks without a word in the story.
+    pub fn put<T: Words>(&self, question: &impl Words) -> T {
+        self.put_words(&words_of(question))
+    }
+
+    pub(crate) fn put_words<T: Words>(&self, question: &[u64]) -> T {
+        let answer = self.exchange(question).unwrap_or_else(|ended| self.fail(self.explain(&ended)));
+        T::read(&mut Reader::new(&answer)).unwrap_or_else(|| self.fail(self.explain(&Ended::Nonsense)))
+    }
+
+    /// Something that happens without the candidate, as a step of the story.
+    pub fn act(&self, action: impl Display, act: impl FnOnce()) {
+        self.journal.begin(action.to_string());
+        act();
+        self.journal.end("");
     }
 
     /// Forgets the steps so far: what follows is a story of its own.
@@ -110,34 +177,70 @@ impl Desk {
         self.journal.clear();
     }
 
+    /// The candidate is another one from now on, which has been asked nothing yet.
+    pub fn new_candidate(&self) {
+        self.candidate.take();
+    }
+
+    /// Asks, and answers what the candidate asks of the system meanwhile.
+    fn exchange(&self, question: &[u64]) -> Result<Vec<u64>, Ended> {
+        let mut candidate = self.candidate.borrow_mut();
+        let candidate = candidate.get_or_insert_with(|| {
+            let manner = self.manner.get();
+            Process::start(self.exam.name(), &self.arena, manner)
+                .unwrap_or_else(|e| panic!("the candidate can't be started: {e}"))
+        });
+        let system = self.system.borrow().clone();
+        candidate.send(&self.frame(system.as_deref(), question))?;
+        for _ in 0..CALLS_AT_MOST {
+            let mut words = candidate.receive()?;
+            let kind = if words.is_empty() { return Err(Ended::Nonsense) } else { words.remove(0) };
+            if kind == ANSWER {
+                return Ok(words);
+            }
+            let Some(system) = system.as_deref() else { return Err(Ended::Nonsense) };
+            let answer = serve(system, kind, &words).ok_or(Ended::Nonsense)?;
+            candidate.send(&self.frame(Some(system), &words_of(&answer)))?;
+        }
+        Err(candidate.interrupted(Ended::Asking))
+    }
+
+    /// The examiner's frame: what has changed, and then these words.
+    fn frame(&self, system: Option<&System>, words: &[u64]) -> Vec<u64> {
+        let orders = self.arena.take_orders();
+        let mut frame = vec![orders.len() as u64];
+        for (start, end, open) in orders {
+            frame.extend([start as u64, end as u64, u64::from(open)]);
+        }
+        frame.push(system.map_or(0, SimOs::end) as u64);
+        frame.extend(words);
+        frame
+    }
+
+    /// Why there is no answer. The candidate is gone after this.
+    fn explain(&self, ended: &Ended) -> Finding {
+        let output = self.candidate.take().map(|mut candidate| candidate.output()).unwrap_or_default();
+        judge(&self.arena, self.system.borrow().as_deref(), ended, &output)
+    }
+
+    // ---- verdicts ----
+
     /// Ends the case unless both are the same.
     pub fn expect<T: PartialEq + Debug>(&self, what: impl Display, expected: T, seen: T) {
-        if expected != seen && !self.is_waiting() {
+        if expected != seen {
             self.fail(Finding::new(what.to_string()).expected(format!("{expected:?}"), format!("{seen:?}")));
         }
     }
 
-    /// As [`Desk::expect`], for the word at `at` of the heap; `show` says what a word means.
-    pub fn expect_word(
-        &self,
-        what: impl Display,
-        at: usize,
-        expected: usize,
-        seen: usize,
-        show: impl Fn(usize) -> String,
-    ) {
-        if expected != seen && !self.is_waiting() {
+    /// Ends the case unless the word at `at` is this; `show` says what a word means.
+    pub fn expect_word(&self, what: impl Display, at: usize, expected: usize, show: impl Fn(usize) -> String) {
+        let seen = self.arena.word(at);
+        if expected != seen {
             let finding = Finding::new(what.to_string()).expected(show(expected), show(seen));
             // The picture marks its own defects.
-            let marked = self.image(None).defects.iter().any(|defect| defect.at == at);
+            let marked = self.image().defects.iter().any(|defect| defect.at == at);
             self.fail(if marked { finding } else { finding.mark(at, format!("the word at {}", Offset(at))) });
         }
-    }
-
-    /// Whether the watcher's workload stands for one that has not been played yet: then what the case asserts on the way
-    /// there says nothing.
-    fn is_waiting(&self) -> bool {
-        is_replay() && self.instead.as_ref().is_some_and(|(play, _)| self.plays.get() <= *play)
     }
 
     /// Ends the case: something is wrong.
@@ -147,119 +250,29 @@ impl Desk {
 
     /// Ends the case: it can't be tried here.
     pub fn skip(&self, why: impl Display) -> ! {
-        self.fail(Finding { kind: Kind::Skipped, ..Finding::new(why.to_string()) })
+        self.fail(Finding::ended(Verdict::Skipped, why.to_string()))
     }
 
-    /// Plays `ops` on the allocator that `start` makes of a fresh heap of `len` bytes; the referee checks every step.
-    /// Returns where each block's payload was last, by the block's number: an offset into the heap, or `None` for a
-    /// request that was refused.
-    pub fn play<A: Allocator>(
-        &self,
-        len: usize,
-        promise: impl Into<Promise>,
-        ops: &[Op],
-        start: impl FnOnce(Heap) -> A,
-    ) -> Vec<Option<usize>> {
-        let Some(ops) = self.next_workload(ops) else { return vec![None; blocks(ops)] };
-        let heap = self.heap(len);
-        self.journal.begin("the allocator takes the fresh heap");
-        let mut allocator = start(heap);
-        self.journal.clear();
-        let promise = promise.into();
-        let mut referee = Referee::new(heap, &mut allocator, promise, &self.journal);
-        let mut payloads = vec![None; blocks(ops)];
-        for &op in ops {
-            self.recorder.keep_before(&heap);
-            if let Err(violation) = referee.play(op) {
-                self.fail(violation.into());
-            }
-            if referee.promise() != promise {
-                self.written_over();
-            }
-            if let Op::Malloc { id, .. } = op {
-                payloads[id] = referee.payload(id).and_then(|p| usize::try_from(heap.offset_of(p.as_ptr())).ok());
-            }
-        }
-        self.played(ops);
-        payloads
+    /// A line that the learner sees when the case has passed.
+    pub fn measured(&self, line: impl Display) {
+        self.measured.replace(line.to_string());
     }
 
-    /// Plays `ops` on the whole malloc that `start` makes of a fresh simulated system, which refuses what `refusal` says.
-    /// Returns where each block was last, by its number, or `None` for a request that was refused.
-    pub fn play_whole<M: WholeMalloc>(
-        &self,
-        refusal: Refusal,
-        ops: &[Op],
-        start: impl FnOnce(&'static SimOs) -> M,
-    ) -> Vec<Option<Place>> {
-        let Some(ops) = self.next_workload(ops) else { return vec![None; blocks(ops)] };
-        let os = self.os(true);
-        os.refuse(refusal);
-        if let Some(refusal) = refusal.in_words() {
-            self.journal.begin(&refusal);
-            self.journal.end("");
-        }
-        let mut malloc = start(os);
-        let mut referee = WholeReferee::new(os, &mut malloc, &self.journal);
-        let mut places = vec![None; blocks(ops)];
-        for &op in ops {
-            if let Some(heap) = self.memory() {
-                self.recorder.keep_before(&heap);
-            }
-            if let Err(violation) = referee.play(op) {
-                self.fail(violation.into());
-            }
-            if let Some(id) = op.id().filter(|_| !matches!(op, Op::Free { .. })) {
-                places[id] = referee.place(id);
-            }
-        }
-        self.played(ops);
-        places
-    }
+    // ---- snapshots ----
 
-    /// What to play next in the place of `ops`; `None` if the watcher asks for another play of this case.
-    fn next_workload<'a>(&'a self, ops: &'a [Op]) -> Option<&'a [Op]> {
-        let index = self.plays.replace(self.plays.get() + 1);
-        let ops = match self.instead.as_ref().filter(|_| is_replay()) {
-            Some((instead, _)) if *instead != index => return None,
-            Some((_, ops)) => ops,
-            None => ops,
-        };
-        self.recorder.set_workload(&workload_line(index, ops));
-        Some(ops)
-    }
-
-    /// Ends the case if that was the watcher's workload: what the case asserts about its own says nothing about another one.
-    fn played(&self, ops: &[Op]) {
-        let index = self.plays.get() - 1;
-        // The recorder keeps the beginning of a very long one.
-        let kept = self.recorder.workload().unwrap_or_default();
-        if kept.is_empty() || !workload_line(index, ops).starts_with(&kept) {
-            self.written_over();
-        }
-        if is_replay() {
-            std::panic::resume_unwind(Box::new(Finished));
-        }
-    }
-
-    /// Ends the case: what it works with isn't what it was any more.
-    fn written_over(&self) -> ! {
-        self.fail(Finding::new("Your code writes over the exam's own memory."))
-    }
-
-    /// Compares the heap's picture, with the free list that starts at `head`, with the one kept under `name`.
-    pub fn snapshot(&self, name: &str, head: Option<usize>) {
-        let image = self.image(head);
+    /// Compares the heap's picture with the one kept under `name`.
+    pub fn snapshot(&self, name: &str) {
+        let image = self.image();
         let mut picture = heapkit::draw::heap(&image, &[]);
-        if let Some(list) = &image.list {
-            picture.push_str(&format!("list: {}\n", heapkit::draw::list(list)));
+        for list in &image.lists {
+            picture.push_str(&format!("{}: {}\n", list.name, heapkit::draw::list(list)));
         }
         self.compare(name, "The heap does not look as it should.", &picture, true);
     }
 
     /// Compares the calls that the simulated system has had with those kept under `name`.
     pub fn snapshot_calls(&self, name: &str) {
-        let calls: String = self.os.get().iter().flat_map(|os| os.calls()).map(|call| format!("{call}\n")).collect();
+        let calls: String = self.calls().iter().map(|call| format!("{call}\n")).collect();
         self.compare(name, "The system was asked for something else than the rule says.", &calls, false);
     }
 
@@ -270,17 +283,18 @@ impl Desk {
 
     /// The text kept under `name`.
     pub fn kept(&self, name: &str) -> Option<String> {
-        let kept = std::fs::read_to_string(self.snapshots.join(format!("{name}.snap"))).ok()?;
+        let kept = std::fs::read_to_string(self.snapshots().join(format!("{name}.snap"))).ok()?;
         // A snapshot file is a head between two lines of dashes, then the text.
         Some(kept.splitn(3, "---\n").nth(2)?.trim_end().to_owned())
     }
 
+    fn snapshots(&self) -> PathBuf {
+        self.exam.dir().join("tests/snapshots")
+    }
+
     fn compare(&self, name: &str, what: &str, text: &str, shows_the_heap: bool) {
-        if self.is_waiting() {
-            return;
-        }
         let mut settings = insta::Settings::clone_current();
-        settings.set_snapshot_path(&self.snapshots);
+        settings.set_snapshot_path(self.snapshots());
         settings.set_prepend_module_to_snapshot(false);
         settings.set_omit_expression(true);
         let compared = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
@@ -292,19 +306,43 @@ impl Desk {
             self.fail(Finding { shows_the_heap, ..Finding::new(what).expected(expected, seen) });
         }
     }
+
+    // ---- what is left of a case ----
+
+    /// The steps of the story, and the heap to show beside a finding.
+    pub(crate) fn remains(&self, finding: &Finding) -> (Vec<Step>, Option<Image>) {
+        let heap = || finding.heap.clone().unwrap_or_else(|| self.image());
+        let is_drawn = self.is_drawn.get() && self.system.borrow().as_ref().is_some_and(|os| os.end() > 0);
+        (self.journal.steps(), is_drawn.then(heap))
+    }
+
+    pub(crate) fn take_measured(&self) -> String {
+        self.measured.take()
+    }
 }
 
-/// A workload as the recorder keeps it: the how-manieth of the case it is, and its operations.
-fn workload_line(index: usize, ops: &[Op]) -> String {
-    format!("{index} {}", workload::format(ops))
+pub(crate) fn words_of(value: &impl Words) -> Vec<u64> {
+    let mut words = Vec::new();
+    value.write(&mut words);
+    words
 }
 
-/// How many blocks the operations name.
-fn blocks(ops: &[Op]) -> usize {
-    ops.iter().filter_map(|op| op.id()).map(|id| id + 1).max().unwrap_or(0)
+/// Answers a call of the system; `None` if it is no call.
+fn serve(system: &System, call: u64, words: &[u64]) -> Option<Option<usize>> {
+    let word = |index: usize| usize::try_from(*words.get(index)?).ok();
+    Some(match call {
+        SBRK => system.sbrk(word(0)?.cast_signed()),
+        MMAP => system.mmap(word(0)?),
+        MUNMAP => {
+            system.munmap(word(0)?, word(1)?);
+            None
+        }
+        MREMAP => system.mremap(word(0)?, word(1)?, word(2)?),
+        _ => return None,
+    })
 }
 
-/// `seen`, with an arrow behind each line that isn't the same in `expected`.
+/// `seen`, with an arrow after each line that isn't the same in `expected`.
 fn marked_where_different(expected: &str, seen: &str) -> String {
     let mut expected = expected.lines();
     let mark = |line: &str| match expected.next() {

@@ -1,24 +1,29 @@
-//! What a case found out before it ended.
+//! What is wrong, when a case ends before its end.
 
+use crate::report::Verdict;
 use heapkit::draw::Mark;
-use heapkit::referee::Violation;
-use serde::{Deserialize, Serialize};
+use heapkit::image::Image;
+use heapkit::referee::{Kind, Violation};
 
-/// Why a case ended early. Written by the case's process, read by the one that watches it.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+/// Why a case ended early.
+#[derive(Clone, Debug)]
 pub struct Finding {
-    /// What kind of end it was.
-    pub kind: Kind,
+    /// How, in a word.
+    pub verdict: Verdict,
+    /// What the referee calls it, if it was the referee who found it.
+    pub kind: Option<Kind>,
     /// What is wrong, as a sentence.
     pub what: String,
     /// What should have come out. May have several lines.
     pub expected: Option<String>,
     /// What came out. May have several lines.
     pub seen: Option<String>,
-    /// Notes to places in the heap, by offset.
-    pub marks: Vec<(usize, String)>,
-    /// Whether the heap before the last step tells more than the heap after it.
-    pub look_before: bool,
+    /// Notes to places in the heap.
+    pub marks: Vec<Mark>,
+    /// The heap to show, unless it is the heap as it is now.
+    pub heap: Option<Image>,
+    /// Whether that is the heap before the last step.
+    pub heap_is_before: bool,
     /// Where in the learner's code it happened, as `file:line`.
     pub place: Option<String>,
     /// The outermost place in the learner's code that led there, if it is another one.
@@ -27,24 +32,27 @@ pub struct Finding {
     pub shows_the_heap: bool,
 }
 
-/// The kinds of early ends.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Kind {
-    /// A check found a difference.
-    #[default]
-    Wrong,
-    /// The code panicked.
-    Panicked,
-    /// The code says `todo!()`.
-    NotWritten,
-    /// The case can't be tried here.
-    Skipped,
-}
-
 impl Finding {
     /// A difference, in one sentence.
     pub fn new(what: impl Into<String>) -> Self {
-        Finding { what: what.into(), ..Finding::default() }
+        Self::ended(Verdict::Wrong, what)
+    }
+
+    /// Another end, in a sentence.
+    pub(crate) fn ended(verdict: Verdict, what: impl Into<String>) -> Self {
+        Finding {
+            verdict,
+            kind: None,
+            what: what.into(),
+            expected: None,
+            seen: None,
+            marks: Vec::new(),
+            heap: None,
+            heap_is_before: false,
+            place: None,
+            called_from: None,
+            shows_the_heap: false,
+        }
     }
 
     /// Adds what was expected and what was seen.
@@ -56,12 +64,13 @@ impl Finding {
 
     /// Adds a note to the byte at `at` of the heap.
     pub fn mark(mut self, at: usize, note: impl Into<String>) -> Self {
-        self.marks.push((at, note.into()));
+        self.marks.push(Mark { at, note: note.into() });
         self
     }
 
-    pub(crate) fn marks(&self) -> Vec<Mark> {
-        self.marks.iter().map(|(at, note)| Mark { at: *at, note: note.clone() }).collect()
+    /// Whether it is the same mistake as another one, as far as anybody can tell: what shrinking keeps.
+    pub(crate) fn is_like(&self, other: &Self) -> bool {
+        (self.verdict, self.kind) == (other.verdict, other.kind)
     }
 }
 
@@ -69,12 +78,13 @@ impl From<Violation> for Finding {
     fn from(violation: Violation) -> Self {
         let (expected, seen) = violation.expected_and_seen.unzip();
         Finding {
-            what: violation.what,
+            kind: Some(violation.kind),
             expected,
             seen,
-            marks: violation.marks.into_iter().map(|mark| (mark.at, mark.note)).collect(),
-            look_before: violation.look_before,
-            ..Finding::default()
+            marks: violation.marks,
+            heap: Some(*violation.heap),
+            heap_is_before: violation.heap_is_before,
+            ..Finding::new(violation.what)
         }
     }
 }

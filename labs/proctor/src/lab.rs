@@ -10,11 +10,15 @@
 //! points = 8
 //! page   = "free-lists.html#last-in-first-out"
 //! en     = "A freed chunk goes to the head of the list."
+//! functions = ["FreeList::push", "FreeList::pop"]
 //! cases  = ["freed_last_is_reused_first"]
 //! hints.en = ["Which end of the list does push write to?"]
+//! hints.when.overlap.en = "Is the block still in the list while the program uses it?"
 //! ```
 
+use crate::error::{Error, Fault};
 use serde::Deserialize;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// The points of every lab sum to this.
@@ -53,6 +57,9 @@ pub struct Rule {
     pub page: String,
     /// The rule, in one sentence.
     pub en: String,
+    /// The functions that it is about: `FreeList::push`.
+    #[serde(default)]
+    pub functions: Vec<String>,
     /// The `#[test]` functions that check it.
     pub cases: Vec<String>,
     /// What to tell somebody who is stuck, one step at a time: the first asks, the next points, the last nearly says it.
@@ -65,6 +72,26 @@ pub struct Rule {
 pub struct Hints {
     /// In English, in the order in which they are given.
     pub en: Vec<String>,
+    /// The first hint for one of the rule's cases, or for a kind of failure as the referee calls it (`overlap`), where the rule's own
+    /// would answer another mistake.
+    #[serde(default)]
+    pub when: BTreeMap<String, Hint>,
+}
+
+/// A hint for one mistake.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Hint {
+    /// In English.
+    pub en: String,
+}
+
+impl Hints {
+    /// The hints for a mistake, first to last: what fits the kind of failure, else what fits the case, then the rule's own.
+    pub fn about(&self, case: &str, kind: Option<&str>) -> Vec<&str> {
+        let fitting = kind.and_then(|kind| self.when.get(kind)).or_else(|| self.when.get(case));
+        fitting.map(|hint| hint.en.as_str()).into_iter().chain(self.en.iter().map(String::as_str)).collect()
+    }
 }
 
 /// The course that `start` stands in: the nearest folder at or above it that is a workspace with labs.
@@ -82,17 +109,17 @@ impl Lab {
     ///
     /// # Errors
     /// One line that names the file, the line in it and what is wrong.
-    pub fn load(dir: &Path) -> Result<Self, String> {
+    pub fn load(dir: &Path) -> Result<Self, Error> {
         let path = dir.join("lab.toml");
-        let text = std::fs::read_to_string(&path).map_err(|e| format!("{}: {e}", path.display()))?;
+        let text = std::fs::read_to_string(&path).map_err(|e| Error::new(&path, e))?;
         let mut lab: Lab = toml::from_str(&text).map_err(|e| {
             let at = e.span().map_or(0, |span| span.start);
-            let line = 1 + text[..at].matches('\n').count();
-            format!("{}:{line}: {}", path.display(), e.message())
+            let line = Some(1 + text[..at].matches('\n').count());
+            Error { line, ..Error::new(&path, Fault::Syntax(e.message().to_owned())) }
         })?;
         lab.dir = dir.to_path_buf();
         lab.name = dir.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        lab.check().map_err(|what| format!("{}: {what}", path.display()))?;
+        lab.check().map_err(|fault| Error::new(&path, fault))?;
         Ok(lab)
     }
 
@@ -100,8 +127,8 @@ impl Lab {
     ///
     /// # Errors
     /// As [`Lab::load`], for the first lab that can't be read.
-    pub fn load_all(labs: &Path) -> Result<Vec<Self>, String> {
-        let entries = std::fs::read_dir(labs).map_err(|e| format!("{}: {e}", labs.display()))?;
+    pub fn load_all(labs: &Path) -> Result<Vec<Self>, Error> {
+        let entries = std::fs::read_dir(labs).map_err(|e| Error::new(labs, e))?;
         let mut dirs: Vec<PathBuf> =
             entries.flatten().map(|entry| entry.path()).filter(|dir| dir.join("lab.toml").is_file()).collect();
         dirs.sort();
@@ -123,23 +150,21 @@ impl Lab {
         self.dir.join(&self.file)
     }
 
-    fn check(&self) -> Result<(), String> {
+    fn check(&self) -> Result<(), Fault> {
         let points: u32 = self.rules.iter().map(|rule| rule.points).sum();
         if points != FULL_MARKS {
-            return Err(format!("the points of the rules sum to {points}, not to {FULL_MARKS}"));
+            return Err(Fault::Points(points));
         }
         let mut seen = std::collections::BTreeSet::new();
         for rule in &self.rules {
             if rule.cases.is_empty() {
-                return Err(format!("rule `{}` names no case", rule.id));
+                return Err(Fault::NoCase(rule.id.clone()));
             }
             if rule.hints.en.is_empty() {
-                return Err(format!("rule `{}` has no hint", rule.id));
+                return Err(Fault::NoHint(rule.id.clone()));
             }
-            for name in std::iter::once(&rule.id).chain(&rule.cases) {
-                if !seen.insert(name) {
-                    return Err(format!("`{name}` stands there twice"));
-                }
+            if let Some(name) = std::iter::once(&rule.id).chain(&rule.cases).find(|name| !seen.insert(*name)) {
+                return Err(Fault::Twice(name.clone()));
             }
         }
         Ok(())

@@ -1,31 +1,46 @@
-//! The exam: runs each case of a lab in a process of its own, keeps what it saw, and reports.
+//! The exam: asks a learner's program, judges from outside, and shows what it saw.
 //!
 //! * [`lab`] reads `lab.toml`: the rules of a lab, their points, cases, hints and pages.
 //! * [`report`] is what a run leaves behind, case by case.
+//! * [`terminal`] is how wide the reader's terminal is, and text that fits into it.
+//! * [`wire`] has the names of the environment variables, and what examiner and candidate speak.
 //!
 //! With the feature `exam`, what a lab's tests need: [`Exam`], whose cases are ordinary `#[test]` functions, and
 //! [`Desk`], what the body of a case works with.
 //!
-//! Data flows one way: a case's body writes into the [`recorder`]'s shared memory from its own process; `judge`
-//! reads what is left of it and says how it ended; `screen` explains it; `sitting` keeps the results.
+//! **The one rule: a case passes because the examiner's own checks passed, in a process in which no learner's code has ever run.**
+//! The learner's code runs in another program, the lab's *candidate* (`labs/candidate`). Data flows one way: a case's body asks
+//! through the `desk`, which sends the question to a `process` and reads the `arena`, the memory that both share; `play` has the
+//! referee watch whole stories; `judge` says why there was no answer; `sitting` keeps the results, and `screen` explains them.
 
+mod error;
 pub mod lab;
 pub mod report;
+pub mod terminal;
 
+pub use candidate::wire;
+pub use error::{Error, Fault};
+
+#[cfg(feature = "exam")]
+mod arena;
+#[cfg(feature = "exam")]
+mod confine;
+#[cfg(feature = "exam")]
+mod cores;
 #[cfg(feature = "exam")]
 mod desk;
 #[cfg(feature = "exam")]
 mod exam;
 #[cfg(feature = "exam")]
-mod finding;
+mod filters;
 #[cfg(feature = "exam")]
-mod inside;
+mod finding;
 #[cfg(feature = "exam")]
 mod judge;
 #[cfg(feature = "exam")]
-mod outside;
+mod play;
 #[cfg(feature = "exam")]
-mod recorder;
+mod process;
 #[cfg(feature = "exam")]
 mod screen;
 #[cfg(feature = "exam")]
@@ -36,8 +51,10 @@ mod sitting;
 mod types;
 
 #[cfg(feature = "exam")]
-pub use desk::Desk;
+pub use desk::{Desk, ROOM, System};
 #[cfg(feature = "exam")]
 pub use exam::Exam;
 #[cfg(feature = "exam")]
 pub use finding::Finding;
+#[cfg(feature = "exam")]
+pub use play::{Memory, Remote, Stage, one_list};

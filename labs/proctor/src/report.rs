@@ -1,10 +1,11 @@
 //! What a run of a lab's cases leaves behind.
 //!
-//! The test binary writes the report itself, after each case, to the file that the environment variable
-//! [`REPORT_FILE`] names: first beside it, then renamed into its place, so that whatever happens next the
+//! The exam writes the report itself, after each case, to the file that the environment variable
+//! [`REPORT_FILE`](candidate::wire::REPORT_FILE) names: first beside it, then renamed into its place, so that whatever happens next the
 //! results so far can be read. Without the variable, a finished run of the learner's own code leaves its
 //! report at [`latest`], for `cargo lab`.
 
+use crate::error::{Error, Fault};
 use crate::lab::Lab;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -13,12 +14,6 @@ use std::path::{Path, PathBuf};
 
 /// The name and version of the format, in every report.
 pub const FORMAT: &str = "heap-lab-book/report/1";
-
-/// The environment variable that names the file to write the report to.
-pub const REPORT_FILE: &str = "PROCTOR_REPORT";
-
-/// The environment variable that holds a seed for the workloads, a number.
-pub const SEED: &str = "PROCTOR_SEED";
 
 /// The results of one lab.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -29,7 +24,7 @@ pub struct Report {
     pub lab: String,
     /// Why nothing counts, when nothing does (a variable that makes failing cases pass was set).
     pub void: Option<String>,
-    /// What the workloads were drawn from, if not the usual ones were played: see [`SEED`].
+    /// What the workloads were drawn from, if not the usual ones were played: see [`SEED`](candidate::wire::SEED).
     #[serde(default)]
     pub seed: Option<u64>,
     /// Points earned.
@@ -64,6 +59,9 @@ pub struct CaseResult {
     pub name: String,
     /// How it ended.
     pub verdict: Verdict,
+    /// What kind of failure the referee found, as it is called in `lab.toml`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kind: Option<String>,
     /// Seconds it took on the wall clock.
     pub seconds: f64,
     /// What the learner was shown, as plain text. For a case that passed, what it measured, if it did.
@@ -82,11 +80,13 @@ pub enum Verdict {
     NotWritten,
     /// A check found a difference.
     Wrong,
-    /// The process was killed by a signal.
+    /// A signal killed the candidate.
     Crashed,
-    /// The time was up.
+    /// One question was never answered.
     Hung,
-    /// The process ended before the body did.
+    /// Every question was answered, and it took thousands of times as long as it should.
+    Slow,
+    /// The candidate ended before the case did.
     Exited,
     /// The case has not been run.
     NotRun,
@@ -105,6 +105,7 @@ impl Report {
         let not_run = |name: &str| CaseResult {
             name: name.to_owned(),
             verdict: Verdict::NotRun,
+            kind: None,
             seconds: 0.0,
             screen: String::new(),
         };
@@ -141,6 +142,12 @@ impl Report {
         self.rules.iter().flat_map(|rule| &rule.cases)
     }
 
+    /// The first case of the rule `id` that failed.
+    pub fn first_failed(&self, id: &str) -> Option<&CaseResult> {
+        let failed = |case: &&CaseResult| !case.verdict.is_pass() && case.verdict != Verdict::NotRun;
+        self.rules.iter().find(|rule| rule.id == id)?.cases.iter().find(failed)
+    }
+
     /// Whether every case has been run.
     pub fn is_complete(&self) -> bool {
         self.cases().all(|case| case.verdict != Verdict::NotRun)
@@ -150,11 +157,11 @@ impl Report {
     ///
     /// # Errors
     /// One line that names the file and what is wrong with it.
-    pub fn load(path: &Path) -> Result<Self, String> {
-        let text = std::fs::read_to_string(path).map_err(|e| format!("{}: {e}", path.display()))?;
-        let report: Report = serde_json::from_str(&text).map_err(|e| format!("{}: {e}", path.display()))?;
+    pub fn load(path: &Path) -> Result<Self, Error> {
+        let text = std::fs::read_to_string(path).map_err(|e| Error::new(path, e))?;
+        let report: Report = serde_json::from_str(&text).map_err(|e| Error::new(path, Fault::Syntax(e.to_string())))?;
         if report.format != FORMAT {
-            return Err(format!("{}: the format is `{}`, not `{FORMAT}`", path.display(), report.format));
+            return Err(Error::new(path, Fault::Format(report.format)));
         }
         Ok(report)
     }
@@ -163,9 +170,9 @@ impl Report {
     ///
     /// # Errors
     /// One line that names the file and what the system said.
-    pub fn save(&self, path: &Path) -> Result<(), String> {
-        let text = serde_json::to_string_pretty(self).map_err(|e| format!("{}: {e}", path.display()))?;
-        replace(path, &text).map_err(|e| format!("{}: {e}", path.display()))
+    pub fn save(&self, path: &Path) -> Result<(), Error> {
+        let text = serde_json::to_string_pretty(self).map_err(|e| Error::new(path, Fault::Syntax(e.to_string())))?;
+        replace(path, &text).map_err(|e| Error::new(path, e))
     }
 }
 

@@ -1,12 +1,13 @@
-//! Fresh workloads: an instructor grades with some that nobody has seen, and a learner plays the same ones at home.
+//! Where inputs come from: an instructor grades with some that nobody has seen, and a learner plays the same ones at home.
 
-use crate::report::SEED;
+use candidate::wire::SEED;
 use heapkit::workload::Rng;
+use std::hash::{DefaultHasher, Hash, Hasher};
 
 /// Whether the variable holds a seed, or nothing.
 ///
 /// # Errors
-/// One line, if it holds anything else: whoever set it wants other workloads than the usual ones.
+/// One line, if it holds anything else: somebody wants other inputs than the usual ones.
 pub fn check() -> Result<(), String> {
     match set() {
         Some(text) if of_this_run().is_none() => {
@@ -21,9 +22,12 @@ pub fn of_this_run() -> Option<u64> {
     set()?.parse().ok()
 }
 
-/// The seed of a workload: `own`, the usual one, unless this run has a seed.
-pub fn of_workload(own: u64) -> u64 {
-    of_this_run().map_or(own, |seed| Rng::new(seed ^ own.rotate_left(32)).bits())
+/// The numbers from which the inputs of a case are drawn.
+pub fn of_case(name: &str) -> Rng {
+    // The same in every process: the hasher has no key.
+    let mut hasher = DefaultHasher::new();
+    (name, of_this_run()).hash(&mut hasher);
+    Rng::new(hasher.finish())
 }
 
 fn set() -> Option<String> {

@@ -1,15 +1,36 @@
 //! One run of a lab's test program: keeps the results of its cases, and speaks when the test runner is done.
 
 use crate::exam::Exam;
-use crate::judge::Outcome;
+use crate::finding::Finding;
 use crate::lab::Lab;
 use crate::report::{self, CaseResult, Report, Verdict};
 use crate::screen;
 use crate::seed;
+use crate::terminal::{self, wrap};
+use candidate::wire::REPORT_FILE;
+use heapkit::image::Image;
+use heapkit::journal::Step;
 use std::collections::BTreeMap;
 use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Duration;
+
+/// How a case ended, with all that explains it.
+pub struct Outcome {
+    /// In a word.
+    pub verdict: Verdict,
+    /// In a sentence or more; for a case that passed, what it measured.
+    pub finding: Finding,
+    /// What had been done.
+    pub steps: Vec<Step>,
+    /// The heap to show.
+    pub heap: Option<Image>,
+    /// Whether the steps are the shortest that could be found.
+    pub is_shrunk: bool,
+    /// How long the case took.
+    pub time: Duration,
+}
 
 /// The results so far.
 pub struct Sitting {
@@ -24,8 +45,9 @@ impl Sitting {
     /// The sitting of this process.
     pub fn get(exam: Exam) -> &'static Sitting {
         let sitting = SITTING.get_or_init(|| {
-            let lab = Lab::load(Path::new(exam.dir))?;
+            let lab = Lab::load(exam.dir()).map_err(|e| e.to_string())?;
             seed::check()?;
+            set_up_insta(exam.dir());
             // SAFETY: the function is `extern "C"` and takes nothing.
             unsafe { libc::atexit(at_exit) };
             Ok(Sitting { exam, lab, results: Mutex::new(BTreeMap::new()) })
@@ -34,20 +56,26 @@ impl Sitting {
     }
 
     /// Has a case examined, keeps the result, and fails the test if it did not pass.
-    pub fn settle(&self, rule_id: &str, name: &'static str, examine: impl FnOnce(&str) -> Outcome) {
+    pub fn examine(&self, rule_id: &str, name: &'static str, examine: impl FnOnce() -> Outcome) {
         let rule = self.lab.rule_of_case(name).filter(|rule| rule.id == rule_id);
         let Some(rule) = rule else { panic!("lab.toml lists no case `{name}` under a rule `{rule_id}`") };
-        let outcome = examine(name);
+        let outcome = examine();
         let passed = outcome.verdict.is_pass();
         let screen = match outcome.verdict {
             Verdict::Passed | Verdict::Skipped => outcome.finding.what.clone(),
-            _ => screen::failure(&self.lab, rule, name, &outcome),
+            _ => screen::failure(&self.lab, rule, name, &outcome, terminal::width()),
         };
         if !passed {
-            println!("{}", screen::in_one_line(&self.lab, rule, &outcome));
+            let line = screen::in_one_line(&self.lab, rule, &outcome);
+            print!("{}", wrap("", &line, terminal::width()));
         }
-        let result =
-            CaseResult { name: name.to_owned(), verdict: outcome.verdict, seconds: outcome.time.as_secs_f64(), screen };
+        let result = CaseResult {
+            name: name.to_owned(),
+            verdict: outcome.verdict,
+            kind: outcome.finding.kind.map(|kind| kind.as_str().to_owned()),
+            seconds: outcome.time.as_secs_f64(),
+            screen,
+        };
         self.keep(result);
         if !passed {
             // Fails the test without the message of a panic: what there is to say has been said.
@@ -58,7 +86,7 @@ impl Sitting {
     fn keep(&self, result: CaseResult) {
         let mut results = self.results();
         results.insert(result.name.clone(), result);
-        if let Some(path) = std::env::var_os(report::REPORT_FILE)
+        if let Some(path) = std::env::var_os(REPORT_FILE)
             && let Err(e) = self.report(&results).save(Path::new(&path))
         {
             panic!("{e}");
@@ -76,21 +104,19 @@ impl Sitting {
     /// Prints the table, and the screen of the first rule that a case of this run broke.
     fn close(&self) {
         let report = self.report(&self.results());
-        let asked_for = std::env::var_os(report::REPORT_FILE).is_some();
+        let asked_for = std::env::var_os(REPORT_FILE).is_some();
         let latest: Option<PathBuf> = report::latest(&self.lab.name);
         if let (Some(path), false, false, true) = (latest, asked_for, self.exam.reference, report.is_complete()) {
             // For `cargo lab` alone: without it, the run is none the worse.
             let _ = report.save(&path);
         }
-        let mut text = screen::table(&self.lab, &report, self.exam.reference);
+        let width = terminal::width();
+        let mut text = screen::table(&self.lab, &report, self.exam.reference, width);
         let failed = report.cases().filter(|case| !case.verdict.is_pass() && case.verdict != Verdict::NotRun);
         let first = failed.clone().next();
         if report.is_complete() && report.cases().all(|case| case.verdict == Verdict::NotWritten) {
-            text.push_str("\nRed at the start is normal: nothing is written yet. This is the first thing to do:\n");
-        }
-        let measured = report.cases().filter(|case| case.verdict == Verdict::Passed && !case.screen.is_empty());
-        for case in measured {
-            text.push_str(&format!("  {}\n", case.screen));
+            let red = "Red at the start is normal: nothing is written yet. This is the first thing to do:";
+            text.push_str(&format!("\n{}", wrap("", red, width)));
         }
         let coloured = std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
         let paint = |text: &str| {
@@ -102,10 +128,8 @@ impl Sitting {
             text.push_str(&paint(&case.screen));
             let more = failed.count() - 1;
             if more > 0 {
-                text.push_str(&format!(
-                    "\n{more} more to go. To see another one: cargo test -p {} NAME\n",
-                    self.lab.name
-                ));
+                let more = format!("{more} more to go. To see another one: cargo test -p {} NAME", self.lab.name);
+                text.push_str(&format!("\n{}", wrap("", &more, width)));
             }
         }
         let _ = std::io::stdout().write_all(text.as_bytes());
@@ -126,4 +150,30 @@ fn force_pass() -> Option<String> {
         values.contains(&value.as_str()).then(|| format!("{name}={value} makes a failing comparison pass."))
     };
     set("INSTA_UPDATE", &["always", "force", "unseen", "1"]).or_else(|| set("TRYBUILD", &["overwrite"]))
+}
+
+/// insta compares, and says nothing: what there is to say, the case's screen says.
+fn set_up_insta(lab: &Path) {
+    let set = |name: &str, value: &std::ffi::OsStr| {
+        // SAFETY: every case waits for this before it does anything, so no other thread reads the environment.
+        unsafe { std::env::set_var(name, value) };
+    };
+    if std::env::var_os("INSTA_UPDATE").is_none() {
+        // A learner's failing picture is shown, not left beside the snapshot.
+        set("INSTA_UPDATE", "no".as_ref());
+    }
+    set("INSTA_OUTPUT", "none".as_ref());
+    // SAFETY: as above. This one would have every picture pass.
+    unsafe { std::env::remove_var("INSTA_FORCE_PASS") };
+    // Otherwise insta asks cargo, which takes longer than the case.
+    if let Some(root) = crate::lab::course_root(lab) {
+        set("INSTA_WORKSPACE_ROOT", root.as_os_str());
+    }
+    let ordinary = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |info| {
+        let is_insta = info.location().is_some_and(|location| location.file().contains("insta-"));
+        if !is_insta {
+            ordinary(info);
+        }
+    }));
 }

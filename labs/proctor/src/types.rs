@@ -1,24 +1,22 @@
 //! The programs that must not compile, checked with trybuild in a process of its own, without limits: it runs cargo.
 
 use crate::finding::Finding;
-use crate::judge::Outcome;
-use crate::outside::{this_test_again, wait};
 use crate::report::Verdict;
+use crate::sitting::Outcome;
+use candidate::wire::TYPES;
+use std::io;
 use std::path::Path;
-use std::time::Duration;
-
-const ASK: &str = "PROCTOR_TYPES";
-/// The first time, the lab is compiled once more for trybuild.
-const PATIENCE: Duration = Duration::from_secs(300);
+use std::process::{Command, Output};
+use std::time::Instant;
 
 /// Whether this process was started to run trybuild.
 pub fn is_asked() -> bool {
-    std::env::var_os(ASK).is_some()
+    std::env::var_os(TYPES).is_some()
 }
 
 /// Compiles the programs in the lab's `tests/compile_fail`, and ends the process.
-pub fn run(lab: &str) -> ! {
-    let dir = Path::new(lab).join("tests/compile_fail");
+pub fn run(lab: &Path) -> ! {
+    let dir = lab.join("tests/compile_fail");
     // That folder is a package of its own, with the lab as its one dependency: so trybuild has next to nothing to build.
     // SAFETY: the one other thread is the test runner's, and it waits for this test to end.
     unsafe { std::env::set_var("CARGO_MANIFEST_DIR", &dir) };
@@ -29,25 +27,23 @@ pub fn run(lab: &str) -> ! {
 
 /// Has the programs compiled, after the behaviour they protect has passed with `outcome`.
 pub fn examine(lab: &Path, name: &str, outcome: Outcome) -> Outcome {
-    let start = || {
-        let mut command = this_test_again(name)?;
-        // Anything but `overwrite`, which makes every program pass, is trybuild's own business.
-        command.env(ASK, "1").env("NO_COLOR", "1");
-        wait(command, PATIENCE)
-    };
-    let remains = start().unwrap_or_else(|e| panic!("trybuild could not be started for `{name}`: {e}"));
-    let time = outcome.time + remains.time;
-    if remains.status.is_some_and(|status| status.success()) {
+    let started = Instant::now();
+    let output = compile(name).unwrap_or_else(|e| panic!("trybuild could not be started for `{name}`: {e}"));
+    let time = outcome.time + started.elapsed();
+    if output.status.success() {
         return Outcome { time, ..outcome };
     }
-    Outcome {
-        verdict: Verdict::Wrong,
-        finding: explain(lab, &remains.output),
-        heap: None,
-        steps: Vec::new(),
-        time,
-        ..outcome
-    }
+    let said = [output.stdout, output.stderr].concat();
+    let finding = explain(lab, &String::from_utf8_lossy(&said));
+    Outcome { verdict: Verdict::Wrong, finding, heap: None, steps: Vec::new(), time, ..outcome }
+}
+
+/// Runs this test once more, in a process that only compiles.
+fn compile(name: &str) -> io::Result<Output> {
+    let mut command = Command::new(std::env::current_exe()?);
+    command.args([name, "--exact", "--nocapture", "--test-threads=1"]);
+    // Anything but `overwrite`, which makes every program pass, is trybuild's own business.
+    command.env(TYPES, "1").env("NO_COLOR", "1").env("RUST_BACKTRACE", "0").output()
 }
 
 /// What trybuild says of the first program that did not fail as it should.
@@ -68,10 +64,10 @@ fn explain(lab: &Path, output: &str) -> Finding {
         let only: Vec<&str> = these.iter().filter(|line| !those.contains(line)).map(String::as_str).collect();
         only.join("\n")
     };
-    let instead = only(&seen, &expected);
-    let instead = if instead.is_empty() { "the compiler accepts it".to_owned() } else { instead };
+    let said = only(&seen, &expected);
+    let said = if said.is_empty() { "the compiler accepts it".to_owned() } else { said };
     Finding::new(format!("{why} tests/compile_fail/{name} shows it, and your types no longer refuse it."))
-        .expected(only(&expected, &seen), instead)
+        .expected(only(&expected, &seen), said)
 }
 
 /// The first program of which trybuild says anything but `ok`, and what it says.

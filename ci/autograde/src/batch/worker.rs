@@ -7,7 +7,7 @@ use std::path::Path;
 use std::thread;
 
 /// The parts of a grader's folder that the next one starts from.
-const SEED: [&str; 2] = ["course", "target"];
+const PARTS: [&str; 2] = ["course", "target"];
 
 pub struct Workers {
     graders: Vec<Grader>,
@@ -43,7 +43,7 @@ impl Workers {
         for number in 1..wanted {
             let folder = work_dir(job.course, number);
             // Opened, and so locked, before anything is put there.
-            let grader = job.course.grader(&folder)?.seed(job.seed);
+            let grader = self.graders[0].another(&folder)?;
             seed(&work_dir(job.course, 0), &folder)?;
             self.graders.push(grader);
         }
@@ -60,42 +60,15 @@ fn seed(from: &Path, to: &Path) -> Result<(), String> {
         return Ok(());
     }
     // The target folder last, in one step: half a copy must not be taken for a whole one.
-    for part in SEED {
+    for part in PARTS {
         let unfinished = to.join(format!("{part}.new"));
         for folder in [&unfinished, &to.join(part)] {
             if folder.exists() {
                 fs::remove_dir_all(folder).map_err(|e| format!("{}: {e}", folder.display()))?;
             }
         }
-        copy_tree(&from.join(part), &unfinished)
-            .and_then(|()| forget_course(&unfinished, &to.join("course/labs")))
-            .map_err(|e| format!("{}: {e}", unfinished.display()))?;
+        copy_tree(&from.join(part), &unfinished).map_err(|e| format!("{}: {e}", unfinished.display()))?;
         fs::rename(&unfinished, to.join(part)).map_err(|e| format!("{}: {e}", unfinished.display()))?;
-    }
-    Ok(())
-}
-
-/// Has the crates of the course compiled again: some have the path of the copy they were compiled in in their code
-/// (`env!("CARGO_MANIFEST_DIR")`), and cargo doesn't notice that it is another.
-fn forget_course(target: &Path, labs: &Path) -> std::io::Result<()> {
-    let fingerprints = target.join("debug/.fingerprint");
-    if !fingerprints.is_dir() {
-        return Ok(());
-    }
-    // Where the other worker's watchers are.
-    for entry in fs::read_dir(target)? {
-        let entry = entry?;
-        if entry.file_name().to_string_lossy().starts_with("prepared-") {
-            fs::remove_file(entry.path())?;
-        }
-    }
-    for entry in fs::read_dir(fingerprints)? {
-        let entry = entry?;
-        let name = entry.file_name();
-        let package = name.to_str().and_then(|name| name.rsplit_once('-')).map_or("", |(package, _)| package);
-        if !package.is_empty() && labs.join(package).is_dir() {
-            fs::remove_dir_all(entry.path())?;
-        }
     }
     Ok(())
 }

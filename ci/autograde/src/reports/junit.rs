@@ -34,7 +34,7 @@ fn test_case(grade: &GradeReport, rule: &RuleResult, case: &CaseResult) -> TestC
         Verdict::Passed if !voided => TestCaseStatus::success(),
         Verdict::Skipped if !voided => TestCaseStatus::skipped(),
         // JUnit's words: a failure is an answer that is wrong, an error is no answer.
-        Verdict::Crashed | Verdict::Hung | Verdict::Exited | Verdict::NotRun => {
+        Verdict::Crashed | Verdict::Hung | Verdict::Slow | Verdict::Exited | Verdict::NotRun => {
             TestCaseStatus::non_success(NonSuccessKind::Error)
         }
         _ => TestCaseStatus::non_success(NonSuccessKind::Failure),

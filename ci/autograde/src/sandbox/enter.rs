@@ -4,7 +4,7 @@
 //! Landlock decides which files there are; seccomp, which system calls; the limits, how much of everything.
 
 use super::NOBODY;
-use super::policy::{Limit, Policy, Processes, Protection};
+use super::policy::{Limit, Policy, Protection};
 use landlock::{
     ABI, Access, AccessFs, AccessNet, CompatLevel, Compatible, LandlockStatus, RestrictionStatus, Ruleset, RulesetAttr,
     RulesetCreatedAttr, RulesetStatus, Scope, path_beneath_rules,
@@ -48,8 +48,8 @@ pub fn enter(policy: &Policy) -> Result<Protection, String> {
         set(*limit).map_err(|e| format!("{limit:?}: {e}"))?;
     }
     protection.active.push("limits".to_owned());
-    drop_capabilities(policy.processes);
-    if policy.processes != Processes::Any && getuid().is_root() {
+    drop_capabilities(policy.is_candidate);
+    if policy.is_candidate && getuid().is_root() {
         match become_nobody() {
             Ok(()) => protection.active.push("a user of its own".to_owned()),
             Err(e) => protection.missing.push(format!(
@@ -57,7 +57,7 @@ pub fn enter(policy: &Policy) -> Result<Protection, String> {
             )),
         }
     }
-    // If whoever watches this process dies first, nobody would ever end it. Another user has to ask for that again.
+    // If the examiner dies first, nobody would ever end this process. Another user has to ask for that again.
     set_parent_process_death_signal(Some(Signal::KILL)).map_err(|e| format!("prctl: {e}"))?;
     let restricted = restrict_files(policy).map_err(|e| format!("landlock: {e}"))?;
     match (restricted.ruleset, restricted.landlock) {
@@ -69,7 +69,7 @@ pub fn enter(policy: &Policy) -> Result<Protection, String> {
         }
         _ => protection.missing.push("landlock: this kernel doesn't keep a submission from reading files".to_owned()),
     }
-    match filter_system_calls(policy.processes) {
+    match filter_system_calls(policy.is_candidate) {
         Ok(()) => protection.active.push("seccomp".to_owned()),
         Err(e) => protection.missing.push(format!("seccomp: no system call is forbidden ({e})")),
     }
@@ -77,36 +77,34 @@ pub fn enter(policy: &Policy) -> Result<Protection, String> {
 }
 
 fn set(limit: Limit) -> rustix::io::Result<()> {
-    let (resource, value) = match limit {
-        Limit::CpuSeconds(value) => (Resource::Cpu, value),
-        Limit::Memory(value) => (Resource::As, value),
-        Limit::FileSize(value) => (Resource::Fsize, value),
-        Limit::Files(value) => (Resource::Nofile, value),
-        Limit::Processes(value) => (Resource::Nproc, value),
-        Limit::Core(value) => (Resource::Core, value),
+    // At the first limit of time there is a signal that says so, at the second there is the end.
+    let (resource, value, most) = match limit {
+        Limit::CpuSeconds(value) => (Resource::Cpu, value, value + 2),
+        Limit::Memory(value) => (Resource::As, value, value),
+        Limit::UsualMemory(value) => (Resource::As, value, u64::MAX),
+        Limit::FileSize(value) => (Resource::Fsize, value, value),
+        Limit::Files(value) => (Resource::Nofile, value, value),
+        Limit::Processes(value) => (Resource::Nproc, value, value),
+        Limit::Core(value) => (Resource::Core, value, value),
     };
     // A limit can't be raised again, and what the caller allows is never more than they have.
-    let value = getrlimit(resource).maximum.map_or(value, |most| most.min(value));
-    // At the first limit of time there is a signal that says so, at the second there is the end.
-    let maximum = if matches!(limit, Limit::CpuSeconds(_)) { value.saturating_add(2) } else { value };
-    let maximum = getrlimit(resource).maximum.map_or(maximum, |most| most.min(maximum));
-    setrlimit(resource, Rlimit { current: Some(value), maximum: Some(maximum) })
+    let maximum = getrlimit(resource).maximum;
+    let allowed = |value| maximum.map_or(value, |maximum| maximum.min(value));
+    let maximum = if most == u64::MAX { maximum } else { Some(allowed(most)) };
+    setrlimit(resource, Rlimit { current: Some(allowed(value)), maximum })
 }
 
 /// A container's root keeps what it takes to reach its own files, and nothing else. Others have no capabilities.
-fn drop_capabilities(processes: Processes) {
-    let kept = match processes {
-        // A watcher starts its cases as another user, and ends them.
-        Processes::Any => {
-            CapabilitySet::DAC_OVERRIDE
-                | CapabilitySet::DAC_READ_SEARCH
-                | CapabilitySet::FOWNER
-                | CapabilitySet::KILL
-                | CapabilitySet::SETUID
-                | CapabilitySet::SETGID
-        }
-        Processes::Programs | Processes::None => CapabilitySet::DAC_READ_SEARCH,
-    };
+fn drop_capabilities(is_candidate: bool) {
+    let mut kept = CapabilitySet::DAC_READ_SEARCH;
+    if !is_candidate {
+        // The examiner starts candidates as another user, and ends them.
+        kept |= CapabilitySet::DAC_OVERRIDE
+            | CapabilitySet::FOWNER
+            | CapabilitySet::KILL
+            | CapabilitySet::SETUID
+            | CapabilitySet::SETGID;
+    }
     for capability in CapabilitySet::all().difference(kept).iter() {
         // Refused where there is none to give up. What is gone from this set is gone with the next program.
         let _ = remove_capability_from_bounding_set(capability);
@@ -131,13 +129,14 @@ fn restrict_files(policy: &Policy) -> Result<RestrictionStatus, landlock::Rulese
     let read = AccessFs::ReadFile | AccessFs::ReadDir;
     let mut run = policy.run.clone();
     let (mut reads, mut writes) = (policy.read.clone(), policy.write.clone());
-    if policy.own_proc {
+    let mut devices = ["/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom"].as_slice();
+    if policy.is_candidate {
         // For the place of a panic. The number stays the same in the program that this process becomes.
         reads.push(PathBuf::from(format!("/proc/{}", std::process::id())));
+        devices = &[];
     }
     writes.retain(|path| path.exists());
     run.retain(|path| path.exists());
-    let devices = ["/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom"];
     Ruleset::default()
         .set_compatibility(CompatLevel::BestEffort)
         .handle_access(AccessFs::from_all(LANDLOCK))?
@@ -154,12 +153,12 @@ fn restrict_files(policy: &Policy) -> Result<RestrictionStatus, landlock::Rulese
 
 type Rules = BTreeMap<i64, Vec<SeccompRule>>;
 
-fn filter_system_calls(processes: Processes) -> Result<(), String> {
+fn filter_system_calls(is_candidate: bool) -> Result<(), String> {
     seccompiler::apply_filter(&no_unknown_numbers()).map_err(|e| e.to_string())?;
     // glibc asks for the newer call first and does without: the flags of the older one can be looked at.
     let unknown = Rules::from([(libc::SYS_clone3, vec![])]);
     // The last one may forbid to add another.
-    for (rules, errno) in [(unknown, libc::ENOSYS), (forbidden(processes)?, libc::EPERM)] {
+    for (rules, errno) in [(unknown, libc::ENOSYS), (forbidden(is_candidate)?, libc::EPERM)] {
         let arch = std::env::consts::ARCH.try_into().map_err(|e| format!("{e}"))?;
         let errno = SeccompAction::Errno(errno.unsigned_abs());
         let filter = SeccompFilter::new(rules, SeccompAction::Allow, errno, arch).map_err(|e| e.to_string())?;
@@ -183,7 +182,7 @@ fn no_unknown_numbers() -> BpfProgram {
     ]
 }
 
-/// What nobody needs, neither a compiler nor a case: the network, other processes, the machine.
+/// What nobody needs, neither a compiler nor a candidate: the network, other processes, the machine.
 const NOBODYS: &[i64] = &[
     libc::SYS_socket,
     libc::SYS_connect,
@@ -251,9 +250,9 @@ const NOBODYS: &[i64] = &[
     libc::SYS_ioperm,
 ];
 
-/// What a case doesn't need although a compiler does.
-const NO_CASES: &[i64] = &[
-    // A group and a session of its own would let a child outlive the case.
+/// What a candidate doesn't need although others do.
+const NO_CANDIDATES: &[i64] = &[
+    // A group and a session of its own would let a child outlive it.
     libc::SYS_setsid,
     libc::SYS_setpgid,
     libc::SYS_memfd_create,
@@ -292,6 +291,8 @@ const NO_CASES: &[i64] = &[
     libc::SYS_sched_setparam,
     libc::SYS_ioprio_set,
     libc::SYS_socketpair,
+    // Terminals, and who gets a signal when there is something to read.
+    libc::SYS_ioctl,
     libc::SYS_truncate,
     libc::SYS_seccomp,
     #[cfg(target_arch = "x86_64")]
@@ -308,42 +309,40 @@ const NO_CASES: &[i64] = &[
     libc::SYS_futimesat,
 ];
 
-fn forbidden(processes: Processes) -> Result<Rules, String> {
+fn forbidden(is_candidate: bool) -> Result<Rules, String> {
     let mut rules: Rules = NOBODYS.iter().map(|&call| (call, vec![])).collect();
     let new_namespaces = [libc::CLONE_NEWUSER, libc::CLONE_NEWNS, libc::CLONE_NEWPID, libc::CLONE_NEWNET]
         .into_iter()
         .map(|flag| when(0, SeccompCmpOp::MaskedEq(bits(flag)), bits(flag)))
         .collect::<Result<Vec<_>, _>>()?;
     rules.insert(libc::SYS_clone, new_namespaces);
-    if processes == Processes::Any {
+    if !is_candidate {
         return Ok(rules);
     }
-    rules.extend(NO_CASES.iter().map(|&call| (call, vec![])));
-    // Asking for a limit is all right, setting one is not; nor is getting rid of the signal of a dead watcher.
+    rules.extend(NO_CANDIDATES.iter().map(|&call| (call, vec![])));
+    // Asking for a limit is all right, setting one is not; nor is getting rid of the signal of a dead examiner.
     rules.insert(libc::SYS_prlimit64, vec![rule(2, SeccompCmpArgLen::Qword, SeccompCmpOp::Ne, 0)?]);
     rules.insert(libc::SYS_prctl, vec![when(0, SeccompCmpOp::Eq, bits(libc::PR_SET_PDEATHSIG))?]);
     let itself = u64::from(std::process::id());
     rules.insert(libc::SYS_kill, vec![when(0, SeccompCmpOp::Ne, itself)?]);
-    let copies = match processes {
-        // A thread is part of its process.
-        Processes::None => {
-            // A program of the lab's has another number, and ends itself with this call.
-            rules.insert(libc::SYS_tgkill, vec![when(0, SeccompCmpOp::Ne, itself)?]);
-            bits(libc::CLONE_THREAD)
-        }
-        // Who starts a program waits until it has started: so there is never a crowd that grows by doubling.
-        _ => bits(libc::CLONE_THREAD | libc::CLONE_VFORK),
-    };
-    rules.entry(libc::SYS_clone).or_default().push(when(0, SeccompCmpOp::MaskedEq(copies), 0)?);
+    rules.insert(libc::SYS_tgkill, vec![when(0, SeccompCmpOp::Ne, itself)?]);
+    // The owner of a descriptor gets a signal when there is something to read: another process, then.
+    let owner = [libc::F_SETOWN, F_SETOWN_EX, F_SETSIG].map(|command| when(1, SeccompCmpOp::Eq, bits(command)));
+    rules.insert(libc::SYS_fcntl, owner.into_iter().collect::<Result<Vec<_>, _>>()?);
+    // Shared memory is the one kind that no limit counts.
+    let shared = bits(libc::MAP_SHARED | libc::MAP_ANONYMOUS);
+    rules.insert(libc::SYS_mmap, vec![when(3, SeccompCmpOp::MaskedEq(shared), shared)?]);
+    // A thread is part of its process.
+    let thread = bits(libc::CLONE_THREAD);
+    rules.entry(libc::SYS_clone).or_default().push(when(0, SeccompCmpOp::MaskedEq(thread), 0)?);
     #[cfg(target_arch = "x86_64")]
-    {
-        rules.insert(libc::SYS_fork, vec![]);
-        if processes == Processes::None {
-            rules.insert(libc::SYS_vfork, vec![]);
-        }
-    }
+    rules.extend([(libc::SYS_fork, vec![]), (libc::SYS_vfork, vec![])]);
     Ok(rules)
 }
+
+/// `asm-generic/fcntl.h`
+const F_SETSIG: i32 = 10;
+const F_SETOWN_EX: i32 = 15;
 
 fn bits(flag: i32) -> u64 {
     u64::from(flag.cast_unsigned())

@@ -14,25 +14,13 @@ pub struct Policy {
     pub list: Vec<PathBuf>,
     /// Folders in which it may do what it likes.
     pub write: Vec<PathBuf>,
-    /// Whether it may read what the system tells about its own process.
-    pub own_proc: bool,
-    /// Which processes it may start.
-    pub processes: Processes,
+    /// Whether it runs a learner's code: then it starts no process and opens no device, and may read what the system tells about
+    /// itself alone.
+    pub is_candidate: bool,
     /// How much it may take.
     pub limits: Vec<Limit>,
     /// Whether nothing may be missing: that is what the report says.
     pub complete: bool,
-}
-
-/// Which processes a program may start.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Processes {
-    /// A compiler, or a program of the course that starts cases.
-    Any,
-    /// A case that runs a program of its lab.
-    Programs,
-    /// Any other case: threads only.
-    None,
 }
 
 /// How much a program may take of something.
@@ -42,6 +30,8 @@ pub enum Limit {
     CpuSeconds(u64),
     /// Address space of a process, in bytes.
     Memory(u64),
+    /// The same for what is started without another limit.
+    UsualMemory(u64),
     /// The size of a file that it writes, in bytes.
     FileSize(u64),
     /// How many descriptors it has.

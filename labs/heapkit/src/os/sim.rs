@@ -16,12 +16,13 @@ use std::ptr::NonNull;
 /// address is found out too.
 ///
 /// The allocator may run in another process, which asks for each call. In this one, a system in a [`PrivateArena`] is an [`Os`].
-pub struct SimOs<A> {
-    arena: A,
+pub struct SimOs<A: ?Sized> {
     /// All that the break can ever hand out.
     room: usize,
     is_fixed: bool,
     state: RefCell<State>,
+    /// Last, so that it may be any arena at all: `&SimOs<dyn Arena>`.
+    arena: A,
 }
 
 #[derive(Default)]
@@ -243,7 +244,9 @@ impl<A: Arena> SimOs<A> {
         os.move_break(len);
         os
     }
+}
 
+impl<A: Arena + ?Sized> SimOs<A> {
     /// Whether it is a heap of fixed size.
     pub fn is_fixed(&self) -> bool {
         self.is_fixed

@@ -7,17 +7,17 @@ use crate::workload::{Op, elements, name};
 use std::collections::BTreeMap;
 
 /// What a program knows of its blocks.
-pub struct Payloads<'a, A: Arena> {
-    arena: &'a A,
+pub struct Payloads<'a> {
+    arena: &'a dyn Arena,
     /// By number: where the block is, and how many bytes were asked for.
     live: BTreeMap<usize, (usize, usize)>,
     /// The same by address: where each block ends, and its number.
     ends: BTreeMap<usize, (usize, usize)>,
 }
 
-impl<'a, A: Arena> Payloads<'a, A> {
+impl<'a> Payloads<'a> {
     /// No blocks yet. They will be in `arena`.
-    pub fn new(arena: &'a A) -> Self {
+    pub fn new(arena: &'a dyn Arena) -> Self {
         Payloads { arena, live: BTreeMap::new(), ends: BTreeMap::new() }
     }
 

@@ -4,6 +4,8 @@
 
 //! Free lists: where freed chunks wait to be used again.
 
+use core::marker::PhantomData;
+use core::ops::Deref;
 use core::ptr::{self, NonNull};
 use lab02::{Chunk, Header, MIN_CHUNK_SIZE, SizeWord, request_to_chunk_size};
 
@@ -31,6 +33,21 @@ pub enum Fit {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CorruptedLink;
 
+/// A chunk that is in a list, to look at. While somebody looks, the list can't change, so the chunk stays in it.
+#[derive(Debug)]
+pub struct Listed<'list> {
+    chunk: Chunk,
+    list: PhantomData<&'list FreeList>,
+}
+
+impl Deref for Listed<'_> {
+    type Target = Chunk;
+
+    fn deref(&self) -> &Chunk {
+        &self.chunk
+    }
+}
+
 impl FreeList {
     /// A list without chunks.
     pub const fn new() -> Self {
@@ -49,7 +66,7 @@ impl FreeList {
     /// links.
     pub unsafe fn push(&mut self, chunk: Chunk) {
         let new = chunk.header().as_ptr();
-        // SAFETY: the caller hands over the chunk, and the old head is in this list, so its links are ours to write.
+        // SAFETY: the chunk is free, the old head is in this list, and nobody else writes the links of either.
         unsafe {
             (*new).fd = self.head;
             (*new).bk = ptr::null_mut();
@@ -82,7 +99,7 @@ impl FreeList {
     /// memory that may be read as a header.
     pub unsafe fn unlink(&mut self, chunk: &Chunk) -> Result<(), CorruptedLink> {
         let this = chunk.header().as_ptr();
-        // SAFETY: the caller promises that links can be followed; they are written only after all of them were checked.
+        // SAFETY: every link is null or can be followed (see `# Safety`), and all are checked before one is written.
         unsafe {
             let (fd, bk) = ((*this).fd, (*this).bk);
             let points_here = if bk.is_null() { self.head } else { (*bk).fd };
@@ -102,21 +119,33 @@ impl FreeList {
     }
 
     /// The chunks of the list, first to last. They stay in the list.
-    pub fn iter(&self) -> impl Iterator<Item = Chunk> {
+    pub fn iter(&self) -> impl Iterator<Item = Listed<'_>> {
         let mut next = self.head;
         core::iter::from_fn(move || {
             let header = NonNull::new(next)?;
             // SAFETY: `push` and `unlink` keep every chunk in the list valid, and `fd` leads to the next one.
             unsafe {
                 next = (*header.as_ptr()).fd;
-                Some(Chunk::from_header(header))
+                Some(Listed { chunk: Chunk::from_header(header), list: PhantomData })
             }
         })
     }
 
     /// The chunk that serves a request, by `fit`, among those of at least `size` bytes. It stays in the list.
-    pub fn find(&self, fit: Fit, size: usize) -> Option<Chunk> {
+    pub fn find(&self, fit: Fit, size: usize) -> Option<Listed<'_>> {
         self.iter().find(|chunk| chunk.size() >= size)
+    }
+
+    /// Finds a chunk as [`FreeList::find`] does, and takes it out of the list. `None` if there is none, or if its links are
+    /// damaged: then it stays where it is.
+    pub fn take(&mut self, fit: Fit, size: usize) -> Option<Chunk> {
+        let header = self.find(fit, size)?.header();
+        // SAFETY: the header of a chunk in this list.
+        unsafe {
+            let chunk = Chunk::from_header(header);
+            self.unlink(&chunk).ok()?;
+            Some(chunk)
+        }
     }
 }
 
@@ -137,16 +166,19 @@ pub struct ListHeap {
 }
 
 impl ListHeap {
-    /// Makes a heap of the bytes in `region`: one top chunk from end to end. Its `PREV_INUSE` is set, since nothing stands
-    /// before it.
+    /// Makes a heap of the bytes in `region`: one top chunk from end to end. Its `PREV_INUSE` is set, since there is
+    /// nothing before it.
     ///
     /// # Safety
-    /// The region is valid for reads and writes, nobody else's, aligned to 16, a multiple of 16 long, and at least
-    /// [`MIN_CHUNK_SIZE`].
+    /// The region is valid for reads and writes and nobody else's for as long as the heap is used. It is aligned to 16, a
+    /// multiple of 16 long, and has at least [`MIN_CHUNK_SIZE`] bytes.
     pub unsafe fn new(region: NonNull<[u8]>, fit: Fit) -> Self {
-        // SAFETY: the caller gives us the region, and it is large enough for a header, which is written at once.
-        let mut top = unsafe { Chunk::from_header(region.cast()) };
-        top.set_size_word(SizeWord::new(region.len(), SizeWord::PREV_INUSE));
+        // SAFETY: the region is ours and has room for a header, and the size leads to its end.
+        let top = unsafe {
+            let mut top = Chunk::from_header(region.cast());
+            top.set_size_word(SizeWord::new(region.len(), SizeWord::PREV_INUSE));
+            top
+        };
         Self { free: FreeList::new(), top, fit }
     }
 
@@ -160,14 +192,7 @@ impl ListHeap {
     pub fn malloc(&mut self, request: usize) -> Option<NonNull<u8>> {
         self.settle();
         let size = request_to_chunk_size(request)?;
-        let mut chunk = match self.free.find(self.fit, size) {
-            Some(chunk) => {
-                // SAFETY: `find` returns a chunk of this list.
-                unsafe { self.free.unlink(&chunk) }.ok()?;
-                chunk
-            }
-            None => self.cut_from_top(size)?,
-        };
+        let mut chunk = self.free.take(self.fit, size).or_else(|| self.cut_from_top(size))?;
         // SAFETY: neither a chunk from the list nor one cut from the top is the top chunk itself.
         unsafe { chunk.mark_in_use() };
         Some(chunk.payload())
@@ -178,7 +203,7 @@ impl ListHeap {
     /// # Safety
     /// `payload` comes from [`ListHeap::malloc`] of this heap and has not been freed since.
     pub unsafe fn free(&mut self, payload: NonNull<u8>) {
-        // SAFETY: the caller promises that this payload is a chunk in use, so it isn't the top chunk nor in the list.
+        // SAFETY: what `malloc` gave and nobody freed is in use, so it is neither the top chunk nor in the list.
         unsafe {
             let mut chunk = Chunk::from_payload(payload);
             chunk.mark_free();
@@ -189,12 +214,14 @@ impl ListHeap {
     /// Cuts a chunk of `size` bytes from the low end of the top chunk.
     fn cut_from_top(&mut self, size: usize) -> Option<Chunk> {
         let rest = self.top.size().checked_sub(size).filter(|rest| *rest >= MIN_CHUNK_SIZE)?;
-        // SAFETY: `size` bytes on, there are still `rest` bytes of the top chunk.
-        let mut top = unsafe { Chunk::from_header(self.top.header().byte_add(size)) };
-        top.set_size_word(SizeWord::new(rest, SizeWord::PREV_INUSE));
-        let mut chunk = core::mem::replace(&mut self.top, top);
-        chunk.set_size_word(chunk.size_word().with_size(size));
-        Some(chunk)
+        // SAFETY: the top chunk is cut in two: `size` bytes lead to the new header, and `rest` bytes to the heap's end.
+        unsafe {
+            let mut top = Chunk::from_header(self.top.header().byte_add(size));
+            top.set_size_word(SizeWord::new(rest, SizeWord::PREV_INUSE));
+            let mut chunk = core::mem::replace(&mut self.top, top);
+            chunk.set_size_word(chunk.size_word().with_size(size));
+            Some(chunk)
+        }
     }
 }
 

@@ -1,0 +1,95 @@
+//! The candidate's side of the exam: a program that runs a learner's code, and only answers.
+//!
+//! A question comes, one function of the learner is called, an answer of plain words goes back. Nothing here knows what the right
+//! answer is, and nothing that this process says about itself counts: the examiner, another process, sees the heap through
+//! memory that both share, and judges.
+//!
+//! * [`wire`]: what both processes speak. The examiner uses it too.
+//! * [`Memory`]: the arena under test. [`AskedOs`]: a system that asks the examiner.
+//! * `note`: what the examiner finds when this process has crashed. `pieces`: where its own memory comes from.
+
+mod blocks;
+mod connection;
+mod memory;
+mod note;
+mod os;
+mod pieces;
+pub mod wire;
+
+pub use memory::Memory;
+pub use os::AskedOs;
+pub use pieces::Pieces;
+
+use connection::Connection;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::process::ExitCode;
+use wire::{ANSWER, Ticket, Words};
+
+/// A lab's candidate: what stays between two questions, and how each is answered.
+pub trait Candidate {
+    /// What it can be asked.
+    type Question: Words;
+
+    /// Before the first question.
+    fn new(memory: Memory) -> Self;
+
+    /// Answers one.
+    fn answer(&mut self, question: Self::Question) -> Answer;
+}
+
+/// An answer: its words, as [`Words`] writes them.
+pub struct Answer(Vec<u64>);
+
+impl Answer {
+    /// Says this.
+    pub fn say(answer: impl Words) -> Self {
+        let mut words = Vec::new();
+        answer.write(&mut words);
+        Answer(words)
+    }
+
+    /// It is done: there is nothing to say.
+    pub fn done() -> Self {
+        Answer::say(())
+    }
+}
+
+/// The `main` of a candidate, and where its own memory comes from: `candidate::main!(Lab03);`
+#[macro_export]
+macro_rules! main {
+    ($candidate:ty) => {
+        #[global_allocator]
+        static PIECES: $crate::Pieces = $crate::Pieces::new();
+
+        fn main() -> std::process::ExitCode {
+            $crate::run::<$candidate>()
+        }
+    };
+}
+
+/// Answers the examiner's questions until there are no more.
+pub fn run<C: Candidate>() -> ExitCode {
+    let Some(ticket) = std::env::var(wire::TICKET).ok().and_then(|line| Ticket::read(&line)) else {
+        eprintln!("This program answers the questions of a lab's exam, which starts it: cargo test -p labNN");
+        return ExitCode::from(2);
+    };
+    let memory = match Memory::map(&ticket) {
+        Ok(memory) => memory,
+        Err(e) => {
+            eprintln!("the exam's memory: {e}");
+            return ExitCode::from(2);
+        }
+    };
+    note::set_up(&ticket, memory);
+    Connection::open(ticket.socket);
+    let mut candidate = C::new(memory);
+    while let Some(words) = Connection::next(memory) {
+        let Some(question) = C::Question::read(&mut wire::Reader::new(&words)) else { return ExitCode::from(2) };
+        // The panic hook has noted what there is to say.
+        let Ok(Answer(answer)) = catch_unwind(AssertUnwindSafe(|| candidate.answer(question))) else {
+            return ExitCode::from(1);
+        };
+        Connection::send(ANSWER, &answer);
+    }
+    ExitCode::SUCCESS
+}

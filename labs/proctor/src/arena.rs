@@ -1,0 +1,148 @@
+//! The memory that examiner and candidate share, on the examiner's side.
+
+use candidate::wire::{ARENA_AT, BASE, NOTE, note};
+use heapkit::memory::{ARENA, Arena, PAGE};
+use heapkit::snapshot::Snapshot;
+use std::cell::RefCell;
+use std::fs::File;
+use std::io;
+use std::ops::Range;
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::os::unix::fs::FileExt;
+use std::rc::Rc;
+
+/// A file in memory. The examiner never maps it: it reads and writes copies, so that nothing changes under its eyes.
+#[derive(Clone, Debug)]
+pub struct SharedArena(Rc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    file: File,
+    /// Pages that the candidate has still to open or close: start, end, and whether to open them.
+    orders: RefCell<Vec<(usize, usize, bool)>>,
+}
+
+impl SharedArena {
+    /// A new one, all zero, all closed.
+    ///
+    /// # Errors
+    /// What the system says, if it has no memory or no descriptor left.
+    pub fn create() -> io::Result<Self> {
+        let flags = libc::MFD_ALLOW_SEALING | libc::MFD_CLOEXEC;
+        // SAFETY: a plain system call with a C string.
+        let fd = unsafe { libc::memfd_create(c"arena".as_ptr(), flags) };
+        if fd < 0 {
+            return Err(io::Error::last_os_error());
+        }
+        // SAFETY: a descriptor just made, and nobody else's.
+        let file = File::from(unsafe { OwnedFd::from_raw_fd(fd) });
+        file.set_len((ARENA_AT + ARENA) as u64)?;
+        let seals = libc::F_SEAL_SHRINK | libc::F_SEAL_GROW | libc::F_SEAL_SEAL;
+        // SAFETY: a plain system call on our own file. A candidate can't take the memory away from us, then.
+        if unsafe { libc::fcntl(fd, libc::F_ADD_SEALS, seals) } != 0 {
+            return Err(io::Error::last_os_error());
+        }
+        Ok(SharedArena(Rc::new(Shared { file, orders: RefCell::default() })))
+    }
+
+    /// The descriptor that the candidate inherits.
+    pub fn descriptor(&self) -> RawFd {
+        self.0.file.as_raw_fd()
+    }
+
+    /// What the candidate has to open or close before it goes on.
+    pub fn take_orders(&self) -> Vec<(usize, usize, bool)> {
+        self.0.orders.take()
+    }
+
+    /// Everything closed and zero, as at the start.
+    pub fn reset(&self) {
+        self.0.orders.borrow_mut().clear();
+        self.close(0..ARENA);
+        self.discard(0..ARENA);
+    }
+
+    /// A word of the candidate's note.
+    pub fn note(&self, at: usize) -> u64 {
+        let mut word = [0; 8];
+        // Past the end there is nothing to read, and inside the file nothing fails.
+        let _ = self.0.file.read_exact_at(&mut word, (8 * at) as u64);
+        u64::from_ne_bytes(word)
+    }
+
+    /// A text of the candidate's note, if there is one. It may say anything.
+    pub fn note_text(&self, at: usize) -> Option<String> {
+        let most = if at < note::PLACE { 8 * (note::PLACE - at - 1) } else { NOTE - 8 * (at + 1) };
+        let len = usize::try_from(self.note(at)).ok().filter(|len| (1..=most).contains(len))?;
+        let mut text = vec![0; len];
+        self.0.file.read_exact_at(&mut text, (8 * (at + 1)) as u64).ok()?;
+        let printable = |c: &char| !c.is_control() || *c == '\n';
+        Some(String::from_utf8_lossy(&text).chars().filter(printable).collect())
+    }
+
+    /// The stretches of `range` that hold anything, in order.
+    fn held(&self, range: Range<usize>) -> Vec<Range<usize>> {
+        let seek = |at: usize, whence| {
+            // SAFETY: a plain system call. The candidate has closed its copy of the descriptor, and where it stands is nobody's business.
+            let found = unsafe { libc::lseek(self.descriptor(), (ARENA_AT + at) as libc::off_t, whence) };
+            usize::try_from(found).ok().map(|found| found - ARENA_AT)
+        };
+        let mut held = Vec::new();
+        let mut at = range.start;
+        while at < range.end {
+            let Some(start) = seek(at, libc::SEEK_DATA).filter(|start| *start < range.end) else { break };
+            let end = seek(start, libc::SEEK_HOLE).unwrap_or(range.end).min(range.end);
+            held.push(start.max(range.start)..end);
+            at = end;
+        }
+        held
+    }
+}
+
+impl Arena for SharedArena {
+    fn base(&self) -> usize {
+        BASE
+    }
+
+    fn read(&self, at: usize, into: &mut [u8]) {
+        assert!(at + into.len() <= ARENA);
+        self.0.file.read_exact_at(into, (ARENA_AT + at) as u64).expect("the arena can be read");
+    }
+
+    fn write(&self, at: usize, bytes: &[u8]) {
+        assert!(at + bytes.len() <= ARENA);
+        self.0
+            .file
+            .write_all_at(bytes, (ARENA_AT + at) as u64)
+            .expect("the arena can be written: is the machine out of memory?");
+    }
+
+    fn snapshot(&self, range: Range<usize>) -> Snapshot {
+        let copy = |held: Range<usize>| {
+            let mut bytes = vec![0; held.len()];
+            self.read(held.start, &mut bytes);
+            (held.start, bytes)
+        };
+        Snapshot::sparse(BASE, range.clone(), self.held(range).into_iter().map(copy).collect())
+    }
+
+    fn open(&self, pages: Range<usize>) {
+        self.0.orders.borrow_mut().push((pages.start, pages.end, true));
+    }
+
+    fn close(&self, pages: Range<usize>) {
+        self.0.orders.borrow_mut().push((pages.start, pages.end, false));
+    }
+
+    fn discard(&self, pages: Range<usize>) {
+        let flags = libc::FALLOC_FL_PUNCH_HOLE | libc::FALLOC_FL_KEEP_SIZE;
+        let (start, len) = ((ARENA_AT + pages.start) as libc::off_t, pages.len() as libc::off_t);
+        // SAFETY: a plain system call on our own file.
+        let done = unsafe { libc::fallocate(self.descriptor(), flags, start, len) };
+        assert_eq!(done, 0, "fallocate: {}", io::Error::last_os_error());
+    }
+
+    fn touched(&self, pages: Range<usize>) -> usize {
+        self.held(pages).iter().map(|held| held.len() / PAGE).sum()
+    }
+}

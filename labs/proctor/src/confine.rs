@@ -1,0 +1,143 @@
+//! What a candidate can't do, at home as well as on an instructor's machine: reach the examiner.
+//!
+//! An instructor's sandbox (`ci/autograde`) goes much further. This is what needs no set-up: limits, a session without a terminal,
+//! and a filter for the system calls that reach into other processes.
+
+use std::io;
+use std::os::fd::RawFd;
+use std::os::unix::process::CommandExt;
+use std::process::Command;
+
+use heapkit::memory::ARENA;
+
+/// Processor time for a whole case, in seconds: for code that answers every question, but takes a second for each. Right code
+/// needs a fraction of one.
+const CPU_SECONDS: u64 = 300;
+/// Address space: a request for 64 GiB must fail, a debug build must run. The arena is only addresses.
+const ADDRESS_SPACE: u64 = ARENA as u64 + (8 << 30);
+
+/// System calls that a candidate has no use for, and that reach other processes: by name, as debuggers do, or over the network.
+const FORBIDDEN: &[i64] = &[
+    libc::SYS_ptrace,
+    libc::SYS_process_vm_readv,
+    libc::SYS_process_vm_writev,
+    libc::SYS_process_madvise,
+    libc::SYS_kcmp,
+    libc::SYS_pidfd_open,
+    libc::SYS_pidfd_getfd,
+    libc::SYS_pidfd_send_signal,
+    libc::SYS_tkill,
+    libc::SYS_rt_sigqueueinfo,
+    libc::SYS_rt_tgsigqueueinfo,
+    libc::SYS_setpriority,
+    libc::SYS_sched_setaffinity,
+    libc::SYS_sched_setscheduler,
+    libc::SYS_prlimit64,
+    libc::SYS_socket,
+    libc::SYS_io_uring_setup,
+    libc::SYS_perf_event_open,
+    libc::SYS_bpf,
+    libc::SYS_userfaultfd,
+    #[cfg(target_arch = "x86_64")]
+    libc::SYS_fork,
+    #[cfg(target_arch = "x86_64")]
+    libc::SYS_vfork,
+];
+
+#[cfg(target_arch = "x86_64")]
+const ARCHITECTURE: u32 = 0xc000_003e;
+#[cfg(target_arch = "aarch64")]
+const ARCHITECTURE: u32 = 0xc000_00b7;
+
+/// Confines what `command` starts, and leaves these descriptors open in it.
+///
+/// `runs_as_is`: nothing else confines it. What does, has to be able to set limits of its own.
+pub fn confine(command: &mut Command, descriptors: [RawFd; 2], runs_as_is: bool) {
+    // SAFETY: between fork and exec only system calls that may be made there; nothing is allocated.
+    unsafe {
+        command.pre_exec(move || {
+            for descriptor in descriptors {
+                check(libc::fcntl(descriptor, libc::F_SETFD, 0))?;
+            }
+            // No terminal to type into, and a group of its own to be killed as one.
+            libc::setsid();
+            let always = [(libc::RLIMIT_CPU, CPU_SECONDS, 5), (libc::RLIMIT_CORE, 0, 0)];
+            // What confines a candidate further may need addresses and files of its own, and limits these itself.
+            let alone = [(libc::RLIMIT_AS, ADDRESS_SPACE, 0), (libc::RLIMIT_FSIZE, 0, 0)];
+            for (resource, limit, spare) in always.iter().chain(alone.iter().filter(|_| runs_as_is)).copied() {
+                let limit = libc::rlimit { rlim_cur: limit, rlim_max: limit + spare };
+                check(libc::setrlimit(resource, &raw const limit))?;
+            }
+            check(libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL))?;
+            if runs_as_is { filter(libc::getpid()) } else { Ok(()) }
+        });
+    }
+}
+
+/// From now on, nobody of the same user can look into this process, nor write to it. Once for each process is enough.
+pub fn hide_from_others() {
+    // SAFETY: a plain system call.
+    unsafe { libc::prctl(libc::PR_SET_DUMPABLE, 0) };
+}
+
+fn check(result: libc::c_int) -> io::Result<()> {
+    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+/// Installs the filter. A kernel that has none is no reason not to grade at home.
+fn filter(own: libc::pid_t) -> io::Result<()> {
+    const LOAD: u16 = (libc::BPF_LD | libc::BPF_W | libc::BPF_ABS) as u16;
+    const IS: u16 = (libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K) as u16;
+    const IS_AT_LEAST: u16 = (libc::BPF_JMP | libc::BPF_JGE | libc::BPF_K) as u16;
+    const IS_SET: u16 = (libc::BPF_JMP | libc::BPF_JSET | libc::BPF_K) as u16;
+    const RETURN: u16 = (libc::BPF_RET | libc::BPF_K) as u16;
+    // What a filter sees: the number of the call, the architecture, two words of address, then the arguments.
+    const NUMBER: u32 = 0;
+    const ARCH: u32 = 4;
+    const FIRST_ARGUMENT: u32 = 16;
+    /// Numbers from here on are those of another set of calls, x32.
+    const X32: u32 = 0x4000_0000;
+    const REFUSED: u32 = libc::SECCOMP_RET_ERRNO | libc::EPERM as u32;
+    const MOST: usize = 80;
+
+    let step = |code, jt, jf, k| libc::sock_filter { code, jt, jf, k };
+    let mut program = [step(RETURN, 0, 0, libc::SECCOMP_RET_ALLOW); MOST];
+    let mut len = 0;
+    let mut push = |steps: &[libc::sock_filter]| {
+        program[len..len + steps.len()].copy_from_slice(steps);
+        len += steps.len();
+    };
+    push(&[step(LOAD, 0, 0, ARCH), step(IS, 1, 0, ARCHITECTURE), step(RETURN, 0, 0, REFUSED)]);
+    push(&[step(LOAD, 0, 0, NUMBER), step(IS_AT_LEAST, 0, 1, X32), step(RETURN, 0, 0, REFUSED)]);
+    for &call in FORBIDDEN {
+        push(&[step(IS, 0, 1, call as u32), step(RETURN, 0, 0, REFUSED)]);
+    }
+    // A signal to itself is all right: abort sends one.
+    for call in [libc::SYS_kill, libc::SYS_tgkill] {
+        push(&[
+            step(IS, 0, 4, call as u32),
+            step(LOAD, 0, 0, FIRST_ARGUMENT),
+            step(IS, 0, 1, own.cast_unsigned()),
+            step(RETURN, 0, 0, libc::SECCOMP_RET_ALLOW),
+            step(RETURN, 0, 0, REFUSED),
+        ]);
+    }
+    // Threads, but no other processes. The C library asks for the newer call first and does without.
+    push(&[
+        step(IS, 0, 1, libc::SYS_clone3 as u32),
+        step(RETURN, 0, 0, libc::SECCOMP_RET_ERRNO | libc::ENOSYS as u32),
+        step(IS, 0, 3, libc::SYS_clone as u32),
+        step(LOAD, 0, 0, FIRST_ARGUMENT),
+        step(IS_SET, 1, 0, libc::CLONE_THREAD as u32),
+        step(RETURN, 0, 0, REFUSED),
+    ]);
+    // The last step allows what is left.
+    len += 1;
+    let program = libc::sock_fprog { len: len as u16, filter: program.as_mut_ptr() };
+    // SAFETY: plain system calls; the kernel copies the program.
+    unsafe {
+        libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+        libc::prctl(libc::PR_SET_SECCOMP, libc::SECCOMP_MODE_FILTER, &raw const program);
+    }
+    Ok(())
+}
