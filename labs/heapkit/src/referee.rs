@@ -578,10 +578,11 @@ impl<'a> Referee<'a> {
     fn mark_change(&self, violation: Violation, at: usize) -> Violation {
         let at = at / SIZE_WORD * SIZE_WORD;
         let (Some(was), Some(is)) = (self.before.bytes.word(at), self.now.bytes.word(at)) else { return violation };
-        // A word that the program could write says nothing about the allocator.
+        // A word that the program could write says nothing about the allocator, nor does fresh memory.
         let payload = |block: &Block| block.payload()..block.end() + SIZE_WORD;
         let blocks = &self.before.image.blocks;
-        if was == is || blocks.iter().any(|block| block.state == State::Used && payload(block).contains(&at)) {
+        let says_nothing = was == is || was == UNSET;
+        if says_nothing || blocks.iter().any(|block| block.state == State::Used && payload(block).contains(&at)) {
             return violation;
         }
         let raw = Raw::new(&self.now.bytes);
