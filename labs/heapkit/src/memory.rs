@@ -95,6 +95,44 @@ pub trait Arena {
     }
 }
 
+impl<A: Arena + ?Sized> Arena for &A {
+    fn base(&self) -> usize {
+        (**self).base()
+    }
+
+    fn extent(&self) -> usize {
+        (**self).extent()
+    }
+
+    fn read(&self, at: usize, into: &mut [u8]) {
+        (**self).read(at, into);
+    }
+
+    fn write(&self, at: usize, bytes: &[u8]) {
+        (**self).write(at, bytes);
+    }
+
+    fn snapshot(&self, range: Range<usize>) -> Snapshot {
+        (**self).snapshot(range)
+    }
+
+    fn open(&self, pages: Range<usize>) {
+        (**self).open(pages);
+    }
+
+    fn close(&self, pages: Range<usize>) {
+        (**self).close(pages);
+    }
+
+    fn discard(&self, pages: Range<usize>) {
+        (**self).discard(pages);
+    }
+
+    fn touched(&self, pages: Range<usize>) -> usize {
+        (**self).touched(pages)
+    }
+}
+
 /// An arena of this process's own.
 ///
 /// It stays mapped until the process ends: an allocator may keep pointers into it.

@@ -14,6 +14,10 @@ pub mod pattern;
 mod payloads;
 mod rules;
 mod script;
+#[cfg(test)]
+mod tests;
+#[cfg(test)]
+mod toy;
 mod violation;
 
 pub use list_rules::{Fit, ListRules};
@@ -24,7 +28,7 @@ pub use violation::{Kind, Violation};
 
 use crate::draw::size_word_in_words;
 use crate::format::{ALIGNMENT, MIN_CHUNK, PAYLOAD, SIZE_WORD, chunk_size};
-use crate::image::{Block, Defect, Image, Link, Links, ListHead, Offset, Raw, State};
+use crate::image::{Block, Defect, Image, Link, Links, ListHead, Offset, Raw, State, UNSET};
 use crate::journal::Journal;
 use crate::memory::{Arena, HEAP_ROOM};
 use crate::os::{self, Layout, Place, SimOs};
@@ -205,8 +209,9 @@ impl<'a> Referee<'a> {
 
     fn step(&mut self, op: Op) -> Result<(), Violation> {
         if let Some(defect) = self.now.image.defects.first() {
-            // From the start: else an earlier step would have said so.
-            return Err(self.unreadable(defect));
+            // An earlier step would have said so.
+            let what = "The fresh heap makes no sense from its first chunk to the top chunk.";
+            return Err(Violation { what: what.into(), ..self.unreadable(defect) });
         }
         let (id, call) = match op {
             Op::Malloc { id, size } => (id, Call::Malloc { request: size }),
@@ -298,20 +303,19 @@ impl<'a> Referee<'a> {
     fn check_overlap(&self, answer: &Answer, at: usize, place: Place, wanted: &str) -> Result<(), Violation> {
         let call = answer.call.name();
         let end = at.saturating_add(answer.call.request().unwrap_or(0).max(1));
-        let others = self.live.values().filter(|held| held.id != answer.id);
-        for held in others {
-            let held_end = held.at + held.request.max(1);
-            let (other, what) = (name(held.id), held.place);
+        for held in self.live.values().filter(|held| held.id != answer.id) {
+            let (other, held_end) = (name(held.id), held.at + held.request.max(1));
             let what = if at < held_end && held.at < end {
                 format!("{call} returns bytes that still belong to {other}.")
-            } else if at.saturating_sub(SIZE_WORD) < held_end && held.at - SIZE_WORD < end && what != Place::Elsewhere {
+            } else if at.saturating_sub(SIZE_WORD) < held_end && held.at - SIZE_WORD < end {
                 format!("{call} returns a block that leaves no room for a header between it and {other}.")
             } else {
                 continue;
             };
-            let seen =
-                format!("{}, inside or around {other}'s {} bytes at {}", spoken(at, place), held.request, held.place);
-            let violation = Violation::new(Kind::Overlap, what).expected(wanted, seen).look_before();
+            let bytes = format!("{other}'s {} bytes at {}", held.request, held.place);
+            let violation = Violation::new(Kind::Overlap, what)
+                .expected(wanted, format!("{}, inside or around {bytes}", spoken(at, place)))
+                .look_before();
             return Err(match held.in_heap() {
                 Some(at) => violation.mark(at, format!("{other} is still in use")),
                 None => violation,
@@ -326,86 +330,76 @@ impl<'a> Referee<'a> {
         })
     }
 
-    /// Whether the block that was returned is where it has to be; it then belongs to the program.
+    /// Whether the block that was returned is what it has to be; it then belongs to the program.
     fn settle(&mut self, answer: &Answer, expected: &Expected) -> Result<(), Violation> {
-        let (call, wanted) = (answer.call.name(), expected.in_words());
-        let Some((at, place)) = answer.seen else {
-            return match expected {
-                Expected::Null { .. } | Expected::Anywhere { or_null: true } => Ok(()),
-                _ => {
-                    let what = format!("{call} gives up, but the request can be served.");
-                    let violation = Violation::new(Kind::GaveUp, what).expected(wanted, "null").look_before();
-                    Err(self.mark_expected(violation, expected, "large enough"))
-                }
-            };
-        };
+        let Some((at, place)) = answer.seen else { return self.check_refusal(answer, expected) };
         // A product that no word can hold: no memory has as many bytes.
         let request = answer.call.request().unwrap_or(usize::MAX);
-        self.check_granted(call, at, place, request, &wanted)?;
-        let is_right = |spot: &&Spot| spot.place == place;
-        let spot = expected.spots().iter().find(is_right).copied();
-        if expected.spots().iter().any(|spot| is_header(place, spot.place)) && spot.is_none() {
-            return Err(header_returned(call).expected(wanted, place.to_string()).look_before());
-        }
-        let align = answer.call.alignment();
-        let address = self.os.arena().base().wrapping_add(at);
-        if !address.is_multiple_of(align) {
-            let seen = format!("{}, which is {} bytes after such a multiple", spoken(at, place), address % align);
-            let what = format!("{call} returns an address that is no multiple of {align}.");
-            return Err(Violation::new(Kind::Misaligned, what).expected(format!("a multiple of {align}"), seen));
-        }
-        if spot.is_none() && !matches!(expected, Expected::Anywhere { .. }) {
-            let what = match expected {
-                Expected::Null { .. } => format!("{call} returns a block, but the rule says null."),
-                _ => format!("{call} returns another chunk than the rule says."),
-            };
-            let violation = Violation::new(Kind::WrongPlace, what).expected(wanted, place.to_string()).look_before();
-            return Err(self.mark_expected(violation, expected, "this one serves the request"));
-        }
         let held = Held { id: answer.id, at, place, request, header: None };
-        self.check_chunk_size(&held, spot.and_then(|spot| spot.chunk))?;
-        if matches!(answer.call, Call::Calloc { .. })
-            && let Some((i, seen)) = pattern::first_not_zero(request, |i, into| self.read(at + i, into))
-        {
-            return Err(Violation::new(Kind::NotZero, "calloc returns bytes that are not zero.")
-                .expected("0 everywhere", format!("{seen:#04x} at byte {i} of {request}")));
-        }
-        if let Some(old) = answer.old {
-            let read = |i: usize, into: &mut [u8]| self.read(at + i, into);
-            if let Some((i, seen)) = pattern::first_changed(old.id, old.request, request, read) {
-                let what = format!("realloc loses the bytes of {}.", name(old.id));
-                return Err(changed(Kind::ContentLost, what, &held, i, seen));
-            }
-        }
+        self.check_granted(answer, &held, expected)?;
+        let chunk = self.check_place(answer, &held, expected)?;
+        self.check_chunk_size(&held, chunk)?;
+        self.check_bytes(answer, &held)?;
         self.live.insert(answer.id, held);
         Ok(())
     }
 
-    /// Whether all bytes of a block are in memory that the system has granted.
-    fn check_granted(
-        &self,
-        call: &str,
-        at: usize,
-        place: Place,
-        request: usize,
-        wanted: &str,
-    ) -> Result<(), Violation> {
-        let (room, what) = match place {
-            Place::Heap(at) => (self.now.bytes.end().saturating_sub(at), "outside the heap"),
-            Place::Mapping { number, at } => {
-                (self.mapping_len(number).saturating_sub(at), "past the end of its mapping")
-            }
-            Place::Elsewhere => (0, "outside the heap"),
-        };
-        if room >= request.max(1) && place != Place::Elsewhere {
+    /// Whether there may be no block.
+    fn check_refusal(&self, answer: &Answer, expected: &Expected) -> Result<(), Violation> {
+        if matches!(expected, Expected::Null { .. } | Expected::Anywhere { or_null: true }) {
             return Ok(());
         }
-        let end = Offset(self.now.bytes.end());
-        let seen = match place {
-            Place::Mapping { .. } => format!("{place} for {request} bytes, with {room} bytes left there"),
-            _ => format!("{} for {request} bytes; the heap ends at {end}", spoken(at, place)),
+        let what = format!("{} gives up, but the request can be served.", answer.call.name());
+        let violation = Violation::new(Kind::GaveUp, what).expected(expected.in_words(), "null").look_before();
+        Err(self.mark_expected(violation, expected, "large enough"))
+    }
+
+    /// Whether all bytes of a new block are in memory that the system has granted.
+    fn check_granted(&self, answer: &Answer, held: &Held, expected: &Expected) -> Result<(), Violation> {
+        let (end, request) = (self.now.bytes.end(), held.request);
+        let (room, what, seen) = match held.place {
+            Place::Mapping { number, at } => {
+                let room = self.mapping_len(number).saturating_sub(at);
+                let seen = format!("{} for {request} bytes, with {room} bytes left there", held.place);
+                (room, "past the end of its mapping", seen)
+            }
+            place => {
+                let room = if place == Place::Elsewhere { 0 } else { end.saturating_sub(held.at) };
+                let at = spoken(held.at, place);
+                (room, "outside the heap", format!("{at} for {request} bytes; the heap ends at {}", Offset(end)))
+            }
         };
-        Err(Violation::new(Kind::OutsideMemory, format!("{call} returns bytes {what}.")).expected(wanted, seen))
+        if room >= request.max(1) {
+            return Ok(());
+        }
+        let what = format!("{} returns bytes {what}.", answer.call.name());
+        Err(Violation::new(Kind::OutsideMemory, what).expected(expected.in_words(), seen))
+    }
+
+    /// Whether a new block is in one of the places that the rules name, and at a right address. The size that its chunk should
+    /// have there.
+    fn check_place(&self, answer: &Answer, held: &Held, expected: &Expected) -> Result<Option<usize>, Violation> {
+        let (call, place) = (answer.call.name(), held.place);
+        let spot = expected.spots().iter().find(|spot| spot.place == place);
+        let instead = |violation: Violation| violation.expected(expected.in_words(), place.to_string()).look_before();
+        if spot.is_none() && expected.spots().iter().any(|spot| is_header(place, spot.place)) {
+            return Err(instead(header_returned(call)));
+        }
+        let align = answer.call.alignment();
+        let address = self.os.arena().base().wrapping_add(held.at);
+        if !address.is_multiple_of(align) {
+            let what = format!("{call} returns an address that is no multiple of {align}.");
+            let seen = format!("{place}, which is {} bytes after such a multiple", address % align);
+            return Err(Violation::new(Kind::Misaligned, what).expected(format!("a multiple of {align}"), seen));
+        }
+        let what = match expected {
+            _ if spot.is_some() => return Ok(spot.and_then(|spot| spot.chunk)),
+            Expected::Anywhere { .. } => return Ok(None),
+            Expected::Null { .. } => format!("{call} returns a block, but the rule says null."),
+            Expected::At { .. } => format!("{call} returns another chunk than the rule says."),
+        };
+        let violation = instead(Violation::new(Kind::WrongPlace, what));
+        Err(self.mark_expected(violation, expected, "this one serves the request"))
     }
 
     /// Whether a new block's chunk has the size that it should have. Before anybody writes to the block: if its chunk is too
@@ -426,10 +420,36 @@ impl<'a> Referee<'a> {
         .mark(block.at, "this chunk"))
     }
 
+    /// Whether a new block has the bytes that it should have from the start: zeroes, or what it had before.
+    fn check_bytes(&self, answer: &Answer, held: &Held) -> Result<(), Violation> {
+        let read = |i: usize, into: &mut [u8]| self.read(held.at + i, into);
+        if matches!(answer.call, Call::Calloc { .. })
+            && let Some((i, seen)) = pattern::first_not_zero(held.request, read)
+        {
+            return Err(Violation::new(Kind::NotZero, "calloc returns bytes that are not zero.")
+                .expected("0 everywhere", format!("{seen:#04x} at byte {i} of {}", held.request)));
+        }
+        if let Some(old) = answer.old
+            && let Some((i, seen)) = pattern::first_changed(old.id, old.request, held.request, read)
+        {
+            let what = format!("realloc loses the bytes of {}.", name(old.id));
+            return Err(changed(Kind::ContentLost, what, held, i, seen));
+        }
+        Ok(())
+    }
+
     /// What holds between two steps.
     fn check_heap(&self, answer: &Answer) -> Result<(), Violation> {
         let image = &self.now.image;
         if let Some(defect) = image.defects.first() {
+            // A chunk in use that is marked free has no prev_size after it, which is only what comes of the mistake.
+            let is_footer = |held: &&Held| {
+                let chunk = held.in_heap().and_then(|at| image.block(at.checked_sub(PAYLOAD)?));
+                chunk.is_some_and(|chunk| chunk.end() == defect.at)
+            };
+            if let Some(held) = self.live.values().find(is_footer) {
+                self.check_live(held, answer.call.name())?;
+            }
             return Err(self.unreadable(defect));
         }
         if let Some(block) = image.blocks.iter().find(|block| block.state == State::Mapped) {
@@ -569,25 +589,25 @@ impl<'a> Referee<'a> {
     fn mark_change(&self, violation: Violation, at: usize) -> Violation {
         let at = at / SIZE_WORD * SIZE_WORD;
         let (Some(was), Some(is)) = (self.before.bytes.word(at), self.now.bytes.word(at)) else { return violation };
-        // A word that the program could write says nothing about the allocator.
+        // A word that the program could write says nothing about the allocator, nor does fresh memory.
         let payload = |block: &Block| block.payload()..block.end() + SIZE_WORD;
         let blocks = &self.before.image.blocks;
-        if was == is || blocks.iter().any(|block| block.state == State::Used && payload(block).contains(&at)) {
+        let says_nothing = was == is || was == UNSET;
+        if says_nothing || blocks.iter().any(|block| block.state == State::Used && payload(block).contains(&at)) {
             return violation;
         }
-        let images = [&self.before.image, &self.now.image];
-        let is_size_word = at % ALIGNMENT == SIZE_WORD
-            && images.iter().any(|image| {
-                let last = image.blocks.last().map_or(0, Block::end);
-                last == at - SIZE_WORD || image.block(at - SIZE_WORD).is_some()
-            });
         let raw = Raw::new(&self.now.bytes);
-        let say = |word: usize| match raw.link(word) {
-            _ if is_size_word => size_word_in_words(word),
-            Link::To(to) => Offset(to).to_string(),
-            _ => crate::draw::word(word),
+        let say = |word: usize, image: &Image| {
+            let chunk = at.wrapping_sub(SIZE_WORD);
+            let starts_chunk = image.block(chunk).is_some() || image.blocks.last().map_or(0, Block::end) == chunk;
+            match raw.link(word) {
+                _ if starts_chunk && word != UNSET => size_word_in_words(word),
+                Link::To(to) => Offset(to).to_string(),
+                _ => crate::draw::word(word),
+            }
         };
-        violation.mark(at, format!("changed in this step: was {}, is {}", say(was), say(is)))
+        let (was, is) = (say(was, &self.before.image), say(is, &self.now.image));
+        violation.mark(at, format!("changed in this step: was {was}, is {is}"))
     }
 
     /// Copies bytes of a block, as they were after the step: from the snapshot, or from a mapping that is there.

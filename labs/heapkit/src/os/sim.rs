@@ -381,7 +381,7 @@ impl<A: Arena + ?Sized> SimOs<A> {
             self.misused(format!("mmap is asked for {len} bytes: mappings are whole pages of {PAGE} bytes."));
             return None;
         }
-        let mapping = if self.refuses(Asked::Mapping) { None } else { self.map(len) };
+        let mapping = if self.refuses(Asked::Mapping) || self.is_fixed { None } else { self.map(len) };
         self.record(Call::Mmap { len, mapping });
         Some(self.mapping(mapping?).start)
     }
@@ -541,6 +541,13 @@ mod tests {
         os.sbrk(90).unwrap();
         assert_eq!((byte(&os, 9), byte(&os, 10)), (0, FRESH));
         assert_eq!(log(&os), "sbrk(+100), sbrk(-90), sbrk(+90)");
+    }
+
+    #[test]
+    fn a_fixed_heap_is_there_from_the_start_and_is_all_there_is() {
+        let os = SimOs::with_heap(PrivateArena::reserve().unwrap(), PAGE);
+        assert_eq!((os.end(), os.call_count(), byte(&os, PAGE - 1)), (PAGE, 0, FRESH));
+        assert_eq!((os.sbrk(16), os.mmap(PAGE), os.can_move_foreign(16)), (None, None, false));
     }
 
     #[test]
