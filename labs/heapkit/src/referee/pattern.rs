@@ -90,8 +90,8 @@ fn stretches(request: usize) -> [Stretch; 3] {
 
 impl Stretch {
     fn first_other(self, read: &mut impl FnMut(usize, &mut [u8]), wanted: impl Fn(usize) -> u8) -> Option<(usize, u8)> {
-        // Places that are far apart are read one by one: what lies between them may never have been touched.
-        let at_once = if self.step > BETWEEN { 1 } else { WINDOW / self.step };
+        // Places that are far apart are read one by one.
+        let at_once = (WINDOW / self.step).max(1);
         self.range.clone().step_by(at_once * self.step).find_map(|start| {
             let end = self.range.end.min(start.saturating_add((at_once - 1) * self.step + 1));
             let mut bytes = vec![0; end - start];
