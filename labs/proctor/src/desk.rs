@@ -25,6 +25,9 @@ pub type System = SimOs<SharedArena>;
 /// A heap of a few pages, where a case doesn't say otherwise.
 pub const ROOM: usize = 1024 * PAGE;
 
+/// As often a candidate may ask the system for something before it answers a question.
+const CALLS_AT_MOST: usize = 1 << 20;
+
 /// The desk at which a case is examined: a candidate to ask, a heap to look at, and ways to say what is wrong.
 ///
 /// All that a case needs to know of the candidate are its answers and its memory. Addresses are offsets from the heap's start.
@@ -87,6 +90,7 @@ impl Desk {
     }
 
     fn start(&self, system: impl FnOnce(SharedArena) -> System) -> Rc<System> {
+        self.expect_no_stray();
         self.new_story();
         self.lists.borrow_mut().clear();
         self.is_drawn.set(true);
@@ -184,7 +188,7 @@ impl Desk {
         });
         let system = self.system.borrow().clone();
         candidate.send(&self.frame(system.as_deref(), question))?;
-        loop {
+        for _ in 0..CALLS_AT_MOST {
             let mut words = candidate.receive()?;
             let kind = if words.is_empty() { return Err(Ended::Nonsense) } else { words.remove(0) };
             if kind == ANSWER {
@@ -194,6 +198,7 @@ impl Desk {
             let answer = serve(system, kind, &words).ok_or(Ended::Nonsense)?;
             candidate.send(&self.frame(Some(system), &words_of(&answer)))?;
         }
+        Err(Ended::Slow)
     }
 
     /// The examiner's frame: what has changed, and then these words.
@@ -215,6 +220,18 @@ impl Desk {
     }
 
     // ---- verdicts ----
+
+    /// Ends the case if the story so far has left something where no memory was given. A write there ends the candidate, unless it
+    /// has opened the page by itself.
+    pub(crate) fn expect_no_stray(&self) {
+        let stray = self.system.borrow().as_ref().and_then(|os| os.stray());
+        if let Some(at) = stray {
+            self.fail(Finding::new(format!(
+                "Your code has written past {}, where it was given no memory.",
+                Offset(at)
+            )));
+        }
+    }
 
     /// Ends the case unless both are the same.
     pub fn expect<T: PartialEq + Debug>(&self, what: impl Display, expected: T, seen: T) {

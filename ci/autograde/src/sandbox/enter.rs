@@ -327,7 +327,7 @@ fn forbidden(is_candidate: bool) -> Result<Rules, String> {
     rules.insert(libc::SYS_kill, vec![when(0, SeccompCmpOp::Ne, itself)?]);
     rules.insert(libc::SYS_tgkill, vec![when(0, SeccompCmpOp::Ne, itself)?]);
     // The owner of a descriptor gets a signal when there is something to read: another process, then.
-    let owner = [libc::F_SETOWN, F_SETOWN_EX, F_SETSIG].map(|command| when(1, SeccompCmpOp::Eq, bits(command)));
+    let owner = [libc::F_SETOWN, F_SETOWN_EX].map(|command| when(1, SeccompCmpOp::Eq, bits(command)));
     rules.insert(libc::SYS_fcntl, owner.into_iter().collect::<Result<Vec<_>, _>>()?);
     // Shared memory is the one kind that no limit counts.
     let shared = bits(libc::MAP_SHARED | libc::MAP_ANONYMOUS);
@@ -341,7 +341,6 @@ fn forbidden(is_candidate: bool) -> Result<Rules, String> {
 }
 
 /// `asm-generic/fcntl.h`
-const F_SETSIG: i32 = 10;
 const F_SETOWN_EX: i32 = 15;
 
 fn bits(flag: i32) -> u64 {

@@ -1,7 +1,6 @@
-// Without its recorder a case can't prove anything.
+// Without a line to the examiner nobody can say that it is wrong.
 // on: reference
 // in: pop
-// held: `extern`
 // earns: at most 86
 
 unsafe extern "C" {

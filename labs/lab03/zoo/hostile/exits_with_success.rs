@@ -1,7 +1,6 @@
 // Ends the process at once, with 0.
 // on: reference
 // in: find
-// held: `extern`
 // earns: 48
 
 unsafe extern "C" {

@@ -1,7 +1,6 @@
 // Ignores the signal, so that the loop goes on.
 // on: reference
 // in: pop
-// held: `extern`
 // earns: 86
 
 unsafe extern "C" {

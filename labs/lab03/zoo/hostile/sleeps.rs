@@ -1,7 +1,6 @@
 // Uses no processor time, and all the patience.
 // on: reference
 // in: pop
-// held: `extern`
 // earns: 86
 
 unsafe extern "C" {
