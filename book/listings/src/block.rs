@@ -19,7 +19,7 @@ pub fn malloc(request: usize) -> *mut u8 {
 /// # Safety
 /// `block` comes from [`malloc`] and has not been freed since.
 pub unsafe fn free(block: *mut u8) {
-    // SAFETY: the caller's promise.
+    // SAFETY: a live block of this malloc (see `# Safety`).
     unsafe { libc::free(black_box(block).cast()) }
 }
 
@@ -37,7 +37,7 @@ pub fn malloc_trim() {
 /// # Safety
 /// `block` comes from [`malloc`] and has not been freed since.
 pub unsafe fn usable_size(block: *mut u8) -> usize {
-    // SAFETY: the caller's promise.
+    // SAFETY: a live block of this malloc (see `# Safety`).
     unsafe { libc::malloc_usable_size(block.cast()) }
 }
 
@@ -46,7 +46,7 @@ pub unsafe fn usable_size(block: *mut u8) -> usize {
 /// # Safety
 /// The C library is glibc, and the word belongs to its heap.
 pub unsafe fn word(block: *mut u8, distance: isize) -> usize {
-    // SAFETY: the caller's promise. Volatile, since the compiler may assume that nobody reads outside of a block, or in a freed one.
+    // SAFETY: the word belongs to glibc's heap (see `# Safety`). Volatile, since the compiler may assume that nobody reads outside of a block, or in a freed one.
     unsafe { block.wrapping_offset(distance).cast::<usize>().read_volatile() }
 }
 
@@ -55,7 +55,7 @@ pub unsafe fn word(block: *mut u8, distance: isize) -> usize {
 /// # Safety
 /// As for [`word`].
 pub unsafe fn size_word(block: *mut u8) -> usize {
-    // SAFETY: the caller's promise.
+    // SAFETY: glibc keeps the size word 8 bytes before a block.
     unsafe { word(block, -8) }
 }
 
@@ -64,7 +64,7 @@ pub unsafe fn size_word(block: *mut u8) -> usize {
 /// # Safety
 /// As for [`word`].
 pub unsafe fn chunk_size(block: *mut u8) -> usize {
-    // SAFETY: the caller's promise.
+    // SAFETY: a block of glibc has a size word.
     unsafe { size_word(block) & !0b111 }
 }
 
@@ -73,7 +73,7 @@ pub unsafe fn chunk_size(block: *mut u8) -> usize {
 /// # Safety
 /// As for [`word`].
 pub unsafe fn is_mapped(block: *mut u8) -> bool {
-    // SAFETY: the caller's promise.
+    // SAFETY: a block of glibc has a size word.
     unsafe { size_word(block) & 0b10 != 0 }
 }
 

@@ -16,7 +16,7 @@ pub fn table(course: &Path, name: &str, to_root: &str) -> Result<String, String>
         return Err(format!("labs/{name}/lab.toml isn't there: name a lab, as in {{{{rules lab03}}}}"));
     }
     // The message names the file by its full path; the page's reader knows it by its path in the course.
-    let lab = Lab::load(&dir).map_err(|e| e.replace(&format!("{}/", course.display()), ""))?;
+    let lab = Lab::load(&dir).map_err(|e| e.to_string().replace(&format!("{}/", course.display()), ""))?;
     Ok(layout(&lab, to_root))
 }
 

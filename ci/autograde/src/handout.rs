@@ -66,6 +66,7 @@ fn edit_of(file: &Path) -> Option<Edit> {
         "Cargo.toml" => Some(without_ci),
         ".cargo/config.toml" => Some(without_autograde),
         "README.md" => Some(without_teaching),
+        path if path.starts_with("labs/") && path.ends_with("/src/lib.rs") => Some(|text| Ok(without_the_switch(text))),
         _ if is_page => Some(|text| Ok(without_references(text))),
         _ => None,
     }
@@ -119,6 +120,20 @@ fn without_teaching(text: &str) -> Result<String, String> {
     Ok(without_references(&format!("{}\n{licences}", kept.trim_end())))
 }
 
+/// What somebody reads who asks for a reference all the same.
+const NO_REFERENCES: &str = "compile_error!(\"A student edition has no references: the features `given` and `solution` do nothing here. \
+    Write the earlier labs first, then leave out --features.\");";
+
+/// The door of a lab that leads to the learner's file alone.
+fn without_the_switch(text: &str) -> String {
+    let is_switch = |line: &str| line.trim_start().starts_with("#[cfg_attr(feature = \"solution\", path = ");
+    let lines = text.lines().map(|line| match is_switch(line) {
+        true => format!("#[cfg(feature = \"solution\")]\n{NO_REFERENCES}\n\n"),
+        false => format!("{line}\n"),
+    });
+    lines.collect()
+}
+
 /// Without the lines that speak of references as a floor to stand on: there are none.
 fn without_references(text: &str) -> String {
     text.split_inclusive('\n').filter(|line| !line.contains("--features given")).collect()
@@ -165,6 +180,14 @@ mod tests {
         let left =
             "[workspace]\nmembers = [\"labs/*\"]\n\n[workspace.dependencies]\nheapkit = { path = \"labs/heapkit\" }\n";
         assert_eq!(without_ci(text).as_deref(), Ok(left));
+    }
+
+    #[test]
+    fn a_lab_says_that_there_are_no_references() {
+        let text = "//! Lab.\n\n#[cfg_attr(feature = \"solution\", path = \"../solution/list.rs\")]\nmod list;\n";
+        let left = without_the_switch(text);
+        assert_eq!(left, format!("//! Lab.\n\n#[cfg(feature = \"solution\")]\n{NO_REFERENCES}\n\nmod list;\n"));
+        assert_eq!(without_the_switch("mod list;\n"), "mod list;\n");
     }
 
     #[test]

@@ -8,6 +8,7 @@
 //! * [`Memory`]: the arena under test. [`AskedOs`]: a system that asks the examiner.
 //! * `note`: what the examiner finds when this process has crashed. `pieces`: where its own memory comes from.
 
+mod blocks;
 mod connection;
 mod memory;
 mod note;

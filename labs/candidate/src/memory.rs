@@ -73,6 +73,10 @@ impl Memory {
         // SAFETY: the arena's own pages, to which only raw pointers exist.
         let done = unsafe { libc::mprotect(self.at(start).as_ptr().cast(), end - start, access) };
         assert_eq!(done, 0, "mprotect: {}", io::Error::last_os_error());
+        #[cfg(feature = "sanitize")]
+        if !open && (start, end) == (0, ARENA) {
+            crate::blocks::forget(self);
+        }
     }
 
     /// The words of the note.

@@ -8,7 +8,7 @@
 //! candidate, where the heap starts at [`BASE`].
 
 use heapkit::image::Offset;
-use heapkit::memory::{GUARD, PAGE, START};
+use heapkit::memory::{ARENA, GUARD, PAGE, START};
 use heapkit::referee::{Call, Fit};
 use std::os::fd::RawFd;
 
@@ -30,6 +30,11 @@ pub const BASE: usize = (32 << 40) + START;
 pub const NOTE: usize = 16 * PAGE;
 /// Where the arena starts in the file.
 pub const ARENA_AT: usize = GUARD;
+
+/// Memory that a candidate may have for itself, in bytes: a request for 64 GiB must fail, a debug build must run.
+pub const OWN_MEMORY: u64 = 8 << 30;
+/// Its address space. The arena is only addresses.
+pub const ADDRESS_SPACE: u64 = ARENA as u64 + OWN_MEMORY;
 
 /// What the examiner hands to a candidate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -200,6 +205,17 @@ impl Words for bool {
     }
 }
 
+impl Words for String {
+    fn write(&self, to: &mut Vec<u64>) {
+        self.bytes().map(u64::from).collect::<Vec<_>>().write(to);
+    }
+
+    fn read(from: &mut Reader<'_>) -> Option<Self> {
+        let bytes: Option<Vec<u8>> = Vec::read(from)?.into_iter().map(|word: u64| word.try_into().ok()).collect();
+        String::from_utf8(bytes?).ok()
+    }
+}
+
 impl Words for Offset {
     fn write(&self, to: &mut Vec<u64>) {
         self.0.write(to);
@@ -341,6 +357,7 @@ mod tests {
     fn what_is_said_is_understood() {
         survives((Some(Offset(7)), vec![1_usize, usize::MAX]));
         survives((-5_isize, true, 0.25));
+        survives("a ◄ b".to_owned());
         survives(Call::Aligned { align: 64, request: usize::MAX });
         survives(vec![Fit::First, Fit::Best, Fit::Worst]);
     }

@@ -4,8 +4,11 @@ use crate::standing::Standing;
 use crate::text::{self, Style, paint, wrap};
 use proctor::lab::{FULL_MARKS, Lab};
 
-/// Cells of a full bar.
-const BAR: u32 = 20;
+/// Cells of a full bar, where there is room for it and where there is little.
+const BAR: usize = 20;
+const SHORT_BAR: usize = 5;
+/// The widest row but for title and bar: `  lab01  Title  █████  100   16 of 16 rules`.
+const BESIDE_THE_BAR: usize = 33;
 
 /// The labs with their points, and the next thing to do.
 pub fn overview(labs: &[Lab]) -> Result<String, String> {
@@ -26,20 +29,21 @@ pub fn overview(labs: &[Lab]) -> Result<String, String> {
 fn row(standing: &Standing, width: usize) -> String {
     let lab = standing.lab;
     let score = standing.report.as_ref().map_or(0, |report| report.score);
-    let filled = score.min(FULL_MARKS) * BAR / FULL_MARKS;
-    let bar = format!(
-        "{}{}",
-        paint(Style::Green, &"█".repeat(filled as usize)),
-        paint(Style::Dim, &"░".repeat((BAR - filled) as usize))
-    );
+    let cells = text::width().saturating_sub(width + BESIDE_THE_BAR).clamp(SHORT_BAR, BAR);
+    let filled = score.min(FULL_MARKS) as usize * cells / FULL_MARKS as usize;
+    let bar = format!("{}{}", paint(Style::Green, &"█".repeat(filled)), paint(Style::Dim, &"░".repeat(cells - filled)));
     let told = match &standing.report {
         None => "  –   not tried yet".to_owned(),
-        Some(_) => {
-            let edited = if standing.is_old { "   (edited since)" } else { "" };
-            format!("{score:>3}   {} of {} rules{edited}", standing.rules_earned(), lab.rules.len())
-        }
+        Some(_) => format!("{score:>3}   {} of {} rules", standing.rules_earned(), lab.rules.len()),
     };
-    format!("  {}  {:width$}  {bar}  {told}\n", paint(Style::Bold, &lab.name), lab.title)
+    let before_the_bar = lab.name.len() + width + 4;
+    let edited = "(edited since)";
+    let remark = match standing.is_old {
+        false => String::new(),
+        true if before_the_bar + cells + 2 + told.len() + 3 + edited.len() <= text::width() => format!("   {edited}"),
+        true => format!("\n{:1$}{edited}", "", before_the_bar + 2),
+    };
+    format!("  {}  {:width$}  {bar}  {told}{remark}\n", paint(Style::Bold, &lab.name), lab.title)
 }
 
 /// The first rule of the lab that isn't earned, and all it takes to begin with it.

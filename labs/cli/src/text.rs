@@ -1,32 +1,19 @@
-//! Text for a terminal of 80 columns or more: wrapped, and coloured where that helps.
+//! Text for a terminal: wrapped, and coloured where that helps.
 
 use proctor::lab::{Lab, Rule};
+use proctor::terminal;
 use std::io::IsTerminal;
 
 /// No line is longer.
-const WIDTH: usize = 80;
+pub fn width() -> usize {
+    /// Longer lines are harder to read.
+    const WIDEST: usize = 80;
+    terminal::width().min(WIDEST)
+}
 
 /// `words`, wrapped; the first line starts with `label`, the others as far to the right.
 pub fn wrap(label: &str, words: &str) -> String {
-    let indent = label.chars().count();
-    let mut text = label.to_owned();
-    let mut column = indent;
-    for word in words.split_whitespace() {
-        let width = word.chars().count();
-        if column > indent {
-            if column + 1 + width > WIDTH {
-                text.push_str(&format!("\n{:indent$}", ""));
-                column = indent;
-            } else {
-                text.push(' ');
-                column += 1;
-            }
-        }
-        text.push_str(word);
-        column += width;
-    }
-    text.push('\n');
-    text
+    terminal::wrap(label, words, width())
 }
 
 /// Where the book explains `rule`.
@@ -58,19 +45,4 @@ pub fn paint(style: Style, text: &str) -> String {
         Style::Cyan => 36,
     };
     format!("\x1b[{code}m{text}\x1b[0m")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn no_line_is_longer_than_the_terminal_and_no_word_is_lost() {
-        let words = "The chunk after a free one repeats its size in the word before its own. ".repeat(4);
-        let text = wrap("  read   ", &words);
-        assert!(text.lines().all(|line| line.chars().count() <= WIDTH), "{text}");
-        assert!(text.lines().skip(1).all(|line| line.starts_with("         ")), "{text}");
-        let kept: Vec<&str> = text.split_whitespace().skip(1).collect();
-        assert_eq!(kept, words.split_whitespace().collect::<Vec<_>>());
-    }
 }

@@ -36,6 +36,8 @@ page = "free-lists.html#last-in-first-out"
 en = "A freed chunk goes to the head of the list: the last one freed is the first one used again."
 cases = ["freed_last_is_reused_first"]
 hints.en = ["Which end?", "Draw it.", "The head."]
+hints.when.overlap.en = "Who else has it?"
+hints.when.freed_last_is_reused_first.en = "Which one was last?"
 
 [[rule]]
 id = "unlink"
@@ -102,11 +104,19 @@ impl Course {
 
     /// A finished run of `lab` in which these cases passed.
     fn has_run(&self, lab: &str, passed: &[&str]) {
+        self.has_failed_with(None, lab, passed);
+    }
+
+    /// The same; what failed, failed in this way.
+    fn has_failed_with(&self, kind: Option<&str>, lab: &str, passed: &[&str]) {
         let lab = Lab::load(&self.path("labs").join(lab)).unwrap();
         let cases = lab.rules.iter().flat_map(|rule| rule.cases.clone());
         let results = cases.map(|name| {
             let verdict = if passed.contains(&name.as_str()) { Verdict::Passed } else { Verdict::Wrong };
-            (name.clone(), CaseResult { name, verdict, seconds: 0.0, screen: String::new() })
+            (
+                name.clone(),
+                CaseResult { name, verdict, kind: kind.map(str::to_owned), seconds: 0.0, screen: String::new() },
+            )
         });
         let report = Report::new(&lab, &results.collect(), None);
         report.save(&self.path("target/lab-reports").join(format!("{}.json", lab.name))).unwrap();
@@ -197,6 +207,21 @@ used again.
     let again = course.says(&["hint", "lab03", "lifo"]);
     assert!(again.contains("hint 3 of 3") && again.contains("The head."), "{again}");
     assert!(again.contains("every hint on this rule"), "{again}");
+}
+
+#[test]
+fn a_mistake_that_was_made_has_a_hint_of_its_own() {
+    let course = Course::new();
+    course.says(&["hint", "lab03", "lifo"]);
+    course.has_run("lab03", &[]);
+    let fitting = course.says(&["hint", "lab03"]);
+    assert!(fitting.contains("hint 1 of 4") && fitting.contains("Which one was last?"), "{fitting}");
+    // What was given before isn't given again.
+    assert!(course.says(&["hint", "lab03"]).contains("Draw it."));
+    course.has_failed_with(Some("overlap"), "lab03", &[]);
+    assert!(course.says(&["hint", "lab03"]).contains("Who else has it?"));
+    course.has_run("lab03", &["freed_last_is_reused_first"]);
+    assert!(course.says(&["hint", "lab03", "lifo"]).contains("hint 3 of 3"));
 }
 
 #[test]

@@ -124,10 +124,22 @@ impl fmt::Display for Op {
     }
 }
 
-impl FromStr for Op {
-    type Err = String;
+/// A word that is no operation.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NoOperation(pub String);
 
-    fn from_str(text: &str) -> Result<Self, String> {
+impl fmt::Display for NoOperation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "`{}` is no operation: `m0:64` and `f0` are", self.0)
+    }
+}
+
+impl std::error::Error for NoOperation {}
+
+impl FromStr for Op {
+    type Err = NoOperation;
+
+    fn from_str(text: &str) -> Result<Self, NoOperation> {
         let parse = || {
             let (kind, rest) = text.split_at_checked(1)?;
             let mut numbers = rest.split(':');
@@ -143,7 +155,7 @@ impl FromStr for Op {
             };
             (op.to_string() == text).then_some(op)
         };
-        parse().ok_or_else(|| format!("`{text}` is no operation: `m0:64` and `f0` are"))
+        parse().ok_or_else(|| NoOperation(text.to_owned()))
     }
 }
 
@@ -156,7 +168,7 @@ pub fn format(ops: &[Op]) -> String {
 ///
 /// # Errors
 /// The first word that is no operation.
-pub fn parse(text: &str) -> Result<Vec<Op>, String> {
+pub fn parse(text: &str) -> Result<Vec<Op>, NoOperation> {
     text.split_whitespace().map(str::parse).collect()
 }
 
@@ -312,7 +324,7 @@ mod tests {
         let ops = random_of_all_kinds(3, 100, 1..=100, 8);
         assert_eq!(parse(&format(&ops)), Ok(ops));
         assert_eq!(parse("b:4096"), Ok(vec![Op::Foreign { delta: 4096 }]));
-        assert!(parse("m0:64 x1").unwrap_err().contains("`x1`"));
+        assert!(parse("m0:64 x1").unwrap_err().to_string().contains("`x1`"));
     }
 
     #[test]

@@ -14,9 +14,9 @@ pub const TOP_PAD: usize = 128 * 1024;
 pub struct Journey {
     /// What it returned.
     pub payload: *mut u8,
-    /// By how many bytes the break stands higher than before. Negative if it stands lower.
+    /// By how many bytes the break is higher than before. Negative if it is lower.
     pub moved: isize,
-    /// Whether the block starts in the heap: at the place where the break was when the [`Observer`] was made, or behind it,
+    /// Whether the block starts in the heap: at the place where the break was when the [`Observer`] was made, or after it,
     /// and below the place where the break is now.
     pub inside: bool,
     /// What [`mapped_flag`] says. `false` if there is no block.
@@ -62,13 +62,13 @@ impl<O: Os> Observer<O> {
     /// Calls `malloc` once, and says what happened.
     ///
     /// # Safety
-    /// `malloc` returns null or a block in front of which a size word stands, as glibc's does.
+    /// `malloc` returns null or a block with a size word in front of it, as glibc's does.
     pub unsafe fn watch(&self, malloc: impl FnOnce() -> *mut u8) -> Journey {
         todo!("Observer::watch")
     }
 }
 
-/// Whether glibc says that a block is a mapping of its own: bit 1 of the word that stands 8 bytes in front of it.
+/// Whether glibc says that a block is a mapping of its own: bit 1 of the word 8 bytes in front of it.
 ///
 /// # Safety
 /// That word can be read.
@@ -76,7 +76,7 @@ pub unsafe fn mapped_flag(payload: *const u8) -> bool {
     todo!("mapped_flag")
 }
 
-/// The simplest allocator there is: it puts one block behind the other, and takes none back.
+/// The simplest allocator there is: it puts one block after the other, and takes none back.
 #[derive(Debug)]
 pub struct Bump<O> {
     os: O,
@@ -93,10 +93,10 @@ impl<O: Os> Bump<O> {
     }
 
     /// `request` bytes, aligned to [`ALIGNMENT`]. Each block takes its request rounded up to the next multiple of
-    /// [`ALIGNMENT`], at least one, and stands directly behind the block before it.
+    /// [`ALIGNMENT`], at least one, and lies right after the block before it. Nothing is written into it.
     ///
     /// If too little is left, the break moves first: by what is missing and [`TOP_PAD`], rounded up to whole pages. Where
-    /// other code has moved the break since, what is left is given up: the blocks go on behind the other code's memory.
+    /// other code has moved the break since, what is left is given up: the blocks go on after the other code's memory.
     ///
     /// `None`, and nothing is lost, if the system refuses, or if no block can be that large.
     pub fn alloc(&mut self, request: usize) -> Option<NonNull<u8>> {

@@ -80,16 +80,15 @@ impl Candidate for Lab03 {
             }
             Question::Call { call } => {
                 let Some(heap) = &mut self.heap else { return Answer::done() };
-                let payload = match call {
-                    Call::Malloc { request } => heap.malloc(request),
-                    Call::Free { payload } => {
+                let payload = self.memory.carry_out(call, |call, old| match (call, old) {
+                    (Call::Malloc { request }, _) => heap.malloc(request),
+                    (Call::Free { .. }, Some(payload)) => {
                         // SAFETY: the examiner frees blocks that it was given, once.
-                        unsafe { heap.free(self.memory.at(payload)) };
+                        unsafe { heap.free(payload) };
                         None
                     }
                     _ => None,
-                };
-                let payload = payload.map(|payload| self.memory.offset_of(payload.as_ptr()));
+                });
                 Answer::say((payload, vec![heap.free_list().head().addr()]))
             }
         }

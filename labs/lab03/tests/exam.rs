@@ -238,8 +238,8 @@ fn links_lead_both_ways() {
 fn the_links_lie_in_the_chunks_and_nothing_else_changes() {
     EXAM.case("links", |desk| {
         let mut rng = desk.rng();
-        let sizes = drawn_sizes(&mut rng, 6, 512);
-        let mut bench = Bench::new(desk, &sizes);
+        let sizes = drawn_sizes(&mut rng, 12, 512);
+        let mut bench = Bench::new(desk, &sizes).with_drawn_flags();
         let mut listed: Vec<usize> = Vec::new();
         for at in bench.chunks.clone() {
             let before = bench.now();
@@ -252,14 +252,19 @@ fn the_links_lie_in_the_chunks_and_nothing_else_changes() {
     });
 }
 
-fn unlinks(desk: &Desk, sizes: &[usize], victim: usize) {
-    let mut bench = Bench::listed(desk, sizes);
+/// A list of so many chunks of drawn sizes and flags.
+fn drawn_list(desk: &Desk, count: usize) -> Bench<'_> {
+    Bench::listed(desk, &drawn_sizes(&mut desk.rng(), count, 512)).with_drawn_flags()
+}
+
+fn unlinks(mut bench: Bench<'_>, victim: usize) {
+    let desk = bench.desk;
     let mut order = bench.chunks.clone();
     let gone = order.remove(victim);
     let before = bench.now();
     let is_taken = bench.unlink(gone);
     desk.expect("unlink accepts a chunk whose neighbours point back to it.", true, is_taken);
-    let neighbours = &bench.chunks[victim.saturating_sub(1)..(victim + 2).min(sizes.len())];
+    let neighbours = &bench.chunks[victim.saturating_sub(1)..(victim + 2).min(bench.chunks.len())];
     bench.expect_untouched_but_links("unlink", &before, neighbours);
     bench.expect_list(&order);
 }
@@ -267,29 +272,26 @@ fn unlinks(desk: &Desk, sizes: &[usize], victim: usize) {
 #[test]
 fn unlinking_the_head_makes_the_second_the_head() {
     EXAM.case("unlink", |desk| {
-        unlinks(desk, &[80; 3], 0);
-        let count = 2 + desk.rng().below(10);
-        unlinks(desk, &drawn_sizes(&mut desk.rng(), count, 512), 0);
+        unlinks(Bench::listed(desk, &[80; 3]), 0);
+        (2..10).for_each(|count| unlinks(drawn_list(desk, count), 0));
     });
 }
 
 #[test]
 fn unlinking_the_middle_joins_its_neighbours() {
     EXAM.case("unlink", |desk| {
-        unlinks(desk, &[80; 3], 1);
+        unlinks(Bench::listed(desk, &[80; 3]), 1);
         let mut rng = desk.rng();
-        let count = 4 + rng.below(10);
-        unlinks(desk, &drawn_sizes(&mut rng, count, 512), 1 + rng.below(count - 2));
+        (4..12).for_each(|count| unlinks(drawn_list(desk, count), 1 + rng.below(count - 2)));
     });
 }
 
 #[test]
 fn unlinking_the_tail_ends_the_list_one_chunk_earlier() {
     EXAM.case("unlink", |desk| {
-        unlinks(desk, &[80; 3], 2);
-        unlinks(desk, &[80], 0);
-        let count = 2 + desk.rng().below(10);
-        unlinks(desk, &drawn_sizes(&mut desk.rng(), count, 512), count - 1);
+        unlinks(Bench::listed(desk, &[80; 3]), 2);
+        unlinks(Bench::listed(desk, &[80]), 0);
+        (2..10).for_each(|count| unlinks(drawn_list(desk, count), count - 1));
     });
 }
 
@@ -329,21 +331,24 @@ const fn damage(what: &'static str, chunk: usize, is_fd: bool, to: Target, unlin
     Damage { what, chunk, is_fd, to, unlink }
 }
 
-const BACK: [Damage; 5] = [
+const BACK: [Damage; 7] = [
     damage("the bk of the next chunk leads elsewhere", 3, false, Target::Unlisted, 2),
     damage("the bk of the next chunk is null", 3, false, Target::Null, 2),
     damage("the bk of the next chunk leads to itself", 3, false, Target::Listed(3), 2),
     damage("the bk of the second chunk leads elsewhere, and the first is taken", 1, false, Target::Unlisted, 0),
     damage("the bk of the last chunk leads elsewhere, and the one before it is taken", 4, false, Target::Listed(0), 3),
+    damage("its own fd leads to a chunk that doesn't lead back", 2, true, Target::Unlisted, 2),
+    damage("its own fd leads to itself", 2, true, Target::Listed(2), 2),
 ];
 
-const FORWARD: [Damage; 6] = [
+const FORWARD: [Damage; 7] = [
     damage("the fd of the chunk before leads elsewhere", 1, true, Target::Unlisted, 2),
     damage("the fd of the chunk before is null", 1, true, Target::Null, 2),
     damage("the fd of the chunk before leads on to the one after", 1, true, Target::Listed(3), 2),
     damage("the fd of the chunk before the last leads elsewhere", 3, true, Target::Unlisted, 4),
     damage("its own bk is null, but it isn't the head", 2, false, Target::Null, 2),
     damage("its own bk leads to a chunk that doesn't lead to it", 2, false, Target::Unlisted, 2),
+    damage("its own bk leads to itself", 2, false, Target::Listed(2), 2),
 ];
 
 fn damaged<'a>(desk: &'a Desk, damage: &Damage) -> (Bench<'a>, usize) {
@@ -450,15 +455,19 @@ fn finds(desk: &Desk, fit: Fit, sizes: &[usize], needs: &[usize]) {
 /// Drawn lists, with sizes asked for that some chunks have exactly; and one of chunks larger than 32 bits can count.
 fn finds_in_drawn_lists(desk: &Desk, fit: Fit) {
     let mut rng = desk.rng();
-    for count in [1, 2 + rng.below(10), 20 + rng.below(30), 300 + rng.below(100)] {
-        let most = [64, 160, 2048][rng.below(3)];
+    // The smaller the largest size, the more chunks are equals.
+    let lists =
+        [(1, 160), (2 + rng.below(10), 160), (20 + rng.below(30), 2048), (300 + rng.below(100), 64), (300, 2048)];
+    for (count, most) in lists {
         let sizes = drawn_sizes(&mut rng, count, most);
         let near = |rng: &mut Rng| sizes[rng.below(sizes.len())] + [0, 16][rng.below(2)];
         let needs: Vec<usize> = (0..12).map(|_| near(&mut rng)).chain([32, most + 16]).collect();
         finds(desk, fit, &sizes, &needs);
     }
-    let huge: Vec<usize> = (0..4).map(|_| (4 << 30) + 16 * (2 + rng.below(1 << 20))).chain([64, 4 << 30]).collect();
-    finds(desk, fit, &huge, &[80, (4 << 30) - 16, 4 << 30, huge[0], huge[2] + 16, 5 << 30]);
+    let gib = 1 << 30;
+    let mut huge: Vec<usize> = (0..4).map(|_| 4 * gib + 16 * (2 + rng.below(1 << 20))).collect();
+    huge.extend([64, 4 * gib, 20 << 20]);
+    finds(desk, fit, &huge, &[80, 4 * gib - 16, 4 * gib, huge[0], huge[2] + 16, 5 * gib]);
 }
 
 #[test]

@@ -142,10 +142,10 @@ impl Arena for SharedArena {
     }
 
     fn discard(&self, pages: Range<usize>) {
-        let how = libc::FALLOC_FL_PUNCH_HOLE | libc::FALLOC_FL_KEEP_SIZE;
+        let flags = libc::FALLOC_FL_PUNCH_HOLE | libc::FALLOC_FL_KEEP_SIZE;
         let (start, len) = ((ARENA_AT + pages.start) as libc::off_t, pages.len() as libc::off_t);
         // SAFETY: a plain system call on our own file.
-        let done = unsafe { libc::fallocate(self.descriptor(), how, start, len) };
+        let done = unsafe { libc::fallocate(self.descriptor(), flags, start, len) };
         assert_eq!(done, 0, "fallocate: {}", io::Error::last_os_error());
     }
 

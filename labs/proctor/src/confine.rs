@@ -10,12 +10,7 @@ use std::os::fd::RawFd;
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 
-use heapkit::memory::ARENA;
-
-/// Memory that a candidate may have for itself: a request for 64 GiB must fail, a debug build must run.
-pub const OWN_MEMORY: u64 = 8 << 30;
-/// The arena is only addresses.
-const ADDRESS_SPACE: u64 = ARENA as u64 + OWN_MEMORY;
+use candidate::wire::{ADDRESS_SPACE, OWN_MEMORY};
 
 /// System calls that a candidate has no use for, and that reach other processes: by name, as debuggers do, or over the network.
 const FORBIDDEN: &[i64] = &[
@@ -67,14 +62,15 @@ pub fn confine(command: &mut Command, descriptors: [RawFd; 2], seconds: u64, run
             }
             // No terminal to type into, and a group of its own to be killed as one.
             libc::setsid();
-            for (resource, limit, spare) in [
+            let always = [(libc::RLIMIT_CPU, seconds, 5), (libc::RLIMIT_CORE, 0, 0)];
+            // What confines a candidate further may need addresses and files of its own, and limits these itself.
+            let alone = [
                 (libc::RLIMIT_AS, ADDRESS_SPACE, 0),
                 // Without this, what is given back of the arena's addresses could be filled with memory.
                 (libc::RLIMIT_DATA, OWN_MEMORY, 0),
-                (libc::RLIMIT_CPU, seconds, 5),
                 (libc::RLIMIT_FSIZE, 0, 0),
-                (libc::RLIMIT_CORE, 0, 0),
-            ] {
+            ];
+            for (resource, limit, spare) in always.iter().chain(alone.iter().filter(|_| runs_as_is)).copied() {
                 let limit = libc::rlimit { rlim_cur: limit, rlim_max: limit + spare };
                 check(libc::setrlimit(resource, &raw const limit))?;
             }

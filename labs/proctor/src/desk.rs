@@ -11,7 +11,7 @@ use candidate::wire::{ANSWER, MMAP, MREMAP, MUNMAP, Reader, SBRK, Words};
 use heapkit::image::{Image, ListHead, Offset, Raw};
 use heapkit::journal::{Journal, Step};
 use heapkit::memory::{Arena, PAGE};
-use heapkit::os::SimOs;
+use heapkit::os::{self, SimOs};
 use heapkit::workload::Rng;
 use std::cell::{Cell, RefCell};
 use std::fmt::{Debug, Display};
@@ -25,8 +25,8 @@ pub type System = SimOs<SharedArena>;
 /// A heap of a few pages, where a case doesn't say otherwise.
 pub const ROOM: usize = 1024 * PAGE;
 
-/// As often a candidate may ask the system for something before it answers a question.
-const CALLS_AT_MOST: usize = 1 << 20;
+/// Nobody asks the system that often to answer one question: it is a loop.
+const CALLS_AT_MOST: usize = 10_000;
 
 /// The desk at which a case is examined: a candidate to ask, a heap to look at, and ways to say what is wrong.
 ///
@@ -131,6 +131,11 @@ impl Desk {
         Image::decode(&Raw { bytes: &bytes, foreign: &foreign }, &self.lists.borrow())
     }
 
+    /// The calls that the simulated system has had in this story.
+    pub fn calls(&self) -> Vec<os::Call> {
+        self.system.borrow().as_ref().map(|os| os.calls()).unwrap_or_default()
+    }
+
     // ---- questions ----
 
     /// Asks the candidate, as a step of the story.
@@ -183,7 +188,7 @@ impl Desk {
         let mut candidate = self.candidate.borrow_mut();
         let candidate = candidate.get_or_insert_with(|| {
             let manner = self.manner.get();
-            Process::start(&self.exam.name(), &self.arena, manner)
+            Process::start(self.exam.name(), &self.arena, manner)
                 .unwrap_or_else(|e| panic!("the candidate can't be started: {e}"))
         });
         let system = self.system.borrow().clone();
@@ -198,7 +203,7 @@ impl Desk {
             let answer = serve(system, kind, &words).ok_or(Ended::Nonsense)?;
             candidate.send(&self.frame(Some(system), &words_of(&answer)))?;
         }
-        Err(Ended::Slow)
+        Err(candidate.interrupted(Ended::Asking))
     }
 
     /// The examiner's frame: what has changed, and then these words.
@@ -280,8 +285,7 @@ impl Desk {
 
     /// Compares the calls that the simulated system has had with those kept under `name`.
     pub fn snapshot_calls(&self, name: &str) {
-        let calls = self.system.borrow().as_ref().map(|os| os.calls()).unwrap_or_default();
-        let calls: String = calls.iter().map(|call| format!("{call}\n")).collect();
+        let calls: String = self.calls().iter().map(|call| format!("{call}\n")).collect();
         self.compare(name, "The system was asked for something else than the rule says.", &calls, false);
     }
 

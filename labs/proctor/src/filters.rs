@@ -13,22 +13,25 @@ use std::process::Command;
 #[unsafe(link_section = ".init_array.65000")]
 static BEFORE_MAIN: extern "C" fn() = before_main;
 
+/// How a test runner exits when a test has failed. Cargo takes any other number for a crash.
+const FAILED: i32 = 101;
+
 extern "C" fn before_main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let Some(asked) = Asked::read(&arguments) else { return };
     // Beside a lab's folder this is no exam of a lab.
-    let Ok(lab) = std::env::current_dir().map_err(|e| e.to_string()).and_then(|dir| Lab::load(&dir)) else { return };
+    let Ok(Ok(lab)) = std::env::current_dir().map(|dir| Lab::load(&dir)) else { return };
     match asked.cases(&lab) {
         Ok(None) => {}
         Ok(Some(cases)) => {
             let Ok(program) = std::env::current_exe() else { return };
             let error = Command::new(program).args(&asked.options).arg("--exact").args(cases).exec();
             eprintln!("the exam can't be started again: {error}");
-            std::process::exit(1);
+            std::process::exit(FAILED);
         }
         Err(line) => {
             eprintln!("error: {line}");
-            std::process::exit(1);
+            std::process::exit(FAILED);
         }
     }
 }

@@ -22,6 +22,11 @@ pub fn judge(arena: &SharedArena, system: Option<&SimOs<SharedArena>>, ended: &E
             Verdict::Hung,
             "Your code doesn't come back from this call: it sleeps, or waits for something.",
         ),
+        Ended::Asking => Finding::ended(
+            Verdict::Hung,
+            "Your code doesn't come back from this call: it asks the system again and again. Look for a loop that goes on although \
+             the system has refused, or although it got what it wanted.",
+        ),
         Ended::Slow => Finding::ended(
             Verdict::Slow,
             "Your code gets on, but so slowly that this case would never end: each answer takes many thousand times as long as it \
@@ -70,7 +75,7 @@ fn crashed(arena: &SharedArena, system: Option<&SimOs<SharedArena>>, signal: i32
     }
     let address = arena.note(note::ADDRESS);
     if note::is_stack_overflow(address, arena.note(note::STACK)) {
-        return "Your code calls itself without end: the stack is full.".to_owned();
+        return "Your code calls itself again and again, until the stack is full.".to_owned();
     }
     let did = match arena.note(note::ACCESS) {
         note::WRITE => "wrote to",
@@ -86,6 +91,10 @@ fn crashed(arena: &SharedArena, system: Option<&SimOs<SharedArena>>, signal: i32
     if address < NULL_PAGE {
         return null_plus(did, address);
     }
+    let below_null = address.wrapping_neg();
+    if below_null < NULL_PAGE {
+        return format!("Your code {did} the address {below_null} bytes before 0: a null pointer minus {below_null}.");
+    }
     let end = system.map_or(0, SimOs::end);
     let at = (address as usize).wrapping_sub(BASE);
     if at < end {
@@ -96,6 +105,9 @@ fn crashed(arena: &SharedArena, system: Option<&SimOs<SharedArena>>, signal: i32
     }
     if let Some(place) = in_a_mapping(system, at) {
         return format!("Your code {did} {place}.");
+    }
+    if end > 0 && at == end {
+        return format!("Your code {did} the first byte past the end of the heap, which ends at {}.", Offset(end));
     }
     if end > 0 && at < MAPPINGS.start {
         return format!(

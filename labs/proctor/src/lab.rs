@@ -16,6 +16,7 @@
 //! hints.when.overlap.en = "Is the block still in the list while the program uses it?"
 //! ```
 
+use crate::error::{Error, Fault};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -108,17 +109,17 @@ impl Lab {
     ///
     /// # Errors
     /// One line that names the file, the line in it and what is wrong.
-    pub fn load(dir: &Path) -> Result<Self, String> {
+    pub fn load(dir: &Path) -> Result<Self, Error> {
         let path = dir.join("lab.toml");
-        let text = std::fs::read_to_string(&path).map_err(|e| format!("{}: {e}", path.display()))?;
+        let text = std::fs::read_to_string(&path).map_err(|e| Error::new(&path, e))?;
         let mut lab: Lab = toml::from_str(&text).map_err(|e| {
             let at = e.span().map_or(0, |span| span.start);
-            let line = 1 + text[..at].matches('\n').count();
-            format!("{}:{line}: {}", path.display(), e.message())
+            let line = Some(1 + text[..at].matches('\n').count());
+            Error { line, ..Error::new(&path, Fault::Syntax(e.message().to_owned())) }
         })?;
         lab.dir = dir.to_path_buf();
         lab.name = dir.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        lab.check().map_err(|what| format!("{}: {what}", path.display()))?;
+        lab.check().map_err(|fault| Error::new(&path, fault))?;
         Ok(lab)
     }
 
@@ -126,8 +127,8 @@ impl Lab {
     ///
     /// # Errors
     /// As [`Lab::load`], for the first lab that can't be read.
-    pub fn load_all(labs: &Path) -> Result<Vec<Self>, String> {
-        let entries = std::fs::read_dir(labs).map_err(|e| format!("{}: {e}", labs.display()))?;
+    pub fn load_all(labs: &Path) -> Result<Vec<Self>, Error> {
+        let entries = std::fs::read_dir(labs).map_err(|e| Error::new(labs, e))?;
         let mut dirs: Vec<PathBuf> =
             entries.flatten().map(|entry| entry.path()).filter(|dir| dir.join("lab.toml").is_file()).collect();
         dirs.sort();
@@ -149,23 +150,21 @@ impl Lab {
         self.dir.join(&self.file)
     }
 
-    fn check(&self) -> Result<(), String> {
+    fn check(&self) -> Result<(), Fault> {
         let points: u32 = self.rules.iter().map(|rule| rule.points).sum();
         if points != FULL_MARKS {
-            return Err(format!("the points of the rules sum to {points}, not to {FULL_MARKS}"));
+            return Err(Fault::Points(points));
         }
         let mut seen = std::collections::BTreeSet::new();
         for rule in &self.rules {
             if rule.cases.is_empty() {
-                return Err(format!("rule `{}` names no case", rule.id));
+                return Err(Fault::NoCase(rule.id.clone()));
             }
             if rule.hints.en.is_empty() {
-                return Err(format!("rule `{}` has no hint", rule.id));
+                return Err(Fault::NoHint(rule.id.clone()));
             }
-            for name in std::iter::once(&rule.id).chain(&rule.cases) {
-                if !seen.insert(name) {
-                    return Err(format!("`{name}` is there twice"));
-                }
+            if let Some(name) = std::iter::once(&rule.id).chain(&rule.cases).find(|name| !seen.insert(*name)) {
+                return Err(Fault::Twice(name.clone()));
             }
         }
         Ok(())

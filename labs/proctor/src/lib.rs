@@ -2,6 +2,7 @@
 //!
 //! * [`lab`] reads `lab.toml`: the rules of a lab, their points, cases, hints and pages.
 //! * [`report`] is what a run leaves behind, case by case.
+//! * [`terminal`] is how wide the reader's terminal is, and text that fits into it.
 //! * [`wire`] has the names of the environment variables, and what examiner and candidate speak.
 //!
 //! With the feature `exam`, what a lab's tests need: [`Exam`], whose cases are ordinary `#[test]` functions, and
@@ -12,10 +13,13 @@
 //! through the `desk`, which sends the question to a `process` and reads the `arena`, the memory that both share; `play` has the
 //! referee watch whole stories; `judge` says why there was no answer; `sitting` keeps the results, and `screen` explains them.
 
+mod error;
 pub mod lab;
 pub mod report;
+pub mod terminal;
 
 pub use candidate::wire;
+pub use error::{Error, Fault};
 
 #[cfg(feature = "exam")]
 mod arena;

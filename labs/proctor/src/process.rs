@@ -1,8 +1,8 @@
 //! A candidate's process: started, asked, and watched while it thinks.
 
 use crate::arena::SharedArena;
-use crate::confine::{OWN_MEMORY, confine, hide_from_others};
-use candidate::wire::{self, LONGEST, Ticket};
+use crate::confine::{confine, hide_from_others};
+use candidate::wire::{self, LONGEST, OWN_MEMORY, Ticket};
 use std::ffi::OsString;
 use std::fs::File;
 use std::io::{self, ErrorKind, Read, Write};
@@ -54,6 +54,8 @@ pub enum Ended {
     Stuck,
     /// It did nothing at all.
     Asleep,
+    /// It asked the system again and again, in one question.
+    Asking,
     /// It has used up the processor time of a whole case, question by question.
     Slow,
     /// This signal killed it.
@@ -208,7 +210,7 @@ impl Process {
     }
 
     /// Has it write down where it is, and ends it.
-    fn interrupted(&mut self, why: Ended) -> Ended {
+    pub fn interrupted(&mut self, why: Ended) -> Ended {
         // SAFETY: a plain system call; the child has not been waited for.
         unsafe { libc::kill(self.child.id().cast_signed(), libc::SIGPROF) };
         // The handler allocates, which it must not: it may hang.

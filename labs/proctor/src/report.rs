@@ -5,6 +5,7 @@
 //! results so far can be read. Without the variable, a finished run of the learner's own code leaves its
 //! report at [`latest`], for `cargo lab`.
 
+use crate::error::{Error, Fault};
 use crate::lab::Lab;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -58,6 +59,9 @@ pub struct CaseResult {
     pub name: String,
     /// How it ended.
     pub verdict: Verdict,
+    /// What kind of failure the referee found, as it is called in `lab.toml`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kind: Option<String>,
     /// Seconds it took on the wall clock.
     pub seconds: f64,
     /// What the learner was shown, as plain text. For a case that passed, what it measured, if it did.
@@ -101,6 +105,7 @@ impl Report {
         let not_run = |name: &str| CaseResult {
             name: name.to_owned(),
             verdict: Verdict::NotRun,
+            kind: None,
             seconds: 0.0,
             screen: String::new(),
         };
@@ -137,6 +142,12 @@ impl Report {
         self.rules.iter().flat_map(|rule| &rule.cases)
     }
 
+    /// The first case of the rule `id` that failed.
+    pub fn first_failed(&self, id: &str) -> Option<&CaseResult> {
+        let failed = |case: &&CaseResult| !case.verdict.is_pass() && case.verdict != Verdict::NotRun;
+        self.rules.iter().find(|rule| rule.id == id)?.cases.iter().find(failed)
+    }
+
     /// Whether every case has been run.
     pub fn is_complete(&self) -> bool {
         self.cases().all(|case| case.verdict != Verdict::NotRun)
@@ -146,11 +157,11 @@ impl Report {
     ///
     /// # Errors
     /// One line that names the file and what is wrong with it.
-    pub fn load(path: &Path) -> Result<Self, String> {
-        let text = std::fs::read_to_string(path).map_err(|e| format!("{}: {e}", path.display()))?;
-        let report: Report = serde_json::from_str(&text).map_err(|e| format!("{}: {e}", path.display()))?;
+    pub fn load(path: &Path) -> Result<Self, Error> {
+        let text = std::fs::read_to_string(path).map_err(|e| Error::new(path, e))?;
+        let report: Report = serde_json::from_str(&text).map_err(|e| Error::new(path, Fault::Syntax(e.to_string())))?;
         if report.format != FORMAT {
-            return Err(format!("{}: the format is `{}`, not `{FORMAT}`", path.display(), report.format));
+            return Err(Error::new(path, Fault::Format(report.format)));
         }
         Ok(report)
     }
@@ -159,9 +170,9 @@ impl Report {
     ///
     /// # Errors
     /// One line that names the file and what the system said.
-    pub fn save(&self, path: &Path) -> Result<(), String> {
-        let text = serde_json::to_string_pretty(self).map_err(|e| format!("{}: {e}", path.display()))?;
-        replace(path, &text).map_err(|e| format!("{}: {e}", path.display()))
+    pub fn save(&self, path: &Path) -> Result<(), Error> {
+        let text = serde_json::to_string_pretty(self).map_err(|e| Error::new(path, Fault::Syntax(e.to_string())))?;
+        replace(path, &text).map_err(|e| Error::new(path, e))
     }
 }
 

@@ -1,9 +1,10 @@
-//! What a learner reads when a case fails: one screen of at most 100 columns.
+//! What a learner reads when a case fails: one screen.
 
 use crate::lab::{Lab, Rule};
-use crate::report::{CaseResult, Report, Verdict};
+use crate::report::{CaseResult, Report, RuleResult, Verdict};
 use crate::seed;
 use crate::sitting::Outcome;
+use crate::terminal::{fold, shorten, wrap};
 use candidate::wire::SEED;
 use heapkit::draw;
 use heapkit::format::{IS_MMAPPED, NON_MAIN_ARENA};
@@ -11,29 +12,31 @@ use heapkit::image::Image;
 use std::fmt::Write;
 use std::path::Path;
 
-/// No line of prose is longer.
-const WIDTH: usize = 100;
+/// How far a picture of the heap is indented.
+const INDENT: usize = 4;
 /// As many steps of a story as are shown; earlier ones are counted.
 const STEPS: usize = 14;
 
-/// Explains how a case failed.
-pub fn failure(lab: &Lab, rule: &Rule, name: &str, outcome: &Outcome) -> String {
+/// Explains how a case failed, in lines of at most `width` columns.
+pub fn failure(lab: &Lab, rule: &Rule, name: &str, outcome: &Outcome, width: usize) -> String {
+    let mut screen = Screen { text: String::new(), width };
     if outcome.verdict == Verdict::NotWritten {
-        return not_written(lab, rule, outcome);
+        screen.not_written(lab, rule, outcome);
+        return screen.text;
     }
-    let mut screen = format!("{} · {} · {} points · {name}\n", lab.name, rule.id, rule.points);
-    paragraph(&mut screen, "", &rule.en);
-    screen.push('\n');
-    what(&mut screen, lab, outcome);
-    story(&mut screen, outcome);
-    heap(&mut screen, outcome);
-    screen.push('\n');
+    screen.paragraph("", &format!("{} · {} · {} points · {name}", lab.name, rule.id, rule.points));
+    screen.paragraph("", &rule.en);
+    screen.blank();
+    screen.what(lab, outcome);
+    screen.story(outcome);
+    screen.heap(outcome);
+    screen.blank();
     if let Some(seed) = seed::of_this_run() {
-        let _ = writeln!(screen, "  play again   {SEED}={seed} cargo test -p {} {name}", lab.name);
+        screen.play_again(lab, name, seed);
     }
     let kind = outcome.finding.kind.map(heapkit::referee::Kind::as_str);
-    help(&mut screen, lab, rule, &rule.hints.about(name, kind));
-    screen
+    screen.help(lab, rule, &rule.hints.about(name, kind));
+    screen.text
 }
 
 /// One line for the test runner's own list of failures.
@@ -47,57 +50,46 @@ pub fn in_one_line(lab: &Lab, rule: &Rule, outcome: &Outcome) -> String {
     }
 }
 
-/// The lab's table of rules with points: what stands after the test runner's last line.
-pub fn table(lab: &Lab, report: &Report, reference: bool) -> String {
+/// The lab's table of rules with points: what follows the test runner's last line.
+pub fn table(lab: &Lab, report: &Report, reference: bool, width: usize) -> String {
+    let mut table = Screen { text: String::from("\n"), width };
     let whose = if reference { ", the reference" } else { "" };
-    let title = format!("{} {}{whose}", lab.name, lab.title);
+    let title = format!("{} {}{whose}  ", lab.name, lab.title);
     let score = format!("{} of {} points", report.score, report.max_score);
-    let mut table = format!("\n{title}{score:>0$}\n", (WIDTH - 2).saturating_sub(title.chars().count()));
+    table.line(0, &format!("{title}{score:>0$}", (width - 2).saturating_sub(title.chars().count())));
     let widest = lab.rules.iter().map(|rule| rule.id.len()).max().unwrap_or(0);
     for rule in &report.rules {
-        let not_run = rule.cases.iter().filter(|case| case.verdict == Verdict::NotRun).count();
-        if not_run == rule.cases.len() {
-            continue;
-        }
-        let failed: Vec<&CaseResult> =
-            rule.cases.iter().filter(|case| !case.verdict.is_pass() && case.verdict != Verdict::NotRun).collect();
-        let (sign, points) = match failed.first() {
-            Some(_) => ("✗", format!("{:>3} /{:>2}", 0, rule.points)),
-            // Some have passed, but that is not yet the rule.
-            None if not_run > 0 => ("·", format!("  - /{:>2}", rule.points)),
-            None => ("✓", format!("{:>3}    ", rule.earned)),
-        };
-        let mut line = format!("  {sign} {points}  {:<widest$}", rule.id);
-        if let Some(case) = failed.first() {
-            let _ = write!(line, "  {}: {}", in_a_word(case.verdict), case.name);
-            if failed.len() > 1 {
-                let _ = write!(line, " and {} more", failed.len() - 1);
-            }
-        }
-        if not_run > 0 {
-            let passed = rule.cases.len() - failed.len() - not_run;
-            let _ = write!(line, "  {passed} passed, {not_run} not run");
-        }
-        let _ = writeln!(table, "{}", line.trim_end());
+        table.rule(rule, widest);
     }
     for case in report.cases().filter(|case| case.verdict == Verdict::Skipped) {
-        let _ = writeln!(table, "  {} was skipped: {}", case.name, case.screen);
+        table.paragraph("  ", &format!("{} was skipped: {}", case.name, case.screen));
     }
     let (run, all) = (report.cases().filter(|case| case.verdict != Verdict::NotRun).count(), report.cases().count());
     if run < all {
-        let _ = writeln!(table, "  {run} of {all} cases were run; a rule earns its points when all of its cases pass.");
+        let what = format!("{run} of {all} cases were run; a rule earns its points when all of its cases pass.");
+        table.paragraph("  ", &what);
     }
     if let Some(seed) = report.seed {
-        let _ = writeln!(
-            table,
-            "  The workloads were drawn from the seed {seed}: {SEED}={seed} cargo test -p {}",
-            report.lab
-        );
+        let (drawn, again) = (format!("The workloads were drawn from the seed {seed}:"), again(&report.lab, seed));
+        if "  ".len() + drawn.len() + 1 + again.len() <= width {
+            table.paragraph("  ", &format!("{drawn} {again}"));
+        } else {
+            table.paragraph("  ", &drawn);
+            table.paragraph("  ", &again);
+        }
     }
     if let Some(void) = &report.void {
-        let _ = writeln!(table, "  Nothing counts: {void}");
+        table.paragraph("  ", &format!("Nothing counts: {void}"));
     }
-    table
+    for case in report.cases().filter(|case| case.verdict == Verdict::Passed && !case.screen.is_empty()) {
+        table.line(4, &format!("  {}", case.screen));
+    }
+    table.text
+}
+
+/// The command that plays the same inputs once more.
+fn again(lab: &str, seed: u64) -> String {
+    format!("{SEED}={seed} cargo test -p {lab}")
 }
 
 fn in_a_word(verdict: Verdict) -> &'static str {
@@ -111,6 +103,189 @@ fn in_a_word(verdict: Verdict) -> &'static str {
         Verdict::Slow => "too slow",
         Verdict::Exited => "left early",
         Verdict::NotRun => "not run",
+    }
+}
+
+/// Text in the making.
+struct Screen {
+    text: String,
+    /// No line is longer.
+    width: usize,
+}
+
+impl Screen {
+    fn blank(&mut self) {
+        self.text.push('\n');
+    }
+
+    /// Prose after a label; the following lines are indented as far.
+    fn paragraph(&mut self, label: &str, text: &str) {
+        self.text.push_str(&wrap(label, text, self.width));
+    }
+
+    /// A line with columns. Where it is too long, it goes on in the next one, indented so far.
+    fn line(&mut self, indent: usize, line: &str) {
+        self.text.push_str(&fold(line, indent, self.width));
+    }
+
+    /// A rule's line in the table.
+    fn rule(&mut self, rule: &RuleResult, widest: usize) {
+        let not_run = rule.cases.iter().filter(|case| case.verdict == Verdict::NotRun).count();
+        if not_run == rule.cases.len() {
+            return;
+        }
+        let failed: Vec<&CaseResult> =
+            rule.cases.iter().filter(|case| !case.verdict.is_pass() && case.verdict != Verdict::NotRun).collect();
+        let (sign, points) = match failed.first() {
+            Some(_) => ("✗", format!("{:>3} /{:>2}", 0, rule.points)),
+            // Some have passed, but that is not yet the rule.
+            None if not_run > 0 => ("·", format!("  - /{:>2}", rule.points)),
+            None => ("✓", format!("{:>3}    ", rule.earned)),
+        };
+        let line = format!("  {sign} {points}  {:<widest$}", rule.id);
+        let more = match failed.len() {
+            0 | 1 => String::new(),
+            count => format!(" and {} more", count - 1),
+        };
+        let failure = failed.first().map(|case| (format!("  {}: ", in_a_word(case.verdict)), case.name.as_str()));
+        let (what, name) = failure.unwrap_or_default();
+        let passed = rule.cases.len() - failed.len() - not_run;
+        let runs = if not_run > 0 { format!("  {passed} passed, {not_run} not run") } else { String::new() };
+        let whole = format!("{line}{what}{name}{more}{runs}");
+        if whole.trim_end().chars().count() <= self.width {
+            return self.line(0, &whole);
+        }
+        // What has no room beside the rule comes below it.
+        const BELOW: &str = "           ";
+        self.line(0, &format!("{line}{runs}"));
+        let room = self.width - BELOW.len() - what.len() - more.len();
+        self.line(0, &format!("{BELOW}{what}{}{more}", shorten(name, room)));
+    }
+
+    fn not_written(&mut self, lab: &Lab, rule: &Rule, outcome: &Outcome) {
+        self.paragraph("", &format!("{} · {} · {} points", lab.name, rule.id, rule.points));
+        self.paragraph("", &rule.en);
+        self.blank();
+        self.paragraph("  ", &not_written_line(lab, outcome));
+        if let Some(other) = other_lab(lab, outcome) {
+            let mut advice = format!("This lab builds on {other}. Write that one first");
+            // A student edition has no references.
+            if lab.dir.with_file_name(&other).join("solution").exists() {
+                let _ = write!(advice, ", or use its reference: cargo test -p {} --features given", lab.name);
+            } else {
+                advice.push('.');
+            }
+            self.paragraph("  ", &advice);
+        }
+        self.blank();
+        self.help(lab, rule, &rule.hints.about("", None));
+    }
+
+    fn what(&mut self, lab: &Lab, outcome: &Outcome) {
+        let finding = &outcome.finding;
+        self.paragraph("  ", &finding.what);
+        let texts = [("expected", &finding.expected), ("seen", &finding.seen)];
+        let as_blocks = texts.iter().any(|(_, text)| text.as_ref().is_some_and(|text| text.contains('\n')));
+        for (label, text) in texts {
+            let Some(text) = text else { continue };
+            if as_blocks {
+                let _ = writeln!(self.text, "\n  {label}");
+                for line in text.lines() {
+                    self.line(8, &format!("    {line}"));
+                }
+            } else {
+                self.paragraph(&format!("  {label:<8}  "), text);
+            }
+        }
+        for (label, place) in [("at", &finding.place), ("from", &finding.called_from)] {
+            let Some(place) = place else { continue };
+            self.line(12, &format!("  {label:<8}  {place}"));
+            if let Some(line) = source_line(lab, place) {
+                let _ = writeln!(self.text, "            {}", shorten(&line, self.width - 12));
+            }
+        }
+    }
+
+    fn story(&mut self, outcome: &Outcome) {
+        let Some(last) = outcome.steps.len().checked_sub(1) else {
+            return;
+        };
+        let title = if outcome.is_shrunk { "the shortest story that breaks it" } else { "the story" };
+        let _ = writeln!(self.text, "\n  {title}");
+        let hidden = outcome.steps.len().saturating_sub(STEPS);
+        if hidden > 0 {
+            let _ = writeln!(self.text, "         {hidden} earlier steps");
+        }
+        for (i, step) in outcome.steps.iter().enumerate().skip(hidden) {
+            let result = match &step.result {
+                Some(result) if result.is_empty() => String::new(),
+                Some(result) => format!("→ {result}"),
+                None if outcome.verdict == Verdict::Hung => "◄ never came back from here".to_owned(),
+                None => "◄ it happened here".to_owned(),
+            };
+            let here = if i == last && step.result.is_some() { "   ◄ here" } else { "" };
+            self.line(8, &format!("  {:>4}  {:<22} {result}{here}", i + 1, step.action));
+        }
+    }
+
+    fn heap(&mut self, outcome: &Outcome) {
+        let Some(image) = &outcome.heap else { return };
+        if outcome.finding.shows_the_heap {
+            return self.legend(image);
+        }
+        let title = match (outcome.finding.heap_is_before, outcome.verdict) {
+            (true, _) => format!("the heap before step {}", outcome.steps.len()),
+            (false, Verdict::Crashed | Verdict::Hung | Verdict::Slow | Verdict::Exited) => {
+                "the heap at that moment".to_owned()
+            }
+            (false, _) if outcome.steps.is_empty() => "the heap".to_owned(),
+            (false, _) => format!("the heap after step {}", outcome.steps.len()),
+        };
+        let _ = writeln!(self.text, "\n  {title}");
+        let mut marks = outcome.finding.marks.clone();
+        for defect in image.lists.iter().filter_map(heapkit::image::List::broken_end) {
+            marks.push(draw::Mark { at: defect.at, note: defect.what });
+        }
+        let picture = draw::heap_within(self.width - INDENT, image, &marks);
+        for line in without_the_middle(&picture.lines().collect::<Vec<_>>(), |line| line.contains('◄')) {
+            self.line(8, &format!("    {line}"));
+        }
+        for list in &image.lists {
+            let drawn = draw::list(list);
+            let links: Vec<&str> = drawn.split(" → ").collect();
+            self.paragraph(&format!("    {}: ", list.name), &without_the_middle(&links, |_| false).join(" → "));
+        }
+        self.legend(image);
+    }
+
+    /// Says what the rarer letters mean, if they are in the picture.
+    fn legend(&mut self, image: &Image) {
+        for (flag, letter, name) in [(IS_MMAPPED, 'M', "IS_MMAPPED"), (NON_MAIN_ARENA, 'A', "NON_MAIN_ARENA")] {
+            if image.blocks.iter().any(|block| block.flags & flag != 0) {
+                let _ = writeln!(self.text, "    {letter}: the flag {name} is set");
+            }
+        }
+    }
+
+    /// How to play the same inputs once more. Where it takes two lines, they can still be copied as one command.
+    fn play_again(&mut self, lab: &Lab, name: &str, seed: u64) {
+        let (label, command) = ("  play again   ", again(&lab.name, seed));
+        let fits = label.len() + command.len() + 1 + name.len() <= self.width;
+        let between = if fits { " ".to_owned() } else { format!(" \\\n{:1$}", "", label.len()) };
+        let _ = writeln!(self.text, "{label}{command}{between}{name}");
+    }
+
+    fn help(&mut self, lab: &Lab, rule: &Rule, hints: &[&str]) {
+        let hint = hints.first().copied().unwrap_or_default();
+        let of = hints.len();
+        self.paragraph(&format!("  hint 1 of {of}  "), hint);
+        let _ = writeln!(self.text, "  more hints   cargo lab hint {} {}", lab.name, rule.id);
+        let (page, anchor) = rule.page.split_once('#').unwrap_or((&rule.page, ""));
+        let mut section = anchor.replace('-', " ");
+        if let Some(first) = section.get_mut(..1) {
+            first.make_ascii_uppercase();
+        }
+        self.line(15, &format!("  read         {} › {section}   (cargo book, {page})", lab.title));
     }
 }
 
@@ -144,55 +319,11 @@ fn not_written_line(lab: &Lab, outcome: &Outcome) -> String {
     format!("not written yet: {function}, {place}")
 }
 
-fn not_written(lab: &Lab, rule: &Rule, outcome: &Outcome) -> String {
-    let mut screen = format!("{} · {} · {} points\n", lab.name, rule.id, rule.points);
-    paragraph(&mut screen, "", &rule.en);
-    let _ = writeln!(screen, "\n  {}", not_written_line(lab, outcome));
-    if let Some(other) = other_lab(lab, outcome) {
-        let mut advice = format!("This lab builds on {other}. Write that one first");
-        // A student edition has no references.
-        if lab.dir.with_file_name(&other).join("solution").exists() {
-            let _ = write!(advice, ", or use its reference: cargo test -p {} --features given", lab.name);
-        } else {
-            advice.push('.');
-        }
-        paragraph(&mut screen, "  ", &advice);
-    }
-    screen.push('\n');
-    help(&mut screen, lab, rule, &rule.hints.about("", None));
-    screen
-}
-
 /// The lab in whose file it happened, if that is an earlier one.
 fn other_lab(lab: &Lab, outcome: &Outcome) -> Option<String> {
     let place = outcome.finding.place.as_deref()?;
     let other = place.strip_prefix("labs/")?.split('/').next()?;
     (other != lab.name).then(|| other.to_owned())
-}
-
-fn what(screen: &mut String, lab: &Lab, outcome: &Outcome) {
-    let finding = &outcome.finding;
-    paragraph(screen, "  ", &finding.what);
-    let texts = [("expected", &finding.expected), ("seen", &finding.seen)];
-    let as_blocks = texts.iter().any(|(_, text)| text.as_ref().is_some_and(|text| text.contains('\n')));
-    for (label, text) in texts {
-        let Some(text) = text else { continue };
-        if as_blocks {
-            let _ = writeln!(screen, "\n  {label}");
-            for line in text.lines() {
-                let _ = writeln!(screen, "    {line}");
-            }
-        } else {
-            paragraph_with_label(screen, &format!("  {label:<8}  "), text);
-        }
-    }
-    for (label, place) in [("at", &finding.place), ("from", &finding.called_from)] {
-        let Some(place) = place else { continue };
-        let _ = writeln!(screen, "  {label:<8}  {place}");
-        if let Some(line) = source_line(lab, place) {
-            let _ = writeln!(screen, "            {line}");
-        }
-    }
 }
 
 /// The line of source that a place names.
@@ -201,67 +332,7 @@ fn source_line(lab: &Lab, place: &str) -> Option<String> {
     let course = lab.dir.parent().and_then(Path::parent)?;
     let text = std::fs::read_to_string(course.join(file)).ok()?;
     let line = text.lines().nth(line.parse::<usize>().ok()?.checked_sub(1)?)?;
-    let line = line.trim();
-    let room = WIDTH - 12;
-    Some(if line.chars().count() <= room {
-        line.to_owned()
-    } else {
-        line.chars().take(room - 1).chain(['…']).collect()
-    })
-}
-
-fn story(screen: &mut String, outcome: &Outcome) {
-    let Some(last) = outcome.steps.len().checked_sub(1) else {
-        return;
-    };
-    let title = if outcome.is_shrunk { "the shortest story that breaks it" } else { "the story" };
-    let _ = writeln!(screen, "\n  {title}");
-    let hidden = outcome.steps.len().saturating_sub(STEPS);
-    if hidden > 0 {
-        let _ = writeln!(screen, "         {hidden} earlier steps");
-    }
-    for (i, step) in outcome.steps.iter().enumerate().skip(hidden) {
-        let result = match &step.result {
-            Some(result) if result.is_empty() => String::new(),
-            Some(result) => format!("→ {result}"),
-            None if outcome.verdict == Verdict::Hung => "◄ never came back from here".to_owned(),
-            None => "◄ it happened here".to_owned(),
-        };
-        let here = if i == last && step.result.is_some() { "   ◄ here" } else { "" };
-        let line = format!("  {:>4}  {:<22} {result}{here}", i + 1, step.action);
-        let _ = writeln!(screen, "{}", line.trim_end());
-    }
-}
-
-fn heap(screen: &mut String, outcome: &Outcome) {
-    let Some(image) = &outcome.heap else { return };
-    if outcome.finding.shows_the_heap {
-        return legend(screen, image);
-    }
-    let title = match (outcome.finding.heap_is_before, outcome.verdict) {
-        (true, _) => format!("the heap before step {}", outcome.steps.len()),
-        (false, Verdict::Crashed | Verdict::Hung | Verdict::Slow | Verdict::Exited) => {
-            "the heap at that moment".to_owned()
-        }
-        (false, _) if outcome.steps.is_empty() => "the heap".to_owned(),
-        (false, _) => format!("the heap after step {}", outcome.steps.len()),
-    };
-    let _ = writeln!(screen, "\n  {title}");
-    let mut marks = outcome.finding.marks.clone();
-    for defect in image.lists.iter().filter_map(heapkit::image::List::broken_end) {
-        marks.push(draw::Mark { at: defect.at, note: defect.what });
-    }
-    let picture = draw::heap(image, &marks);
-    for line in without_the_middle(&picture.lines().collect::<Vec<_>>(), |line| line.contains('◄')) {
-        let _ = writeln!(screen, "    {line}");
-    }
-    for list in &image.lists {
-        let drawn = draw::list(list);
-        let links: Vec<&str> = drawn.split(" → ").collect();
-        let label = format!("    {}: ", list.name);
-        paragraph_with_label(screen, &label, &without_the_middle(&links, |_| false).join(" → "));
-    }
-    legend(screen, image);
+    Some(line.trim().to_owned())
 }
 
 /// The first and the last of many parts, and what stands around those that are marked; in between, how many are left out.
@@ -295,56 +366,108 @@ fn without_the_middle(parts: &[&str], is_marked: impl Fn(&str) -> bool) -> Vec<S
     shown
 }
 
-/// Says what the rarer letters mean, if they stand in the picture.
-fn legend(screen: &mut String, image: &Image) {
-    for (flag, letter, name) in [(IS_MMAPPED, 'M', "IS_MMAPPED"), (NON_MAIN_ARENA, 'A', "NON_MAIN_ARENA")] {
-        if image.blocks.iter().any(|block| block.flags & flag != 0) {
-            let _ = writeln!(screen, "    {letter}: the flag {name} is set");
-        }
-    }
-}
-
-fn help(screen: &mut String, lab: &Lab, rule: &Rule, hints: &[&str]) {
-    let hint = hints.first().copied().unwrap_or_default();
-    let of = hints.len();
-    paragraph_with_label(screen, &format!("  hint 1 of {of}  "), hint);
-    let _ = writeln!(screen, "  more hints   cargo lab hint {} {}", lab.name, rule.id);
-    let (page, anchor) = rule.page.split_once('#').unwrap_or((&rule.page, ""));
-    let mut section = anchor.replace('-', " ");
-    if let Some(first) = section.get_mut(..1) {
-        first.make_ascii_uppercase();
-    }
-    let _ = writeln!(screen, "  read         {} › {section}   (cargo book, {page})", lab.title);
-}
-
-/// Adds `text`, wrapped, with `indent` before each line.
-fn paragraph(screen: &mut String, indent: &str, text: &str) {
-    paragraph_with_label(screen, indent, text);
-}
-
-/// Adds `text`, wrapped, behind a label; the following lines are indented as far.
-fn paragraph_with_label(screen: &mut String, label: &str, text: &str) {
-    let indent = label.chars().count();
-    screen.push_str(label);
-    let mut column = indent;
-    for (i, word) in text.split_whitespace().enumerate() {
-        let width = word.chars().count();
-        if i > 0 && column + 1 + width > WIDTH {
-            let _ = write!(screen, "\n{:indent$}", "");
-            column = indent;
-        } else if i > 0 {
-            screen.push(' ');
-            column += 1;
-        }
-        screen.push_str(word);
-        column += width;
-    }
-    screen.push('\n');
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::finding::Finding;
+    use heapkit::format::PREV_INUSE;
+    use heapkit::image::{ListHead, Raw};
+    use heapkit::journal::Step;
+    use heapkit::memory::FRESH;
+    use heapkit::referee::Kind;
+    use heapkit::snapshot::Snapshot;
+    use std::collections::BTreeMap;
+    use std::time::Duration;
+
+    fn labs() -> Vec<Lab> {
+        Lab::load_all(&Path::new(env!("CARGO_MANIFEST_DIR")).join("..")).unwrap()
+    }
+
+    fn no_line_is_longer(text: &str, width: usize) {
+        for line in text.lines() {
+            assert!(line.chars().count() <= width, "{width} columns are too few for: {line}\n\n{text}");
+        }
+    }
+
+    /// Two free chunks, of which the second starts so far from the first; one flag and one size are wrong.
+    fn damaged_heap(far: usize) -> Image {
+        const BASE: usize = 1 << 45;
+        let header = |at: usize, words: [usize; 4]| (at, words.iter().flat_map(|word| word.to_ne_bytes()).collect());
+        let runs = vec![
+            header(0, [0, far | PREV_INUSE, BASE + far, 0]),
+            header(far, [7, 0x40, 0, BASE]),
+            header(far + 0x40, [0x40, 0x30, 0, 0]),
+            (far + 0x70, vec![FRESH; 16]),
+        ];
+        let bytes = Snapshot::sparse(BASE, 0..far + 0x80, runs);
+        Image::decode(&Raw::new(&bytes), &[ListHead::free_list(BASE)])
+    }
+
+    fn outcome(verdict: Verdict, far: usize) -> Outcome {
+        let picture = draw::heap(&damaged_heap(far), &[]);
+        let steps = [
+            ("a = malloc(64)", Some("+0x0010")),
+            ("a stray write: the bk of the last chunk leads elsewhere, and the one before it is taken", Some("")),
+            (
+                "iter()",
+                Some("[+0x0000, +0x0050, +0x00a0, +0x00f0, +0x0140, +0x0190, +0x01e0, +0x0230, +0x0280, +0x02d0]"),
+            ),
+            ("free(a)", (verdict == Verdict::Wrong).then_some("")),
+        ];
+        let step =
+            |(action, result): (&str, Option<&str>)| Step { action: action.into(), result: result.map(Into::into) };
+        let finding = Finding {
+            kind: Some(Kind::Overlap),
+            place: Some("labs/proctor/src/screen.rs:1".into()),
+            called_from: Some("labs/proctor/src/screen.rs:30".into()),
+            ..Finding::ended(
+                verdict,
+                "The free list has another order than the rule says, and this sentence is a long one, too.",
+            )
+        };
+        let finding =
+            if far > 0x1000 { finding.expected("Ok", "Err") } else { finding.expected(picture.clone(), picture) };
+        let finding = finding.mark(far + 24, "this link was overwritten, and whoever follows it leaves the heap");
+        let heap = Some(damaged_heap(far));
+        let steps = steps.into_iter().map(step).collect();
+        Outcome { verdict, finding, steps, heap, is_shrunk: true, time: Duration::ZERO }
+    }
+
+    #[test]
+    fn no_screen_is_wider_than_the_terminal() {
+        for lab in labs() {
+            for rule in &lab.rules {
+                for (name, width) in rule.cases.iter().flat_map(|name| [60, 80, 100].map(|width| (name, width))) {
+                    for verdict in [Verdict::Wrong, Verdict::Crashed, Verdict::Hung, Verdict::NotWritten] {
+                        for far in [0x50, 0x1_0000, 1 << 32] {
+                            no_line_is_longer(&failure(&lab, rule, name, &outcome(verdict, far), width), width);
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn no_table_is_wider_than_the_terminal() {
+        let verdicts = [Verdict::Passed, Verdict::NotWritten, Verdict::Hung, Verdict::NotRun, Verdict::Skipped];
+        for lab in labs() {
+            // Each rule fails, in part or whole; the next time, in another way.
+            for offset in 0..verdicts.len() {
+                let names = lab.rules.iter().flat_map(|rule| &rule.cases);
+                let results = names.enumerate().map(|(i, name)| {
+                    let (verdict, screen) = (verdicts[(i / 2 + offset) % verdicts.len()], "measured: ".repeat(12));
+                    (name.clone(), CaseResult { name: name.clone(), verdict, kind: None, seconds: 0.0, screen })
+                });
+                let results: BTreeMap<_, _> = results.filter(|(_, result)| result.verdict != Verdict::NotRun).collect();
+                let report = Report::new(&lab, &results, Some("INSTA_UPDATE=always makes a comparison pass.".into()));
+                let report = Report { seed: Some(u64::MAX), ..report };
+                for width in [60, 80, 100] {
+                    no_line_is_longer(&table(&lab, &report, true, width), width);
+                }
+            }
+        }
+    }
 
     #[test]
     fn of_a_long_picture_the_ends_are_shown_and_what_is_marked() {

@@ -6,6 +6,7 @@ use crate::lab::Lab;
 use crate::report::{self, CaseResult, Report, Verdict};
 use crate::screen;
 use crate::seed;
+use crate::terminal::{self, wrap};
 use candidate::wire::REPORT_FILE;
 use heapkit::image::Image;
 use heapkit::journal::Step;
@@ -44,7 +45,7 @@ impl Sitting {
     /// The sitting of this process.
     pub fn get(exam: Exam) -> &'static Sitting {
         let sitting = SITTING.get_or_init(|| {
-            let lab = Lab::load(exam.dir())?;
+            let lab = Lab::load(exam.dir()).map_err(|e| e.to_string())?;
             seed::check()?;
             set_up_insta(exam.dir());
             // SAFETY: the function is `extern "C"` and takes nothing.
@@ -62,13 +63,19 @@ impl Sitting {
         let passed = outcome.verdict.is_pass();
         let screen = match outcome.verdict {
             Verdict::Passed | Verdict::Skipped => outcome.finding.what.clone(),
-            _ => screen::failure(&self.lab, rule, name, &outcome),
+            _ => screen::failure(&self.lab, rule, name, &outcome, terminal::width()),
         };
         if !passed {
-            println!("{}", screen::in_one_line(&self.lab, rule, &outcome));
+            let line = screen::in_one_line(&self.lab, rule, &outcome);
+            print!("{}", wrap("", &line, terminal::width()));
         }
-        let result =
-            CaseResult { name: name.to_owned(), verdict: outcome.verdict, seconds: outcome.time.as_secs_f64(), screen };
+        let result = CaseResult {
+            name: name.to_owned(),
+            verdict: outcome.verdict,
+            kind: outcome.finding.kind.map(|kind| kind.as_str().to_owned()),
+            seconds: outcome.time.as_secs_f64(),
+            screen,
+        };
         self.keep(result);
         if !passed {
             // Fails the test without the message of a panic: what there is to say has been said.
@@ -103,15 +110,13 @@ impl Sitting {
             // For `cargo lab` alone: without it, the run is none the worse.
             let _ = report.save(&path);
         }
-        let mut text = screen::table(&self.lab, &report, self.exam.reference);
+        let width = terminal::width();
+        let mut text = screen::table(&self.lab, &report, self.exam.reference, width);
         let failed = report.cases().filter(|case| !case.verdict.is_pass() && case.verdict != Verdict::NotRun);
         let first = failed.clone().next();
         if report.is_complete() && report.cases().all(|case| case.verdict == Verdict::NotWritten) {
-            text.push_str("\nRed at the start is normal: nothing is written yet. This is the first thing to do:\n");
-        }
-        let measured = report.cases().filter(|case| case.verdict == Verdict::Passed && !case.screen.is_empty());
-        for case in measured {
-            text.push_str(&format!("  {}\n", case.screen));
+            let red = "Red at the start is normal: nothing is written yet. This is the first thing to do:";
+            text.push_str(&format!("\n{}", wrap("", red, width)));
         }
         let coloured = std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
         let paint = |text: &str| {
@@ -123,10 +128,8 @@ impl Sitting {
             text.push_str(&paint(&case.screen));
             let more = failed.count() - 1;
             if more > 0 {
-                text.push_str(&format!(
-                    "\n{more} more to go. To see another one: cargo test -p {} NAME\n",
-                    self.lab.name
-                ));
+                let more = format!("{more} more to go. To see another one: cargo test -p {} NAME", self.lab.name);
+                text.push_str(&format!("\n{}", wrap("", &more, width)));
             }
         }
         let _ = std::io::stdout().write_all(text.as_bytes());
@@ -160,6 +163,8 @@ fn set_up_insta(lab: &Path) {
         set("INSTA_UPDATE", "no".as_ref());
     }
     set("INSTA_OUTPUT", "none".as_ref());
+    // SAFETY: as above. This one would have every picture pass.
+    unsafe { std::env::remove_var("INSTA_FORCE_PASS") };
     // Otherwise insta asks cargo, which takes longer than the case.
     if let Some(root) = crate::lab::course_root(lab) {
         set("INSTA_WORKSPACE_ROOT", root.as_os_str());

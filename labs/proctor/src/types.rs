@@ -64,10 +64,10 @@ fn explain(lab: &Path, output: &str) -> Finding {
         let only: Vec<&str> = these.iter().filter(|line| !those.contains(line)).map(String::as_str).collect();
         only.join("\n")
     };
-    let instead = only(&seen, &expected);
-    let instead = if instead.is_empty() { "the compiler accepts it".to_owned() } else { instead };
+    let said = only(&seen, &expected);
+    let said = if said.is_empty() { "the compiler accepts it".to_owned() } else { said };
     Finding::new(format!("{why} tests/compile_fail/{name} shows it, and your types no longer refuse it."))
-        .expected(only(&expected, &seen), instead)
+        .expected(only(&expected, &seen), said)
 }
 
 /// The first program of which trybuild says anything but `ok`, and what it says.

@@ -159,7 +159,7 @@ extern "C" fn calloc(count: usize, size: usize) -> *mut c_void {
 #[unsafe(no_mangle)]
 unsafe extern "C" fn realloc(old: *mut c_void, size: usize) -> *mut c_void {
     watched(|| {
-        // SAFETY: the caller's promise.
+        // SAFETY: C asks the same of whoever calls realloc: `old` is null or a live block.
         let new = unsafe { __libc_realloc(old, size) };
         // glibc takes `realloc(old, 0)` for `free(old)`. Any other null means that the old block stays as it was.
         let freed = new.is_null() && size == 0 && !old.is_null();
@@ -178,7 +178,7 @@ unsafe extern "C" fn reallocarray(old: *mut c_void, count: usize, size: usize) -
         set_errno(libc::ENOMEM);
         return ptr::null_mut();
     };
-    // SAFETY: the caller's promise.
+    // SAFETY: `old` is null or a live block, as C asks of whoever calls reallocarray.
     unsafe { realloc(old, size) }
 }
 
@@ -188,7 +188,7 @@ unsafe extern "C" fn free(old: *mut c_void) {
         return;
     }
     watched(|| {
-        // SAFETY: the caller's promise.
+        // SAFETY: `old` is a live block, as C asks of whoever calls free.
         unsafe { __libc_free(old) };
         (ptr::null_mut(), Some(Call::Free { old: old.addr() }))
     });
@@ -213,7 +213,7 @@ unsafe extern "C" fn posix_memalign(out: *mut *mut c_void, align: usize, size: u
     if new.is_null() {
         return libc::ENOMEM;
     }
-    // SAFETY: the caller's promise.
+    // SAFETY: POSIX asks of whoever calls posix_memalign that a pointer can be written to `out`.
     unsafe { *out = new };
     0
 }

@@ -13,7 +13,7 @@ use std::hint::black_box;
 /// # Safety
 /// `block` comes from malloc and is live; afterwards only the returned block is.
 unsafe fn resize(block: *mut u8, request: usize) -> *mut u8 {
-    // SAFETY: the caller's promise.
+    // SAFETY: a live block of the C library (see `# Safety`).
     let new = unsafe { libc::realloc(black_box(block).cast(), request) };
     black_box(new.cast())
 }

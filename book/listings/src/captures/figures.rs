@@ -2,7 +2,7 @@
 
 use super::{Capture, Content};
 use heapkit::draw::{self, Strip};
-use heapkit::memory::PAGE;
+use heapkit::memory::{Arena, PAGE};
 use lab02::request_to_chunk_size;
 use lab03::{Fit, ListHeap};
 
@@ -190,7 +190,7 @@ fn broken_heap() -> Result<String, String> {
     let stage = Stage::with(PAGE, Fit::First, &[40, 64, 48])?;
     let second = stage.chunk(1);
     for at in (second + 16..second + 16 + 80).step_by(8) {
-        stage.heap.set_word(at, 0x4141_4141_4141_4141);
+        stage.arena.set_word(at, 0x4141_4141_4141_4141);
     }
     Ok(stage.look(|_, image| draw::heap(&image, &[])))
 }

@@ -1,16 +1,16 @@
 //! The sum by which the break moves first, from the reference of lab 1.
 
-use heapkit::memory::{Heap, PAGE};
+use heapkit::memory::{PAGE, PrivateArena};
 use heapkit::os::SimOs;
 use lab01::{ALIGNMENT, Bump, TOP_PAD};
 
 /// A first request: what is added up, and by how much the break then moved.
 pub fn first_growth() -> Result<String, String> {
     const REQUEST: usize = 100;
-    let room = Heap::reserve(64 * PAGE).map_err(|e| format!("no memory for a sum: {e}"))?;
-    let os = SimOs::new(room, |_| {});
+    let arena = PrivateArena::reserve().map_err(|e| format!("no memory for a sum: {e}"))?;
+    let os = SimOs::new(arena, 64 * PAGE);
     Bump::new(&os).alloc(REQUEST).ok_or("the system has room for a first request")?;
-    let moved = os.layout().end;
+    let moved = os.end();
 
     let missing = REQUEST.next_multiple_of(ALIGNMENT);
     let sum = missing + TOP_PAD;

@@ -1,8 +1,8 @@
 //! A heap under a reference lab's allocator: what the figures and facts are about.
 
 use heapkit::draw;
-use heapkit::image::{Image, Raw};
-use heapkit::memory::Heap;
+use heapkit::image::{Image, ListHead, Raw};
+use heapkit::memory::{Arena, PrivateArena};
 use lab03::{Fit, ListHeap};
 use lab04::CoalescingHeap;
 use std::ptr::NonNull;
@@ -26,7 +26,7 @@ macro_rules! is_reference {
     ($allocator:ty) => {
         impl Reference for $allocator {
             unsafe fn new(region: NonNull<[u8]>, fit: Fit) -> Self {
-                // SAFETY: the caller's promise is the one that the lab asks for.
+                // SAFETY: whole pages that nobody else uses are aligned, long enough, and ours (see `Reference::new`).
                 unsafe { <$allocator>::new(region, fit) }
             }
 
@@ -35,7 +35,7 @@ macro_rules! is_reference {
             }
 
             unsafe fn free(&mut self, payload: NonNull<u8>) {
-                // SAFETY: the caller's promise is the one that the lab asks for.
+                // SAFETY: a live payload of this heap (see `Reference::free`).
                 unsafe { self.free(payload) }
             }
 
@@ -51,7 +51,8 @@ is_reference!(CoalescingHeap);
 
 /// A heap under an allocator, and the blocks that were asked for.
 pub struct Stage<A> {
-    pub heap: Heap,
+    pub arena: PrivateArena,
+    len: usize,
     pub allocator: A,
     blocks: Vec<NonNull<u8>>,
 }
@@ -59,10 +60,10 @@ pub struct Stage<A> {
 impl<A: Reference> Stage<A> {
     /// A fresh heap of `len` bytes.
     pub fn new(len: usize, fit: Fit) -> Result<Self, String> {
-        let heap = Heap::reserve(len).map_err(|e| format!("no memory for a figure: {e}"))?;
+        let arena = PrivateArena::heap(len).map_err(|e| format!("no memory for a figure: {e}"))?;
         // SAFETY: whole pages that nobody else uses.
-        let allocator = unsafe { A::new(heap.region(), fit) };
-        Ok(Stage { heap, allocator, blocks: Vec::new() })
+        let allocator = unsafe { A::new(arena.region(len), fit) };
+        Ok(Stage { arena, len, allocator, blocks: Vec::new() })
     }
 
     /// The same, after a `malloc` of each size.
@@ -88,13 +89,13 @@ impl<A: Reference> Stage<A> {
 
     /// Where the chunk of a block starts.
     pub fn chunk(&self, block: usize) -> usize {
-        self.heap.offset_of(self.blocks[block].as_ptr()).cast_unsigned() - heapkit::format::PAYLOAD
+        self.arena.offset_of(self.blocks[block].as_ptr()) - heapkit::format::PAYLOAD
     }
 
     pub fn look<T>(&self, see: impl FnOnce(&Raw<'_>, Image) -> T) -> T {
-        let bytes = self.heap.bytes();
-        let raw = Raw::new(self.heap.start().addr().get(), &bytes);
-        let image = Image::decode(&raw, Some(self.allocator.list_head()));
+        let bytes = self.arena.snapshot(0..self.len);
+        let raw = Raw::new(&bytes);
+        let image = Image::decode(&raw, &[ListHead::free_list(self.allocator.list_head())]);
         see(&raw, image)
     }
 
@@ -111,7 +112,7 @@ impl<A: Reference> Stage<A> {
     /// The picture as text, as it stands under a failing case.
     pub fn text(&self) -> String {
         self.look(|_, image| {
-            let list = image.list.as_ref().map(draw::list).unwrap_or_default();
+            let list = image.list().map(draw::list).unwrap_or_default();
             format!("{}list: {list}\n", draw::heap(&image, &[]))
         })
     }

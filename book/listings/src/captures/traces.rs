@@ -34,8 +34,8 @@ impl Bill {
 /// What the reference takes is what the cases of lab 5 have found, and compare each time they run.
 pub fn bills() -> Result<Vec<Bill>, String> {
     let labs = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../labs");
-    let probe = programs::build(&["--package", "lab05", "--features", "solution", "--bin", "lab05-probe"])?;
-    let probe = probe.join("lab05-probe");
+    const PROBE: &str = "glibc_on_a_trace";
+    let probe = programs::build(&["--package", "listings", "--features", "reference", "--bin", PROBE])?.join(PROBE);
     let traces = labs.join("traces");
     let entries = std::fs::read_dir(&traces).map_err(|e| format!("{}: {e}", traces.display()))?;
     let mut names: Vec<String> = entries

@@ -3,9 +3,10 @@
 use super::{Capture, Content, programs};
 use crate::story::{STORY, take};
 use heapkit::draw::{self, Strip};
-use heapkit::image::{Image, Raw, State};
-use heapkit::memory::{Heap, PAGE};
+use heapkit::image::{Image, ListHead, Raw};
+use heapkit::memory::{Arena, PAGE, PrivateArena};
 use heapkit::os::{Call, SimOs};
+use heapkit::snapshot::Snapshot;
 use heapkit::workload::{self, Op};
 use lab02::request_to_chunk_size;
 use lab05::Malloc;
@@ -28,17 +29,19 @@ pub fn draw_all() -> Result<Vec<Capture>, String> {
     Ok(captures)
 }
 
+type System = SimOs<PrivateArena>;
+
 /// A malloc on a system of its own, and its blocks.
 struct Stage {
-    os: &'static SimOs,
-    malloc: Malloc<&'static SimOs>,
+    os: &'static System,
+    malloc: Malloc<&'static System>,
     blocks: [Option<NonNull<u8>>; 16],
 }
 
 impl Stage {
     fn new() -> Result<Self, String> {
-        let room = Heap::reserve(1024 * PAGE).map_err(|e| format!("no memory for a figure: {e}"))?;
-        let os: &SimOs = Box::leak(Box::new(SimOs::new(room, |_| {})));
+        let arena = PrivateArena::reserve().map_err(|e| format!("no memory for a figure: {e}"))?;
+        let os: &System = Box::leak(Box::new(SimOs::new(arena, 1024 * PAGE)));
         Ok(Stage { os, malloc: Malloc::new(os), blocks: [None; 16] })
     }
 
@@ -51,37 +54,32 @@ impl Stage {
 
     fn take(&mut self, op: Op) {
         match op {
-            Op::Foreign { bytes } => self.os.foreign_sbrk(bytes),
+            Op::Foreign { delta } => self.os.foreign_sbrk(delta),
             // SAFETY: the blocks are this malloc's, and nobody else has them.
             _ => unsafe { take(&mut self.malloc, &mut self.blocks, op) },
         }
     }
 
     fn image(&self) -> Image {
-        let Some(heap) = self.os.heap() else { return Image::empty() };
-        let (bytes, foreign) = (heap.bytes(), self.os.layout().foreign);
-        let raw = Raw { base: heap.start().addr().get(), bytes: &bytes, foreign: &foreign };
-        Image::decode(&raw, Some(self.malloc.free_chunks().head().addr()))
+        let layout = self.os.layout();
+        let bytes = self.os.arena().snapshot(0..layout.end);
+        let list = ListHead::free_list(self.malloc.free_chunks().head().addr());
+        Image::decode(&Raw { bytes: &bytes, foreign: &layout.foreign }, &[list])
     }
 
     /// The first block's mapping: one chunk.
     fn first_mapping(&self) -> Option<Image> {
-        let payload = self.blocks[0]?;
-        let (_, mapping) = self.os.mapping_of(payload.addr().get())?;
-        // SAFETY: the payload stands behind its header at the start of its mapping, all of which can be read.
-        let bytes = unsafe {
-            let start = payload.byte_sub(heapkit::format::PAYLOAD);
-            NonNull::slice_from_raw_parts(start, mapping.len).as_ref()
-        };
-        let mut image = Image::decode(&Raw::new(mapping.start, bytes), None);
-        // It ends its memory as a top chunk does, but it is none.
-        image.blocks.iter_mut().for_each(|block| block.state = State::Used);
-        Some(image)
+        let arena = self.os.arena();
+        let (_, mapping) = self.os.mapping_of(arena.offset_of(self.blocks[0]?.as_ptr()))?;
+        let bytes = arena.snapshot(mapping.range()).bytes(mapping.range());
+        // The picture counts from the mapping's start.
+        let bytes = Snapshot::new(arena.base() + mapping.start, 0, bytes);
+        Some(Image::decode(&Raw::new(&bytes), &[]))
     }
 
     /// What has become of the break since.
     fn moved_since(&self, before: &Stage) -> String {
-        match self.os.layout().end - before.os.layout().end {
+        match self.os.end() - before.os.end() {
             0 => "the break stays".into(),
             bytes => format!("the break moves by {bytes}"),
         }
@@ -89,8 +87,9 @@ impl Stage {
 
     /// The chunks of the first blocks, with these names.
     fn names<'a>(&self, names: &[&'a str]) -> Vec<(usize, &'a str)> {
-        let start = self.os.start().addr().get();
-        let chunk = |block: &Option<NonNull<u8>>| Some(block.as_ref()?.addr().get() - start - heapkit::format::PAYLOAD);
+        let arena = self.os.arena();
+        let chunk =
+            |block: &Option<NonNull<u8>>| Some(arena.offset_of(block.as_ref()?.as_ptr()) - heapkit::format::PAYLOAD);
         self.blocks.iter().zip(names).filter_map(|(block, name)| Some((chunk(block)?, *name))).collect()
     }
 }
@@ -112,7 +111,7 @@ fn first_growth() -> Result<String, String> {
 
 /// The break's distance from its start after a first request of 100 bytes.
 pub fn moved_by_the_first() -> Result<usize, String> {
-    Ok(Stage::new()?.play("m0:100")?.os.layout().end)
+    Ok(Stage::new()?.play("m0:100")?.os.end())
 }
 
 /// One byte more, and the block is somewhere else.
@@ -139,7 +138,7 @@ fn other_code() -> Result<String, String> {
 
 fn two_fences() -> Result<String, String> {
     let image = Stage::new()?.play("m0:100 m1:100000 b:4096 m2:100000")?.image();
-    let list = image.list.as_ref().map(draw::list).unwrap_or_default();
+    let list = image.list().map(draw::list).unwrap_or_default();
     Ok(format!("{}list: {list}\n", draw::heap(&image, &[])))
 }
 
@@ -169,7 +168,7 @@ fn calls() -> Result<(Vec<Call>, String), String> {
     for op in workload::parse(STORY)? {
         let before = stage.os.call_count();
         stage.take(op);
-        let calls: Vec<String> = stage.os.calls()[before..].iter().map(Call::to_string).collect();
+        let calls: Vec<String> = stage.os.calls_after(before).iter().map(Call::to_string).collect();
         let line = format!("{:<26} {}", op.in_words(), calls.join(", "));
         let _ = writeln!(log, "{}", line.trim_end());
     }

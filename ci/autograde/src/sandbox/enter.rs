@@ -82,6 +82,8 @@ fn set(limit: Limit) -> rustix::io::Result<()> {
         Limit::CpuSeconds(value) => (Resource::Cpu, value, value + 2),
         Limit::Memory(value) => (Resource::As, value, value),
         Limit::UsualMemory(value) => (Resource::As, value, u64::MAX),
+        // Without it, what is given back of the arena's addresses could be filled with memory.
+        Limit::OwnMemory(value) => (Resource::Data, value, value),
         Limit::FileSize(value) => (Resource::Fsize, value, value),
         Limit::Files(value) => (Resource::Nofile, value, value),
         Limit::Processes(value) => (Resource::Nproc, value, value),

@@ -5,7 +5,7 @@ mod text;
 mod words;
 
 pub use svg::{Strip, size_word};
-pub use text::{bytes, heap, list, size_word_in_words, word};
+pub use text::{bytes, heap, heap_within, list, size_word_in_words, word};
 pub use words::{Row, rows, rows_svg, rows_text};
 
 use crate::format::{IS_MMAPPED, NON_MAIN_ARENA, PREV_INUSE};

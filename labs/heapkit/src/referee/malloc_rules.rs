@@ -22,11 +22,13 @@ pub const THRESHOLD_MAX: usize = 32 << 20;
 pub struct MallocRules {
     mmap_threshold: usize,
     trim_threshold: usize,
+    /// Whether what `free` gives back from the break's end is judged.
+    judges_trimming: bool,
 }
 
 impl Default for MallocRules {
     fn default() -> Self {
-        MallocRules { mmap_threshold: THRESHOLD, trim_threshold: THRESHOLD }
+        MallocRules { mmap_threshold: THRESHOLD, trim_threshold: THRESHOLD, judges_trimming: true }
     }
 }
 
@@ -34,6 +36,11 @@ impl MallocRules {
     /// For a malloc that has asked the system for nothing yet.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// The same for a malloc whose `free` may trim or not: what is judged then is everything else.
+    pub fn but_trimming() -> Self {
+        MallocRules { judges_trimming: false, ..Self::default() }
     }
 
     /// What the system hears when a block is given back.
@@ -48,7 +55,11 @@ impl MallocRules {
                 }
                 Ok(())
             }
-            _ => script.trim(place, self.trim_threshold),
+            _ if self.judges_trimming => script.trim(place, self.trim_threshold),
+            _ => {
+                script.may_trim();
+                Ok(())
+            }
         }
     }
 }

@@ -196,6 +196,11 @@ impl<'a> Script<'a> {
         }
     }
 
+    /// The next call may move the break down.
+    pub fn may_trim(&mut self) {
+        self.read += usize::from(matches!(self.step.calls.get(self.read), Some(Call::Sbrk { delta: ..0, .. })));
+    }
+
     /// What goes back to the system from the end of the top chunk, when the block at `freed` has been given back.
     pub fn trim(&mut self, freed: Place, threshold: usize) -> Result<(), Violation> {
         let next_call = self.step.calls.get(self.read).copied();

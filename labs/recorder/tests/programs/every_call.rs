@@ -15,7 +15,7 @@ use std::thread;
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn main(argc: c_int, argv: *const *const c_char) -> c_int {
     assert_eq!(argc, 2);
-    // SAFETY: the caller's promise.
+    // SAFETY: `argv` is what a program gets, and it has two entries.
     let what = unsafe { CStr::from_ptr(*argv.add(1)) };
     match what.to_bytes() {
         b"calls" => every_call(),

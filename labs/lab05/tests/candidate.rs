@@ -1,0 +1,103 @@
+//! Runs lab 5 and answers questions. It knows no expectation.
+
+mod questions;
+
+use candidate::{Answer, AskedOs, Candidate, Memory};
+use heapkit::image::ListHead;
+use heapkit::memory::ThisProcess;
+use heapkit::os::{LinuxOs, Os};
+use heapkit::referee::{Allocator, Call, NoSuchOperation, Payloads};
+use heapkit::workload;
+use lab05::Malloc;
+use questions::Question;
+use std::ptr::{self, NonNull};
+
+candidate::main!(Lab05);
+
+struct Lab05 {
+    memory: Memory,
+    malloc: Option<Malloc<AskedOs>>,
+}
+
+impl Candidate for Lab05 {
+    type Question = Question;
+
+    fn new(memory: Memory) -> Self {
+        Lab05 { memory, malloc: None }
+    }
+
+    fn answer(&mut self, question: Question) -> Answer {
+        match question {
+            Question::New => {
+                self.malloc = Some(Malloc::new(AskedOs::new(self.memory)));
+                Answer::done()
+            }
+            Question::Call { call } => {
+                let Some(malloc) = &mut self.malloc else { return Answer::done() };
+                // SAFETY: the examiner names blocks that it was given and has not freed, and uses them no more.
+                let payload = self.memory.carry_out(call, |call, old| unsafe { make(malloc, call, old) });
+                Answer::say((payload, vec![malloc.free_chunks().head().addr()]))
+            }
+            Question::Linux { seed, steps, most } => Answer::say(on_linux(seed, steps, most)),
+        }
+    }
+}
+
+/// Makes one call; `old` is the block that it names, if it names one.
+///
+/// # Safety
+/// `old` is a block of `malloc`'s that has not been freed, and nobody uses its old place afterwards.
+unsafe fn make<O: Os>(malloc: &mut Malloc<O>, call: Call, old: Option<NonNull<u8>>) -> Option<NonNull<u8>> {
+    match (call, old) {
+        (Call::Malloc { request }, _) => malloc.malloc(request),
+        (Call::Calloc { count, size }, _) => malloc.calloc(count, size),
+        (Call::Aligned { align, request }, _) => malloc.aligned(align, request),
+        // SAFETY: a block that has not been freed, as this function's own rule says.
+        (Call::Realloc { request, .. }, Some(old)) => unsafe { malloc.realloc(old, request) },
+        (Call::Free { .. }, Some(old)) => {
+            // SAFETY: the same.
+            unsafe { malloc.free(old) };
+            None
+        }
+        (Call::Realloc { .. } | Call::Free { .. }, None) => None,
+    }
+}
+
+/// A malloc on Linux, whose blocks are known by their addresses.
+struct OnLinux(Malloc<LinuxOs>);
+
+impl Allocator for OnLinux {
+    fn call(&mut self, call: Call) -> Result<Option<usize>, NoSuchOperation> {
+        let old = match call {
+            Call::Realloc { payload, .. } | Call::Free { payload } => {
+                NonNull::new(ptr::with_exposed_provenance_mut(payload))
+            }
+            Call::Malloc { .. } | Call::Calloc { .. } | Call::Aligned { .. } => None,
+        };
+        // SAFETY: `Payloads` names the blocks that it was given and has not freed.
+        let payload = unsafe { make(&mut self.0, call, old) };
+        Ok(payload.map(|payload| payload.as_ptr().expose_provenance()))
+    }
+
+    fn lists(&mut self) -> Vec<ListHead> {
+        Vec::new()
+    }
+}
+
+/// Nobody outside can see this memory: here the exam takes this process's word.
+fn on_linux(seed: u64, steps: usize, most: usize) -> Option<(usize, String)> {
+    // SAFETY: `Payloads` looks only at blocks that the malloc has handed out, and this function is the one that uses them.
+    let memory = unsafe { ThisProcess::new() };
+    let (mut malloc, mut program) = (OnLinux(Malloc::new(LinuxOs)), Payloads::new(&memory));
+    for (step, op) in workload::random_of_all_kinds(seed, steps, 1..=most, 40).into_iter().enumerate() {
+        if step == steps / 2 {
+            // Other code of the process moves the break.
+            // SAFETY: the break moves up, so nothing is given back.
+            unsafe { LinuxOs.sbrk(1000) };
+        }
+        if let Err(violation) = program.play(&mut malloc, op) {
+            return Some((step, violation.what));
+        }
+    }
+    program.free_all(&mut malloc).err().map(|violation| (steps, violation.what))
+}

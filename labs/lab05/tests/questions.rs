@@ -1,0 +1,35 @@
+//! What lab 5's candidate can be asked.
+
+use candidate::words;
+use heapkit::image::Offset;
+use heapkit::referee::Call;
+use std::fmt;
+
+words! {
+    /// One function of the lab, with its arguments. Blocks are named by where they start.
+    pub enum Question {
+        /// A malloc on the examiner's system.
+        New,
+        /// One call; the answer is the block, and the word that leads to the list.
+        Call { call: Call },
+        /// Another malloc, on Linux, and so many operations of every kind on it, drawn from the seed; the answer is what a program
+        /// notices, and at which operation.
+        Linux { seed: u64, steps: usize, most: usize },
+    }
+}
+
+impl fmt::Display for Question {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Question::New => f.write_str("Malloc::new"),
+            Question::Call { call: Call::Malloc { request } } => write!(f, "malloc({request})"),
+            Question::Call { call: Call::Calloc { count, size } } => write!(f, "calloc({count}, {size})"),
+            Question::Call { call: Call::Aligned { align, request } } => write!(f, "aligned({align}, {request})"),
+            Question::Call { call: Call::Realloc { payload, request } } => {
+                write!(f, "realloc({}, {request})", Offset(*payload))
+            }
+            Question::Call { call: Call::Free { payload } } => write!(f, "free({})", Offset(*payload)),
+            Question::Linux { steps, most, .. } => write!(f, "{steps} operations of up to {most} bytes, on Linux"),
+        }
+    }
+}
