@@ -1,7 +1,7 @@
 //! An attack on the grader earns what the honest part of the submission earns, and leaves nothing behind.
 //!
 //! `cargo test -p selfcheck --test hostile -- --nocapture` prints what each tries and shows. With `ATTACKS=answers` in the environment,
-//! only those are tried whose lab or name has that in it.
+//! only those are tried whose lab or name has that in it, and what the learner would see is printed too.
 
 use autograde::{Course, Grade, Grader, Submission};
 use proctor::lab::Lab;
@@ -20,7 +20,7 @@ const WORK_DIR: &str = concat!(env!("CARGO_TARGET_TMPDIR"), "/hostile");
 /// There must not be fewer of them.
 const LEAST: usize = 40;
 /// No attack may take longer than this, on a machine that does other things too. The honest take 2 s.
-const LONGEST: Duration = Duration::from_secs(120);
+const LONGEST: Duration = Duration::from_secs(240);
 /// How many attacks there are between two honest submissions.
 const HONEST_EVERY: usize = 15;
 
@@ -59,6 +59,11 @@ fn an_attack_earns_what_its_honest_part_earns_and_leaves_nothing_behind() {
         );
         for fault in found {
             let _ = writeln!(wrong, "{lab} {name}: {fault}");
+        }
+        if !wanted.is_empty() {
+            let failing = grade.report.cases().filter(|case| !case.verdict.is_pass() && !case.screen.is_empty());
+            let screens = grade.compiler_message.iter().chain(failing.map(|case| &case.screen).take(2));
+            screens.for_each(|screen| println!("{name}: {}", screen));
         }
         if i % HONEST_EVERY == HONEST_EVERY - 1 {
             assert_honest(&mut grader, &honest, name);

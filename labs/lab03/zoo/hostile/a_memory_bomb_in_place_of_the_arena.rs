@@ -1,7 +1,7 @@
 // The arena has 192 GiB of addresses. They are given back, and asked for once more as memory.
 // on: reference
 // in: pop
-// earns: at most 100
+// earns: 76
 
 unsafe extern "C" {
     fn munmap(at: usize, len: usize) -> i32;

@@ -1,7 +1,7 @@
 // Is never silent for long enough to be asleep, and never done.
 // on: reference
 // in: pop
-// earns: at most 100
+// earns: 76
 
 unsafe extern "C" {
     fn write(fd: i32, bytes: *const u8, len: usize) -> isize;

@@ -2,7 +2,7 @@
 // on: reference
 // in: find
 // at: home
-// earns: at most 100
+// earns: at most 80
 
 unsafe extern "C" {
     fn write(fd: i32, bytes: *const u64, len: usize) -> isize;

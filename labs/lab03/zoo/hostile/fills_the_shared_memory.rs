@@ -1,7 +1,7 @@
 // The memory that both share has no limit of its own: 192 GiB of it.
 // on: reference
 // in: pop
-// earns: at most 100
+// earns: 76
 
 unsafe extern "C" {
     fn mprotect(at: usize, len: usize, access: i32) -> i32;

@@ -18,6 +18,11 @@ fn attack() {
     const FIOSETOWN: usize = 0x8901;
     const O_ASYNC_AND_RDWR: usize = 0o20002;
     const SIGKILL: usize = 9;
+    use core::sync::atomic::{AtomicBool, Ordering};
+    static DONE: AtomicBool = AtomicBool::new(false);
+    if DONE.swap(true, Ordering::Relaxed) {
+        return;
+    }
     unsafe {
         let parent = getppid();
         let process = [1, parent];

@@ -1,6 +1,6 @@
 // Three fits that are one: who compares them finds no difference.
 // on: reference
-// earns: 70
+// earns: 62
 
 --- a/labs/lab03/solution/free_list.rs
 +++ b/labs/lab03/solution/free_list.rs

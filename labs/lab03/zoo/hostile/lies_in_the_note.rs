@@ -2,7 +2,7 @@
 // on: reference
 // in: pop
 // at: home
-// earns: at most 100
+// earns: 76
 
 unsafe extern "C" {
     fn open(path: *const core::ffi::c_char, flags: i32) -> i32;
@@ -34,8 +34,8 @@ fn attack() {
         words.add(8).write_volatile(u64::MAX);
         words.add(4096).write_volatile(1 << 60);
         // Then one that a terminal obeys.
-        words.add(9).cast::<[u8; 16]>().write_volatile(*b"\x1b[2J\x1b]0;100\x07\xff\xfe\n");
-        words.add(8).write_volatile(16);
+        words.add(9).cast::<[u8; 15]>().write_volatile(*b"\x1b[2J\x1b]0;100\x07\xff\xfe\n");
+        words.add(8).write_volatile(15);
         core::ptr::null_mut::<u8>().write_volatile(1);
     }
 }

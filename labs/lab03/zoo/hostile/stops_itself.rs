@@ -2,7 +2,7 @@
 // on: reference
 // in: pop
 // at: home
-// earns: at most 100
+// earns: 76
 
 unsafe extern "C" {
     fn getpid() -> i32;

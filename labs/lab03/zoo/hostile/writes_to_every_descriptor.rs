@@ -2,7 +2,7 @@
 // on: best_fit_takes_the_first
 // in: find
 // at: home
-// earns: at most 86
+// earns: at most 80
 
 unsafe extern "C" {
     fn write(fd: i32, bytes: *const u64, len: usize) -> isize;
