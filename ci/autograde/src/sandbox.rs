@@ -13,6 +13,7 @@ mod policy;
 pub use policy::{Policy, Protection};
 
 use policy::Limit;
+use proctor::wire;
 use std::ffi::OsString;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -24,7 +25,7 @@ const CONFINE: &str = "confine-and-run";
 const TRY: &str = "confine-and-tell";
 
 /// Processor time for each process of a build, in seconds. A lab takes one or two on a machine of today.
-const BUILD_SECONDS: u64 = 60;
+const BUILD_SECONDS: u64 = 30;
 /// Address space for each of them. A compiler takes less than 2 GiB.
 const BUILD_MEMORY: u64 = 4 << 30;
 /// The largest file that a build writes. A lab's candidate has 20 MiB.
@@ -176,8 +177,15 @@ impl Sandbox {
             list: Vec::new(),
             write: Vec::new(),
             is_candidate: true,
-            // Time, memory and file size are limited by the examiner, as they are at home.
-            limits: vec![Limit::Processes(self.candidate_processes), Limit::Files(64), Limit::Core(0)],
+            // Its time is limited by the examiner, as it is at home.
+            limits: vec![
+                Limit::Memory(wire::ADDRESS_SPACE),
+                Limit::OwnMemory(wire::OWN_MEMORY),
+                Limit::FileSize(0),
+                Limit::Processes(self.candidate_processes),
+                Limit::Files(64),
+                Limit::Core(0),
+            ],
             complete: self.protection.is_complete(),
         }
     }

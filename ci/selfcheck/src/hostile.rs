@@ -6,9 +6,12 @@
 //! // Looks for the reference when it runs.
 //! // on: reference                 or `starter`, or `nothing`, or the name of a wrong one
 //! // in: push                      attack() is called first thing in this function, of which there may be several
-//! // held: `extern`                a part of the reason; none if it isn't held
+//! // at: home                      it is tried on a learner's machine too, where there is no sandbox
+//! // held: `include!`              a part of the reason; none if it isn't held
 //! // earns: 100                    what its honest part earns
 //! ```
+//!
+//! A diff may be there in place of code.
 //!
 //! An attack that gets what it wants calls `attack_succeeded()`, which panics: that costs it its points.
 
@@ -26,6 +29,8 @@ pub struct Attack {
     pub name: String,
     /// What it tries.
     pub tries: String,
+    /// Whether it is tried where there is no sandbox, too.
+    pub at_home: bool,
     /// Parts of the reasons for which it has to be held.
     pub held: Vec<String>,
     /// The points of its honest part.
@@ -56,11 +61,12 @@ fn load(lab: &Lab, path: &Path) -> Result<Attack, String> {
     let text = read(path);
     let (head, code) = text.split_once("\n\n").ok_or("no empty line ends the head")?;
     let (mut tries, mut on, mut places, mut held, mut earns) = (String::new(), None, Vec::new(), Vec::new(), None);
-    let mut or_less = false;
+    let (mut or_less, mut at_home) = (false, false);
     for line in head.lines().filter_map(|line| line.strip_prefix("// ")) {
         match line.split_once(": ") {
             Some(("on", base)) => on = Some(base),
             Some(("in", function)) => places.push(function),
+            Some(("at", "home")) => at_home = true,
             Some(("held", reason)) => held.push(reason.to_owned()),
             Some(("earns", points)) => {
                 or_less = points.starts_with("at most ");
@@ -85,11 +91,15 @@ fn load(lab: &Lab, path: &Path) -> Result<Attack, String> {
     let call = |text: String, function: &&str| {
         call_first_in(function, &text).ok_or_else(|| format!("there is no function `{function}`"))
     };
+    let (base, code) = match code.starts_with("--- a/") {
+        true => (zoo::apply(code, &base)?, ""),
+        false => (base, code),
+    };
     let base = places.iter().try_fold(base, call)?;
     let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
     let helper = if code.contains("attack_succeeded") { SUCCEEDED } else { "" };
     let earns = earns.ok_or("`earns:` is missing")?;
-    Ok(Attack { lab: lab.clone(), name, tries, held, earns, or_less, text: format!("{base}\n{code}{helper}") })
+    Ok(Attack { lab: lab.clone(), name, tries, at_home, held, earns, or_less, text: format!("{base}\n{code}{helper}") })
 }
 
 /// Calls `attack()` first thing in `function`: its name, and its first parameter where several have that name.

@@ -97,7 +97,15 @@ impl Member {
     /// # Errors
     /// One line: the diff is no diff, or the reference has changed under it.
     pub fn apply(&self, reference: &str) -> Result<String, String> {
-        let patch = diffy::Patch::from_str(&self.diff).map_err(|e| e.to_string())?;
-        diffy::apply(reference, &patch).map_err(|e| format!("the reference has changed under it: {e}"))
+        apply(&self.diff, reference)
     }
+}
+
+/// Applies a diff.
+///
+/// # Errors
+/// One line: it is no diff, or `text` has changed under it.
+pub fn apply(diff: &str, text: &str) -> Result<String, String> {
+    let patch = diffy::Patch::from_str(diff).map_err(|e| e.to_string())?;
+    diffy::apply(text, &patch).map_err(|e| format!("the reference has changed under it: {e}"))
 }

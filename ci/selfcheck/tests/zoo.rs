@@ -3,7 +3,7 @@
 //! `cargo test -p selfcheck --test zoo -- --nocapture` prints who caught what.
 
 use autograde::Grade;
-use autograde::source_rules::{self, Allowed, Reading};
+use autograde::source_rules;
 use proctor::lab::Lab;
 use proctor::report::CaseResult;
 use selfcheck::course::{labs, read, reference_file};
@@ -102,23 +102,15 @@ fn every_wrong_implementation_is_caught_by_the_case_whose_rule_it_breaks() {
     assert!(at_large.is_empty(), "\n{at_large}");
 }
 
-/// Wrong ones that do what only `std` can do. That they are held for.
-const NEED_STD: [&str; 2] = ["asks_the_system_for_memory", "ends_the_process"];
-
 #[test]
 fn the_source_rules_hold_none_of_them() {
-    let mut sources: Vec<(String, Lab, String)> =
-        ANIMALS.iter().map(|animal| (animal.member.name.clone(), animal.lab.clone(), animal.text.clone())).collect();
-    for lab in labs() {
-        sources.push(("the starter".to_owned(), lab.clone(), read(&lab.learner_file())));
-        sources.push(("the reference".to_owned(), lab.clone(), read(&reference_file(&lab))));
-    }
-    for (name, lab, text) in sources {
-        let mut reading = source_rules::read(&text, Allowed::of(&lab.dir));
-        if NEED_STD.contains(&name.as_str()) {
-            reading.held.retain(|held| !held.reason.starts_with("`extern`") && !held.reason.starts_with("`std`"));
-        }
-        assert_eq!(reading, Reading::default(), "{} {name}", lab.name);
+    let animals = ANIMALS.iter().map(|animal| (animal.member.name.clone(), animal.text.clone()));
+    let own = labs().into_iter().flat_map(|lab| {
+        [("the starter", lab.learner_file()), ("the reference", reference_file(&lab))]
+            .map(|(name, file)| (format!("{name} of {}", lab.name), read(&file)))
+    });
+    for (name, text) in animals.chain(own) {
+        assert_eq!(source_rules::read(&text), Ok(Vec::new()), "{name}");
     }
 }
 

@@ -8,7 +8,7 @@
 //! candidate, where the heap starts at [`BASE`].
 
 use heapkit::image::Offset;
-use heapkit::memory::{GUARD, PAGE, START};
+use heapkit::memory::{ARENA, GUARD, PAGE, START};
 use heapkit::referee::{Call, Fit};
 use std::os::fd::RawFd;
 
@@ -30,6 +30,11 @@ pub const BASE: usize = (32 << 40) + START;
 pub const NOTE: usize = 16 * PAGE;
 /// Where the arena starts in the file.
 pub const ARENA_AT: usize = GUARD;
+
+/// Memory that a candidate may have for itself, in bytes: a request for 64 GiB must fail, a debug build must run.
+pub const OWN_MEMORY: u64 = 8 << 30;
+/// Its address space. The arena is only addresses.
+pub const ADDRESS_SPACE: u64 = ARENA as u64 + OWN_MEMORY;
 
 /// What the examiner hands to a candidate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

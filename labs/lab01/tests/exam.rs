@@ -1040,7 +1040,8 @@ fn no_block_can_be_that_large() {
 // ---- the C library's malloc, and Linux ----
 //
 // What glibc and Linux do, no examiner sees from outside: here the candidate reports what the learner's code said and what became of
-// the blocks. So these cases rest on its word, and the rule counts little.
+// the blocks. So these cases rest on its word, and the rule counts little. Without the same code on the simulated system it counts
+// nothing.
 
 /// What the rules say holds for pages of [`PAGE`] bytes.
 fn needs_pages_of_4096(desk: &Desk) {
@@ -1056,6 +1057,15 @@ fn needs_glibc(desk: &Desk) {
         desk.skip("this C library is not glibc");
     }
     needs_pages_of_4096(desk);
+    watches_a_block(desk);
+    desk.new_story();
+    desk.draws_no_heap();
+}
+
+fn watches_a_block(desk: &Desk) {
+    let watch = Watch::new(desk, 4048, 2 * PAGE);
+    let script = Script { moves: vec![], block: watch.block(Spot::Heap(16)), word: SMALL };
+    watch.check(&script, INSIDE, |seen| seen.inside);
 }
 
 /// Asks a candidate in which glibc has allocated nothing yet. Of what it says for each request, `part` has to be as expected.
@@ -1122,6 +1132,9 @@ fn a_thread_gets_its_blocks_from_elsewhere() {
 fn the_same_allocator_runs_on_linux() {
     EXAM.case("real", |desk| {
         needs_pages_of_4096(desk);
+        Ours::new(desk).alloc(100);
+        desk.new_story();
+        desk.draws_no_heap();
         let mut rng = desk.rng();
         let drawn = (0..200).map(|_| match rng.below(4) {
             0 => Request::Malloc { bytes: 1 + rng.below(100_000) },
@@ -1157,8 +1170,6 @@ fn the_types_refuse_misuse() {
     EXAM.case_with_types("types", |desk| {
         let mut ours = Ours::new(desk);
         ours.alloc(100);
-        let watch = Watch::new(desk, 4048, 2 * PAGE);
-        let script = Script { moves: vec![], block: watch.block(Spot::Heap(16)), word: SMALL };
-        watch.check(&script, INSIDE, |seen| seen.inside);
+        watches_a_block(desk);
     });
 }

@@ -45,8 +45,15 @@ impl SharedArena {
         Ok(SharedArena(Rc::new(Shared { file, orders: RefCell::default() })))
     }
 
-    /// The descriptor that the candidate inherits.
-    pub fn descriptor(&self) -> RawFd {
+    /// The same memory for a candidate to inherit. Not a copy of our descriptor: the candidate could have that write at the end only.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn open_again(&self) -> io::Result<File> {
+        File::options().read(true).write(true).open(format!("/proc/self/fd/{}", self.descriptor()))
+    }
+
+    fn descriptor(&self) -> RawFd {
         self.0.file.as_raw_fd()
     }
 
@@ -83,7 +90,7 @@ impl SharedArena {
     /// The stretches of `range` that hold anything, in order.
     fn held(&self, range: Range<usize>) -> Vec<Range<usize>> {
         let seek = |at: usize, whence| {
-            // SAFETY: a plain system call. The candidate has closed its copy of the descriptor, and where it stands is nobody's business.
+            // SAFETY: a plain system call. Where the descriptor is afterwards, nobody asks.
             let found = unsafe { libc::lseek(self.descriptor(), (ARENA_AT + at) as libc::off_t, whence) };
             usize::try_from(found).ok().map(|found| found - ARENA_AT)
         };

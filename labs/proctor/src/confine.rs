@@ -1,22 +1,16 @@
 //! What a candidate can't do, at home as well as on an instructor's machine: reach the examiner.
 //!
-//! An instructor's sandbox (`ci/autograde`) goes much further. This is what needs no set-up: limits, a session without a terminal,
-//! and a filter for the system calls that reach into other processes.
+//! An instructor's sandbox (`ci/autograde`) goes much further. This is what needs no set-up: limits, a session without a terminal, a
+//! filter for the system calls that reach into other processes, and Landlock, which keeps even root out of the examiner's memory.
+//! Where a kernel has none (before Linux 5.13, or switched off), root's candidate could write to the examiner through `/proc`; another
+//! user's can't.
 
 use std::io;
 use std::os::fd::RawFd;
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 
-use heapkit::memory::ARENA;
-
-// ANCHOR: limit
-/// Processor time for a whole case, in seconds: for code that answers every question, but takes a second for each. Right code
-/// needs a fraction of one.
-const CPU_SECONDS: u64 = 300;
-// ANCHOR_END: limit
-/// Address space: a request for 64 GiB must fail, a debug build must run. The arena is only addresses.
-const ADDRESS_SPACE: u64 = ARENA as u64 + (8 << 30);
+use candidate::wire::{ADDRESS_SPACE, OWN_MEMORY};
 
 /// System calls that a candidate has no use for, and that reach other processes: by name, as debuggers do, or over the network.
 const FORBIDDEN: &[i64] = &[
@@ -40,21 +34,26 @@ const FORBIDDEN: &[i64] = &[
     libc::SYS_perf_event_open,
     libc::SYS_bpf,
     libc::SYS_userfaultfd,
+    // Terminals, and who gets a signal when there is something to read.
+    libc::SYS_ioctl,
     #[cfg(target_arch = "x86_64")]
     libc::SYS_fork,
     #[cfg(target_arch = "x86_64")]
     libc::SYS_vfork,
 ];
 
+/// `asm-generic/fcntl.h`
+const F_SETOWN_EX: u32 = 15;
+
 #[cfg(target_arch = "x86_64")]
 const ARCHITECTURE: u32 = 0xc000_003e;
 #[cfg(target_arch = "aarch64")]
 const ARCHITECTURE: u32 = 0xc000_00b7;
 
-/// Confines what `command` starts, and leaves these descriptors open in it.
+/// Confines what `command` starts to so much processor time, in seconds, and leaves these descriptors open in it.
 ///
 /// `runs_as_is`: nothing else confines it. What does, has to be able to set limits of its own.
-pub fn confine(command: &mut Command, descriptors: [RawFd; 2], runs_as_is: bool) {
+pub fn confine(command: &mut Command, descriptors: [RawFd; 2], seconds: u64, runs_as_is: bool) {
     // SAFETY: between fork and exec only system calls that may be made there; nothing is allocated.
     unsafe {
         command.pre_exec(move || {
@@ -63,15 +62,25 @@ pub fn confine(command: &mut Command, descriptors: [RawFd; 2], runs_as_is: bool)
             }
             // No terminal to type into, and a group of its own to be killed as one.
             libc::setsid();
-            let always = [(libc::RLIMIT_CPU, CPU_SECONDS, 5), (libc::RLIMIT_CORE, 0, 0)];
+            let always = [(libc::RLIMIT_CPU, seconds, 5), (libc::RLIMIT_CORE, 0, 0)];
             // What confines a candidate further may need addresses and files of its own, and limits these itself.
-            let alone = [(libc::RLIMIT_AS, ADDRESS_SPACE, 0), (libc::RLIMIT_FSIZE, 0, 0)];
+            let alone = [
+                (libc::RLIMIT_AS, ADDRESS_SPACE, 0),
+                // Without this, what is given back of the arena's addresses could be filled with memory.
+                (libc::RLIMIT_DATA, OWN_MEMORY, 0),
+                (libc::RLIMIT_FSIZE, 0, 0),
+            ];
             for (resource, limit, spare) in always.iter().chain(alone.iter().filter(|_| runs_as_is)).copied() {
                 let limit = libc::rlimit { rlim_cur: limit, rlim_max: limit + spare };
                 check(libc::setrlimit(resource, &raw const limit))?;
             }
             check(libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL))?;
-            if runs_as_is { filter(libc::getpid()) } else { Ok(()) }
+            if runs_as_is {
+                check(libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))?;
+                lock();
+                filter(libc::getpid());
+            }
+            Ok(())
         });
     }
 }
@@ -86,8 +95,39 @@ fn check(result: libc::c_int) -> io::Result<()> {
     if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
-/// Installs the filter. A kernel that has none is no reason not to grade at home.
-fn filter(own: libc::pid_t) -> io::Result<()> {
+/// Keeps this process from writing, making or removing files, from the network, and from looking into processes outside of it or
+/// sending them a signal: with Landlock, also if this is root. A kernel that has none is no reason not to grade at home.
+fn lock() {
+    /// `linux/landlock.h`
+    #[repr(C)]
+    struct Attributes {
+        files: u64,
+        network: u64,
+        scopes: u64,
+    }
+    const VERSION: u32 = 1;
+    /// The rights to files that each version knows, and of these the ones to read and run them.
+    const FILES: [u32; 5] = [13, 14, 15, 15, 16];
+    const EXECUTE_READ_AND_LIST: u64 = 0b1101;
+    // SAFETY: plain system calls; the kernel copies the attributes.
+    unsafe {
+        let none = std::ptr::null::<Attributes>();
+        let version = libc::syscall(libc::SYS_landlock_create_ruleset, none, 0, VERSION);
+        let Ok(version @ 1..) = usize::try_from(version) else { return };
+        let attributes = Attributes {
+            files: ((1 << FILES[version.min(FILES.len()) - 1]) - 1) & !EXECUTE_READ_AND_LIST,
+            network: if version >= 4 { 0b11 } else { 0 },
+            scopes: if version >= 6 { 0b11 } else { 0 },
+        };
+        let size = size_of::<Attributes>();
+        let rules = libc::syscall(libc::SYS_landlock_create_ruleset, &raw const attributes, size, 0);
+        libc::syscall(libc::SYS_landlock_restrict_self, rules, 0);
+        libc::close(rules as RawFd);
+    }
+}
+
+/// Forbids system calls. A kernel that can't is no reason not to grade at home.
+fn filter(own: libc::pid_t) {
     const LOAD: u16 = (libc::BPF_LD | libc::BPF_W | libc::BPF_ABS) as u16;
     const IS: u16 = (libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K) as u16;
     const IS_AT_LEAST: u16 = (libc::BPF_JMP | libc::BPF_JGE | libc::BPF_K) as u16;
@@ -97,10 +137,11 @@ fn filter(own: libc::pid_t) -> io::Result<()> {
     const NUMBER: u32 = 0;
     const ARCH: u32 = 4;
     const FIRST_ARGUMENT: u32 = 16;
+    const SECOND_ARGUMENT: u32 = 24;
     /// Numbers from here on are those of another set of calls, x32.
     const X32: u32 = 0x4000_0000;
     const REFUSED: u32 = libc::SECCOMP_RET_ERRNO | libc::EPERM as u32;
-    const MOST: usize = 80;
+    const MOST: usize = 96;
 
     let step = |code, jt, jf, k| libc::sock_filter { code, jt, jf, k };
     let mut program = [step(RETURN, 0, 0, libc::SECCOMP_RET_ALLOW); MOST];
@@ -124,6 +165,15 @@ fn filter(own: libc::pid_t) -> io::Result<()> {
             step(RETURN, 0, 0, REFUSED),
         ]);
     }
+    // Whoever owns a descriptor gets a signal when there is something to read: nobody else may be made its owner.
+    push(&[
+        step(IS, 0, 5, libc::SYS_fcntl as u32),
+        step(LOAD, 0, 0, SECOND_ARGUMENT),
+        step(IS, 2, 0, libc::F_SETOWN as u32),
+        step(IS, 1, 0, F_SETOWN_EX),
+        step(RETURN, 0, 0, libc::SECCOMP_RET_ALLOW),
+        step(RETURN, 0, 0, REFUSED),
+    ]);
     // Threads, but no other processes. The C library asks for the newer call first and does without.
     push(&[
         step(IS, 0, 1, libc::SYS_clone3 as u32),
@@ -136,10 +186,6 @@ fn filter(own: libc::pid_t) -> io::Result<()> {
     // The last step allows what is left.
     len += 1;
     let program = libc::sock_fprog { len: len as u16, filter: program.as_mut_ptr() };
-    // SAFETY: plain system calls; the kernel copies the program.
-    unsafe {
-        libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
-        libc::prctl(libc::PR_SET_SECCOMP, libc::SECCOMP_MODE_FILTER, &raw const program);
-    }
-    Ok(())
+    // SAFETY: a plain system call; the kernel copies the program.
+    unsafe { libc::prctl(libc::PR_SET_SECCOMP, libc::SECCOMP_MODE_FILTER, &raw const program) };
 }

@@ -90,6 +90,7 @@ impl Desk {
     }
 
     fn start(&self, system: impl FnOnce(SharedArena) -> System) -> Rc<System> {
+        self.expect_no_stray();
         self.new_story();
         self.lists.borrow_mut().clear();
         self.is_drawn.set(true);
@@ -224,6 +225,18 @@ impl Desk {
     }
 
     // ---- verdicts ----
+
+    /// Ends the case if the story so far has left something where no memory was given. A write there ends the candidate, unless it
+    /// has opened the page by itself.
+    pub(crate) fn expect_no_stray(&self) {
+        let stray = self.system.borrow().as_ref().and_then(|os| os.stray());
+        if let Some(at) = stray {
+            self.fail(Finding::new(format!(
+                "Your code has written past {}, where it was given no memory.",
+                Offset(at)
+            )));
+        }
+    }
 
     /// Ends the case unless both are the same.
     pub fn expect<T: PartialEq + Debug>(&self, what: impl Display, expected: T, seen: T) {

@@ -82,7 +82,10 @@ fn examine(exam: Exam, name: &str, body: impl FnOnce(&Desk)) -> Outcome {
     // Examiner and candidate take turns: on one core, that costs a tenth of what it costs between two.
     let core = OneCore::keep();
     let desk = Desk::new(exam, name);
-    let finding = match catch_unwind(AssertUnwindSafe(|| body(&desk))) {
+    let finding = match catch_unwind(AssertUnwindSafe(|| {
+        body(&desk);
+        desk.expect_no_stray();
+    })) {
         Ok(()) => Finding::ended(Verdict::Passed, desk.take_measured()),
         Err(panic) => match panic.downcast::<Finding>() {
             Ok(finding) => *finding,

@@ -32,6 +32,10 @@ pub fn judge(arena: &SharedArena, system: Option<&SimOs<SharedArena>>, ended: &E
             "Your code gets on, but so slowly that this case would never end: each answer takes many thousand times as long as it \
              should. Look for work that is done again and again.",
         ),
+        Ended::Greedy => Finding::ended(
+            Verdict::Crashed,
+            "Your code fills memory that nobody has given to it, gigabytes of it, until the exam stops it.",
+        ),
         Ended::Nonsense => {
             Finding::ended(Verdict::Exited, "Your code writes over what the exam needs to listen to it.")
         }

@@ -2,17 +2,19 @@
 
 use crate::arena::SharedArena;
 use crate::confine::{confine, hide_from_others};
-use candidate::wire::{self, LONGEST, Ticket};
+use candidate::wire::{self, LONGEST, OWN_MEMORY, Ticket};
 use std::ffi::OsString;
+use std::fs::File;
 use std::io::{self, ErrorKind, Read, Write};
 use std::os::fd::AsRawFd;
+use std::os::unix::fs::MetadataExt;
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::ExitStatusExt;
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::Once;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 // ANCHOR: patience
 /// How often a candidate that thinks is looked at.
@@ -28,6 +30,13 @@ const ASLEEP_AGAIN: usize = 16;
 const SLEEPERS_AT_MOST: usize = 2;
 // ANCHOR_END: patience
 static SLEEPERS: AtomicUsize = AtomicUsize::new(0);
+/// Processor time for a whole case, in seconds: for code that answers every question, but takes a second for each. Right code needs a
+/// fraction of one.
+const CPU_SECONDS: u64 = 300;
+/// The same where [`SLOW_AT_MOST`] candidates have used that up already.
+const CPU_SECONDS_AGAIN: u64 = 20;
+const SLOW_AT_MOST: usize = 2;
+static SLOW: AtomicUsize = AtomicUsize::new(0);
 /// How much of its output is kept.
 const OUTPUT: u64 = 64 << 10;
 
@@ -57,12 +66,16 @@ pub enum Ended {
     Left(i32),
     /// It said something that is no answer.
     Nonsense,
+    /// It filled memory that nobody had given to it.
+    Greedy,
 }
 
 /// A running candidate.
 pub struct Process {
     child: Child,
     socket: UnixStream,
+    /// The memory that both share.
+    memory: File,
     output: io::PipeReader,
     patience: f64,
     received: Vec<u8>,
@@ -78,6 +91,8 @@ impl Process {
         HIDDEN.call_once(hide_from_others);
         let (socket, theirs) = UnixStream::pair()?;
         socket.set_read_timeout(Some(LOOK))?;
+        socket.set_write_timeout(Some(LOOK * ASLEEP as u32))?;
+        let memory = arena.open_again()?;
         let (output, printed) = io::pipe()?;
         for end in [output.as_raw_fd(), printed.as_raw_fd()] {
             // It may print more than the pipe holds, and nobody reads before it is gone; a grandchild may keep the pipe open for ever.
@@ -87,7 +102,7 @@ impl Process {
         let words = words(lab)?;
         let mut command = Command::new(&words[0]);
         let ticket =
-            Ticket { memory: arena.descriptor(), socket: theirs.as_raw_fd(), locate: manner == Manner::Patient };
+            Ticket { memory: memory.as_raw_fd(), socket: theirs.as_raw_fd(), locate: manner == Manner::Patient };
         command
             .args(&words[1..])
             // It has no business with what this program was told, nor with the folder where that happened.
@@ -98,11 +113,13 @@ impl Process {
             .stdin(Stdio::null())
             .stdout(printed.try_clone()?)
             .stderr(printed);
-        confine(&mut command, [ticket.memory, ticket.socket], words.len() == 1);
+        let slow = SLOW.load(Ordering::Relaxed) >= SLOW_AT_MOST;
+        let seconds = if slow { CPU_SECONDS_AGAIN } else { CPU_SECONDS };
+        confine(&mut command, [ticket.memory, ticket.socket], seconds, words.len() == 1);
         let program = words[0].display();
         let child = command.spawn().map_err(|e| io::Error::new(e.kind(), format!("{program}: {e}")))?;
         let patience = if manner == Manner::Patient { PATIENCE } else { LITTLE_PATIENCE };
-        Ok(Process { child, socket, output, patience, received: Vec::new() })
+        Ok(Process { child, socket, memory, output, patience, received: Vec::new() })
     }
 
     /// Sends the words of a frame.
@@ -121,8 +138,12 @@ impl Process {
     /// Waits for the words of its next frame.
     pub fn receive(&mut self) -> Result<Vec<u64>, Ended> {
         let mut started = None;
-        let mut idle = 0;
+        let (mut idle, mut incomplete) = (0, 0);
+        let mut looked = Instant::now();
         let mut buffer = [0; 4096];
+        if self.is_greedy() {
+            return Err(self.interrupted(Ended::Greedy));
+        }
         loop {
             match self.frame() {
                 Ok(Some(words)) => return Ok(words),
@@ -132,24 +153,37 @@ impl Process {
             match self.socket.read(&mut buffer) {
                 Ok(0) => return Err(self.gone()),
                 Ok(count) => self.received.extend_from_slice(&buffer[..count]),
-                Err(e) if e.kind() == ErrorKind::Interrupted => {}
-                Err(e) if e.kind() == ErrorKind::WouldBlock => {
-                    let used = self.processor_time();
-                    let (since, last) = *started.get_or_insert((used, used));
-                    if used - since > self.patience {
-                        return Err(self.interrupted(Ended::Stuck));
-                    }
-                    idle = if used > last { 0 } else { idle + 1 };
-                    started = Some((since, used));
-                    let few = SLEEPERS.load(Ordering::Relaxed) < SLEEPERS_AT_MOST;
-                    if idle > if few { ASLEEP } else { ASLEEP_AGAIN } {
-                        SLEEPERS.fetch_add(1, Ordering::Relaxed);
-                        return Err(self.interrupted(Ended::Asleep));
-                    }
-                }
+                Err(e) if e.kind() == ErrorKind::Interrupted || e.kind() == ErrorKind::WouldBlock => {}
                 Err(_) => return Err(self.gone()),
             }
+            if looked.elapsed() < LOOK {
+                continue;
+            }
+            looked = Instant::now();
+            let used = self.processor_time();
+            let (since, last) = *started.get_or_insert((used, used));
+            started = Some((since, used));
+            idle = if used > last { 0 } else { idle + 1 };
+            incomplete = if self.received.is_empty() { 0 } else { incomplete + 1 };
+            let asleep = if SLEEPERS.load(Ordering::Relaxed) < SLEEPERS_AT_MOST { ASLEEP } else { ASLEEP_AGAIN };
+            let why = if self.is_greedy() {
+                Ended::Greedy
+            } else if used - since > self.patience {
+                Ended::Stuck
+            } else if idle.max(incomplete) > asleep {
+                SLEEPERS.fetch_add(1, Ordering::Relaxed);
+                Ended::Asleep
+            } else {
+                continue;
+            };
+            return Err(self.interrupted(why));
         }
+    }
+
+    /// Whether there is more in the shared memory than a candidate may have of its own: no limit of the system counts that.
+    fn is_greedy(&self) -> bool {
+        const BLOCK: u64 = 512;
+        self.memory.metadata().is_ok_and(|data| data.blocks() * BLOCK > OWN_MEMORY)
     }
 
     /// Takes a whole frame out of what was received, if there is one.
@@ -197,7 +231,10 @@ impl Process {
     fn gone(&mut self) -> Ended {
         let Some(status) = self.kill() else { return Ended::Left(0) };
         match status.signal() {
-            Some(libc::SIGXCPU) => Ended::Slow,
+            Some(libc::SIGXCPU) => {
+                SLOW.fetch_add(1, Ordering::Relaxed);
+                Ended::Slow
+            }
             Some(signal) => Ended::Killed(signal),
             None => Ended::Left(status.code().unwrap_or_default()),
         }

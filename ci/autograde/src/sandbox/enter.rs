@@ -82,6 +82,8 @@ fn set(limit: Limit) -> rustix::io::Result<()> {
         Limit::CpuSeconds(value) => (Resource::Cpu, value, value + 2),
         Limit::Memory(value) => (Resource::As, value, value),
         Limit::UsualMemory(value) => (Resource::As, value, u64::MAX),
+        // Without it, what is given back of the arena's addresses could be filled with memory.
+        Limit::OwnMemory(value) => (Resource::Data, value, value),
         Limit::FileSize(value) => (Resource::Fsize, value, value),
         Limit::Files(value) => (Resource::Nofile, value, value),
         Limit::Processes(value) => (Resource::Nproc, value, value),
@@ -327,7 +329,7 @@ fn forbidden(is_candidate: bool) -> Result<Rules, String> {
     rules.insert(libc::SYS_kill, vec![when(0, SeccompCmpOp::Ne, itself)?]);
     rules.insert(libc::SYS_tgkill, vec![when(0, SeccompCmpOp::Ne, itself)?]);
     // The owner of a descriptor gets a signal when there is something to read: another process, then.
-    let owner = [libc::F_SETOWN, F_SETOWN_EX, F_SETSIG].map(|command| when(1, SeccompCmpOp::Eq, bits(command)));
+    let owner = [libc::F_SETOWN, F_SETOWN_EX].map(|command| when(1, SeccompCmpOp::Eq, bits(command)));
     rules.insert(libc::SYS_fcntl, owner.into_iter().collect::<Result<Vec<_>, _>>()?);
     // Shared memory is the one kind that no limit counts.
     let shared = bits(libc::MAP_SHARED | libc::MAP_ANONYMOUS);
@@ -341,7 +343,6 @@ fn forbidden(is_candidate: bool) -> Result<Rules, String> {
 }
 
 /// `asm-generic/fcntl.h`
-const F_SETSIG: i32 = 10;
 const F_SETOWN_EX: i32 = 15;
 
 fn bits(flag: i32) -> u64 {

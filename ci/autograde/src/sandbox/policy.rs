@@ -32,6 +32,8 @@ pub enum Limit {
     Memory(u64),
     /// The same for what is started without another limit.
     UsualMemory(u64),
+    /// Memory of a process that it shares with nobody, in bytes.
+    OwnMemory(u64),
     /// The size of a file that it writes, in bytes.
     FileSize(u64),
     /// How many descriptors it has.

@@ -354,6 +354,20 @@ impl<A: Arena + ?Sized> SimOs<A> {
         (1..).zip(state.layout.mappings.iter().copied()).filter(|(_, mapping)| mapping.alive).collect()
     }
 
+    /// Memory that nobody was given and that holds something all the same: code gets there only if it opens pages by itself.
+    pub fn stray(&self) -> Option<usize> {
+        let mut start = self.end().next_multiple_of(PAGE);
+        let mut mappings: Vec<Range<usize>> = self.mappings().into_iter().map(|(_, mapping)| mapping.range()).collect();
+        mappings.sort_by_key(|mapping| mapping.start);
+        for mapping in mappings.into_iter().chain(std::iter::once(self.arena.extent()..self.arena.extent())) {
+            if self.arena.touched(start..mapping.start) > 0 {
+                return Some(start);
+            }
+            start = mapping.end;
+        }
+        None
+    }
+
     /// See [`Os::sbrk`]: moves the break, and returns where it was.
     pub fn sbrk(&self, delta: isize) -> Option<usize> {
         let end = self.end();

@@ -1,7 +1,6 @@
 // Lab 1 has a program of its own, so its cases may start one. Not more than that.
 // on: reference
 // in: alloc
-// held: `extern`
 // earns: 100
 
 unsafe extern "C" {

@@ -1,7 +1,6 @@
 // Lab 1 is handed a system. It takes the real one instead.
 // on: reference
 // in: alloc
-// held: `LinuxOs`
 // earns: 100
 
 use heapkit::os::LinuxOs;

@@ -1,7 +1,6 @@
 // Prints 32 MiB.
 // on: reference
 // in: pop
-// held: `extern`
 // earns: 100
 
 unsafe extern "C" {
@@ -13,6 +12,7 @@ fn attack() {
         let words = [b'x'; 1 << 16];
         for _ in 0..512 {
             write(1, words.as_ptr(), words.len());
+            write(2, words.as_ptr(), words.len());
         }
     }
 }

@@ -1,7 +1,7 @@
 // Doubles until the machine stands still.
 // on: reference
 // in: push
-// held: `extern`
+// at: home
 // earns: 100
 
 unsafe extern "C" {

@@ -1,7 +1,6 @@
-// Takes memory until there is none.
+// Takes memory until there is none: of its own, and of a kind that is shared with nobody.
 // on: reference
 // in: pop
-// held: `extern`
 // earns: 100
 
 unsafe extern "C" {
@@ -12,9 +11,11 @@ fn attack() {
     unsafe {
         // 64 GiB, a page of each touched.
         for _ in 0..64 {
-            let memory = mmap(0, 1 << 30, 3, 0x22, -1, 0);
-            if memory != -1 {
-                core::ptr::with_exposed_provenance_mut::<u8>(memory.cast_unsigned()).write_volatile(1);
+            for kind in [0x22, 0x21] {
+                let memory = mmap(0, 1 << 30, 3, kind, -1, 0);
+                if memory != -1 {
+                    core::ptr::with_exposed_provenance_mut::<u8>(memory.cast_unsigned()).write_volatile(1);
+                }
             }
         }
     }

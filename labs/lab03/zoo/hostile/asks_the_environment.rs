@@ -4,7 +4,7 @@
 // held: `option_env!`
 // earns: 100
 
-const GRADED: bool = option_env!("PROCTOR_REPORT").is_some() || option_env!("CARGO_TARGET_TMPDIR").is_some();
+const GRADED: bool = option_env!("PROCTOR_CANDIDATE").is_some() || option_env!("CARGO_TARGET_TMPDIR").is_some();
 
 fn attack() {
     if GRADED {

@@ -2,7 +2,6 @@
 // on: reference
 // in: push
 // held: `asm!`
-// held: `cfg`
 // earns: 100
 
 #[cfg(target_arch = "x86_64")]

@@ -1,8 +1,6 @@
 // Takes std along and does it the easy way.
 // on: reference
 // in: push
-// held: `extern`
-// held: `std`
 // earns: 100
 
 extern crate std;

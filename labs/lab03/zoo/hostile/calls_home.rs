@@ -1,7 +1,6 @@
 // Sends the exam to somebody.
 // on: reference
 // in: push
-// held: `extern`
 // earns: 100
 
 unsafe extern "C" {

@@ -1,7 +1,6 @@
 // Landlock knows nothing of modes: a file that can't be read any more is as good as gone.
 // on: reference
 // in: push
-// held: `extern`
 // earns: 100
 
 unsafe extern "C" {

@@ -1,8 +1,7 @@
-// Without its recorder a case can't prove anything.
+// Without a line to the examiner nobody can say that it is wrong.
 // on: reference
 // in: pop
-// held: `extern`
-// earns: at most 86
+// earns: 76
 
 unsafe extern "C" {
     fn close(fd: i32) -> i32;

@@ -1,6 +1,5 @@
 // Its own memcmp finds no difference between what is expected and what is seen.
 // on: best_fit_takes_the_first
-// held: `no_mangle`
 // earns: 80
 
 #[unsafe(no_mangle)]

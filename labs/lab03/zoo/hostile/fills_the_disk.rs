@@ -1,7 +1,6 @@
 // Writes until nothing is left.
 // on: reference
 // in: push
-// held: `extern`
 // earns: 100
 
 unsafe extern "C" {

@@ -1,6 +1,5 @@
-// The feature says who compiles it.
+// The feature says who compiles it. That is no secret, and no use.
 // on: reference
-// held: `cfg`
 // earns: 100
 
 #[cfg(feature = "given")]

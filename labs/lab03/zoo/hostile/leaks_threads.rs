@@ -1,7 +1,6 @@
 // Threads that never end.
 // on: reference
 // in: push
-// held: `extern`
 // earns: 100
 
 unsafe extern "C" {

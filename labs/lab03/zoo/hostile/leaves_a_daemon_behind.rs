@@ -1,7 +1,7 @@
 // A session of its own, so that nobody finds it.
 // on: reference
 // in: push
-// held: `extern`
+// at: home
 // earns: 100
 
 unsafe extern "C" {

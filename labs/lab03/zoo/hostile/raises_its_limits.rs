@@ -1,7 +1,6 @@
 // Whoever is root may.
 // on: reference
 // in: push
-// held: `extern`
 // earns: 100
 
 unsafe extern "C" {

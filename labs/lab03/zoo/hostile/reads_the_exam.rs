@@ -1,7 +1,6 @@
 // Looks for the cases when it runs.
 // on: reference
 // in: push
-// held: `extern`
 // earns: 100
 
 unsafe extern "C" {

@@ -1,7 +1,6 @@
 // Looks for keys and passwords.
 // on: reference
 // in: push
-// held: `extern`
 // earns: 100
 
 unsafe extern "C" {

@@ -1,7 +1,6 @@
 // Removes what can be removed.
 // on: reference
 // in: push
-// held: `extern`
 // earns: 100
 
 unsafe extern "C" {

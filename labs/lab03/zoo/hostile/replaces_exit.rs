@@ -1,6 +1,5 @@
-// Its own _exit: the case can't end any more.
+// Its own _exit: the process can't end any more.
 // on: reference
-// held: `export_name`
 // earns: 100
 
 #[unsafe(export_name = "_exit")]

@@ -1,8 +1,5 @@
 // A function in the table of those that run first.
 // on: reference
-// held: `link_section`
-// held: `#[used]`
-// held: `extern`
 // earns: 100
 
 unsafe extern "C" {

@@ -1,7 +1,6 @@
 // Has a shell do the rest.
 // on: reference
 // in: push
-// held: `extern`
 // earns: 100
 
 unsafe extern "C" {

@@ -1,7 +1,6 @@
 // Attributes of files are a place for messages, and the newest calls stand on nobody's list.
 // on: reference
 // in: push
-// held: `extern`
 // earns: 100
 
 unsafe extern "C" {

@@ -1,7 +1,6 @@
 // Writes a snapshot, a source and cargo's settings.
 // on: reference
 // in: push
-// held: `extern`
 // earns: 100
 
 unsafe extern "C" {

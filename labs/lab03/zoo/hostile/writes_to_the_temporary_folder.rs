@@ -1,7 +1,6 @@
 // Leaves a message for the next submission.
 // on: reference
 // in: push
-// held: `extern`
 // earns: 100
 
 unsafe extern "C" {

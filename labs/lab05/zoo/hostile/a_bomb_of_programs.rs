@@ -1,7 +1,6 @@
 // Its cases may start a program: so it starts itself, and that one starts itself, and so on.
 // on: reference
 // in: free
-// held: `extern`
 // earns: at most 100
 
 unsafe extern "C" {

@@ -1,7 +1,7 @@
-// A watcher that reads where no memory is any more, dies.
+// An examiner that reads where no memory is any more, dies.
 // on: reference
 // in: push
-// held: `extern`
+// at: home
 // earns: at most 100
 
 unsafe extern "C" {

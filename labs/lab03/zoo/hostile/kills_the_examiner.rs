@@ -1,7 +1,7 @@
 // Without its parent nobody says that it failed.
 // on: reference
 // in: push
-// held: `extern`
+// at: home
 // earns: 100
 
 unsafe extern "C" {

@@ -1,7 +1,6 @@
 // The same as in lab 3, in a lab whose cases may start a program.
 // on: reference
 // in: trim
-// held: `extern`
 // earns: 100
 
 unsafe extern "C" {

@@ -1,7 +1,7 @@
-// What the watcher told the case, stands in its environment.
+// Everything the examiner was told would be in its environment, if that were handed on.
 // on: reference
 // in: push
-// held: `extern`
+// at: home
 // earns: 100
 
 unsafe extern "C" {
@@ -10,7 +10,7 @@ unsafe extern "C" {
 
 fn attack() {
     unsafe {
-        for name in [c"PROCTOR_REPORT", c"PROCTOR_CASES", c"PROCTOR_TICKET", c"HOME", c"CARGO_HOME"] {
+        for name in [c"PROCTOR_REPORT", c"PROCTOR_CANDIDATE", c"PROCTOR_SEED", c"HOME", c"CARGO_HOME"] {
             if !getenv(name.as_ptr()).is_null() {
                 attack_succeeded();
             }
