@@ -83,7 +83,7 @@ fn run(command: Command) -> Result<String, Failure> {
         return Ok(USAGE.to_owned());
     }
     let root = course_root().map_err(Failure::Other)?;
-    let labs = Lab::load_all(&root.join("labs")).map_err(Failure::Other)?;
+    let labs = Lab::load_all(&root.join("labs")).map_err(|e| Failure::Other(e.to_string()))?;
     match command {
         Command::Help | Command::List => list::overview(&labs).map_err(Failure::Other),
         Command::Hint { lab, rule } => {
