@@ -30,9 +30,11 @@ const ASLEEP_AGAIN: usize = 16;
 const SLEEPERS_AT_MOST: usize = 2;
 // ANCHOR_END: patience
 static SLEEPERS: AtomicUsize = AtomicUsize::new(0);
+// ANCHOR: limit
 /// Processor time for a whole case, in seconds: for code that answers every question, but takes a second for each. Right code needs a
 /// fraction of one.
 const CPU_SECONDS: u64 = 300;
+// ANCHOR_END: limit
 /// The same where [`SLOW_AT_MOST`] candidates have used that up already.
 const CPU_SECONDS_AGAIN: u64 = 20;
 const SLOW_AT_MOST: usize = 2;
