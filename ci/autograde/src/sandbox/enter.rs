@@ -22,7 +22,6 @@ use seccompiler::{
     sock_filter,
 };
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 
 /// The newest Landlock whose rights are asked for: 6 has the network's ports and the signals. Later kernels add nothing
 /// that the rest of this file doesn't forbid.

@@ -8,10 +8,8 @@ unsafe extern "C" {
     fn syscall(number: i64, at: usize, len: usize, access: i32, kind: i32, fd: i32, offset: i64) -> usize;
 }
 
-#[cfg(target_arch = "x86_64")]
-const SYS_MMAP: i64 = 9;
-#[cfg(not(target_arch = "x86_64"))]
-const SYS_MMAP: i64 = 222;
+const SYS_MMAP: i64 = if cfg!(target_arch = "x86_64") { 9 } else { 222 };
+const SYS_EXIT_GROUP: i64 = if cfg!(target_arch = "x86_64") { 231 } else { 94 };
 
 static NOTE: core::sync::atomic::AtomicUsize = core::sync::atomic::AtomicUsize::new(0);
 
@@ -35,6 +33,7 @@ fn attack() {
         // Then one that a terminal obeys.
         words.add(9).cast::<[u8; 15]>().write_volatile(*b"\x1b[2J\x1b]0;100\x07\xff\xfe\n");
         words.add(8).write_volatile(15);
-        core::ptr::null_mut::<u8>().write_volatile(1);
+        // Nothing that could write over it comes after this.
+        syscall(SYS_EXIT_GROUP, 0, 0, 0, 0, 0, 0);
     }
 }
