@@ -1,9 +1,8 @@
 //! What a candidate can't do, at home as well as on an instructor's machine: reach the examiner.
 //!
 //! An instructor's sandbox (`ci/autograde`) goes much further. This is what needs no set-up: limits, a session without a terminal, a
-//! filter for the system calls that reach into other processes, and Landlock, which keeps even root out of the examiner's memory.
-//! Where a kernel has none (before Linux 5.13, or switched off), root's candidate could write to the examiner through `/proc`; another
-//! user's can't.
+//! filter for the system calls that reach into other processes, root without its powers, and Landlock for files. A candidate at home
+//! may still read what its user may read, and print what it likes.
 
 use std::io;
 use std::os::fd::RawFd;
@@ -77,6 +76,7 @@ pub fn confine(command: &mut Command, descriptors: [RawFd; 2], seconds: u64, run
             check(libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL))?;
             if runs_as_is {
                 check(libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))?;
+                drop_powers();
                 lock();
                 filter(libc::getpid());
             }
@@ -95,8 +95,19 @@ fn check(result: libc::c_int) -> io::Result<()> {
     if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
+/// If this is root, what it starts next can read all files, and do nothing else that others can't: not look into processes, for one.
+fn drop_powers() {
+    /// `linux/capability.h`: `CAP_DAC_READ_SEARCH`, so that the program can be found wherever it is, and more than there are.
+    const READ_ALL_FILES: libc::c_int = 2;
+    const MORE_THAN_ALL: libc::c_int = 64;
+    for power in (0..MORE_THAN_ALL).filter(|&power| power != READ_ALL_FILES) {
+        // SAFETY: a plain system call. Who has no power to give up is refused.
+        unsafe { libc::prctl(libc::PR_CAPBSET_DROP, power, 0, 0, 0) };
+    }
+}
+
 /// Keeps this process from writing, making or removing files, from the network, and from looking into processes outside of it or
-/// sending them a signal: with Landlock, also if this is root. A kernel that has none is no reason not to grade at home.
+/// sending them a signal, with Landlock. A kernel that has none is no reason not to grade at home.
 fn lock() {
     /// `linux/landlock.h`
     #[repr(C)]
