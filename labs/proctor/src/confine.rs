@@ -42,7 +42,7 @@ const FORBIDDEN: &[i64] = &[
 ];
 
 /// `asm-generic/fcntl.h`
-const F_SETOWN_EX: u32 = 15;
+const F_SETOWN_EX: libc::c_int = 15;
 
 #[cfg(target_arch = "x86_64")]
 const ARCHITECTURE: u32 = 0xc000_003e;
@@ -152,7 +152,7 @@ fn filter(own: libc::pid_t) {
     /// Numbers from here on are those of another set of calls, x32.
     const X32: u32 = 0x4000_0000;
     const REFUSED: u32 = libc::SECCOMP_RET_ERRNO | libc::EPERM as u32;
-    const MOST: usize = 96;
+    const MOST: usize = 104;
 
     let step = |code, jt, jf, k| libc::sock_filter { code, jt, jf, k };
     let mut program = [step(RETURN, 0, 0, libc::SECCOMP_RET_ALLOW); MOST];
@@ -176,15 +176,21 @@ fn filter(own: libc::pid_t) {
             step(RETURN, 0, 0, REFUSED),
         ]);
     }
-    // Whoever owns a descriptor gets a signal when there is something to read: nobody else may be made its owner.
-    push(&[
-        step(IS, 0, 5, libc::SYS_fcntl as u32),
-        step(LOAD, 0, 0, SECOND_ARGUMENT),
-        step(IS, 2, 0, libc::F_SETOWN as u32),
-        step(IS, 1, 0, F_SETOWN_EX),
-        step(RETURN, 0, 0, libc::SECCOMP_RET_ALLOW),
-        step(RETURN, 0, 0, REFUSED),
-    ]);
+    for (call, argument, value) in [
+        // The owner of a descriptor gets a signal when there is something to read: nobody else may be made its owner.
+        (libc::SYS_fcntl, SECOND_ARGUMENT, libc::F_SETOWN),
+        (libc::SYS_fcntl, SECOND_ARGUMENT, F_SETOWN_EX),
+        // It dies with the examiner.
+        (libc::SYS_prctl, FIRST_ARGUMENT, libc::PR_SET_PDEATHSIG),
+    ] {
+        push(&[
+            step(IS, 0, 4, call as u32),
+            step(LOAD, 0, 0, argument),
+            step(IS, 0, 1, value.cast_unsigned()),
+            step(RETURN, 0, 0, REFUSED),
+            step(LOAD, 0, 0, NUMBER),
+        ]);
+    }
     // Threads, but no other processes. The C library asks for the newer call first and does without.
     push(&[
         step(IS, 0, 1, libc::SYS_clone3 as u32),
