@@ -11,7 +11,8 @@ use heapkit::os::{Mapping, SimOs};
 
 /// What is wrong, after a candidate ended and left what it printed.
 pub fn judge(arena: &SharedArena, system: Option<&SimOs<SharedArena>>, ended: &Ended, output: &str) -> Finding {
-    let panicked = (arena.note(note::KIND) == note::PANICKED).then(|| arena.note_text(note::MESSAGE)).flatten();
+    let panicked =
+        (arena.note(note::KIND) == note::PANICKED).then(|| arena.note_text(note::MESSAGE)).flatten().map(shortened);
     let mut finding = match ended {
         Ended::Stuck => Finding::ended(
             Verdict::Hung,
@@ -170,6 +171,16 @@ fn null_plus(did: &str, address: u64) -> String {
         "Your code {did} address {address:#x}, which is a null pointer plus {address}. In a chunk `{field}` lies at \
          +{address}: this looks like `(*chunk).{field}` where `chunk` is null."
     )
+}
+
+/// What a panic said, without the end of a message that would fill a screen.
+fn shortened(mut said: String) -> String {
+    const MOST: usize = 600;
+    if said.len() > MOST {
+        said.truncate(said.floor_char_boundary(MOST));
+        said.push_str(" …");
+    }
+    said
 }
 
 /// The compiler's own checks of a debug build end the process where a wrong `unsafe` would have gone on.

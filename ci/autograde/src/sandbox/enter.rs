@@ -22,7 +22,6 @@ use seccompiler::{
     sock_filter,
 };
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 
 /// The newest Landlock whose rights are asked for: 6 has the network's ports and the signals. Later kernels add nothing
 /// that the rest of this file doesn't forbid.
@@ -130,13 +129,11 @@ fn become_nobody() -> rustix::io::Result<()> {
 fn restrict_files(policy: &Policy) -> Result<RestrictionStatus, landlock::RulesetError> {
     let read = AccessFs::ReadFile | AccessFs::ReadDir;
     let mut run = policy.run.clone();
-    let (mut reads, mut writes) = (policy.read.clone(), policy.write.clone());
-    let mut devices = ["/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom"].as_slice();
-    if policy.is_candidate {
-        // For the place of a panic. The number stays the same in the program that this process becomes.
-        reads.push(PathBuf::from(format!("/proc/{}", std::process::id())));
-        devices = &[];
-    }
+    let mut writes = policy.write.clone();
+    let devices = match policy.is_candidate {
+        true => [].as_slice(),
+        false => &["/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom"],
+    };
     writes.retain(|path| path.exists());
     run.retain(|path| path.exists());
     Ruleset::default()
@@ -146,7 +143,7 @@ fn restrict_files(policy: &Policy) -> Result<RestrictionStatus, landlock::Rulese
         .scope(Scope::from_all(LANDLOCK))?
         .create()?
         .add_rules(path_beneath_rules(run, read | AccessFs::Execute))?
-        .add_rules(path_beneath_rules(reads, read))?
+        .add_rules(path_beneath_rules(&policy.read, read))?
         .add_rules(path_beneath_rules(&policy.list, AccessFs::ReadDir))?
         .add_rules(path_beneath_rules(writes, AccessFs::from_all(LANDLOCK)))?
         .add_rules(path_beneath_rules(devices, AccessFs::ReadFile | AccessFs::WriteFile))?

@@ -14,8 +14,7 @@ pub struct Policy {
     pub list: Vec<PathBuf>,
     /// Folders in which it may do what it likes.
     pub write: Vec<PathBuf>,
-    /// Whether it runs a learner's code: then it starts no process and opens no device, and may read what the system tells about
-    /// itself alone.
+    /// Whether it runs a learner's code: then it starts no process and opens no device.
     pub is_candidate: bool,
     /// How much it may take.
     pub limits: Vec<Limit>,

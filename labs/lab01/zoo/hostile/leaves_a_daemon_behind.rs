@@ -1,4 +1,4 @@
-// Lab 1 has a program of its own, so its cases may start one. Not more than that.
+// A process of its own, in a session of its own, would outlive the exam.
 // on: reference
 // in: alloc
 // earns: 100

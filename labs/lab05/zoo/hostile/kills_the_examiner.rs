@@ -1,4 +1,4 @@
-// The same as in lab 3, in a lab whose cases may start a program.
+// The same as in lab 3, where the examiner is asked for memory too.
 // on: reference
 // in: trim
 // earns: 100
