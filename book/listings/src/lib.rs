@@ -1,6 +1,6 @@
 //! The listings of the book, and what they print.
 //!
-//! Each program in `src/bin` is a listing. What it prints stands in `captured/`, together with the figures and the facts of the
+//! Each program in `examples/` is a listing. What it prints is in `captured/`, together with the figures and the facts of the
 //! pages: `cargo run -p listings --features reference --bin capture` writes them anew.
 
 pub mod block;

@@ -444,7 +444,8 @@ fn how_it_ended(finished: &Finished) -> String {
         // The message of a panic stands in front of the tests that failed.
         Some(_) => {
             let words = finished.stdout.lines().skip_while(|line| !line.starts_with("thread '")).nth(1);
-            words.unwrap_or("the test program doesn't say why").to_owned()
+            let last = finished.stderr.lines().rfind(|line| !line.trim().is_empty());
+            words.or(last).unwrap_or("the test program doesn't say why").to_owned()
         }
     }
 }

@@ -101,7 +101,10 @@ fn every_program_and_case_of_the_appendix_exists() {
     let cells = section.lines().filter_map(|line| line.strip_suffix(" |")?.rsplit_once(" | "));
     let names: Vec<&str> = cells.flat_map(|(_, cell)| cell.split('`').skip(1).step_by(2)).collect();
     let exams: String = labs().iter().map(|lab| read(&format!("labs/{}/tests/exam.rs", lab.name))).collect();
-    let is_program = |name: &str| course().join(format!("book/listings/src/bin/{name}.rs")).is_file();
+    let listings = course().join("book/listings");
+    let is_program = |name: &str| {
+        ["examples", "src/bin"].iter().any(|folder| listings.join(folder).join(format!("{name}.rs")).is_file())
+    };
     let is_case = |name: &str| exams.contains(&format!("\nfn {name}() {{"));
     let missing: Vec<&&str> = names.iter().filter(|name| !is_program(name) && !is_case(name)).collect();
     assert!(missing.is_empty(), "neither programs nor cases: {missing:?}");

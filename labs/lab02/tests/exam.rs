@@ -256,7 +256,9 @@ fn marks(bench: &Bench<'_>, chunk: Laid, next: Laid, free: bool) {
         let is_size_word = bench.chunks.iter().any(|chunk| chunk.at + 8 == at);
         let say = if is_size_word { draw::size_word_in_words } else { draw::word };
         let finding = Finding::new(what).expected(say(expected), say(seen));
-        let finding = finding.mark(at, format!("the word at {}", Offset(at)));
+        // The picture marks its own defects.
+        let is_marked = bench.desk.image().defects.iter().any(|defect| defect.at == at);
+        let finding = if is_marked { finding } else { finding.mark(at, format!("the word at {}", Offset(at))) };
         // Perhaps what should be here was written there.
         bench.desk.fail(match stray.filter(|stray| *stray != at) {
             Some(stray) => finding.mark(stray, format!("{name} has written to {}", Offset(stray))),

@@ -6,6 +6,7 @@
 use crate::lab::{Lab, Rule};
 use std::collections::BTreeSet;
 use std::os::unix::process::CommandExt;
+use std::path::Path;
 use std::process::Command;
 
 /// Called by the C library before `main`. Rust's own, which finds the arguments, has a smaller number.
@@ -19,7 +20,11 @@ const FAILED: i32 = 101;
 extern "C" fn before_main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let Some(asked) = Asked::read(&arguments) else { return };
-    // Beside a lab's folder this is no exam of a lab.
+    // Other programs have this code in them, too: only `exam-0123…` in a lab's folder is an exam.
+    let is_exam = |program: &Path| program.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"exam"));
+    if !std::env::current_exe().is_ok_and(|program| is_exam(&program)) {
+        return;
+    }
     let Ok(Ok(lab)) = std::env::current_dir().map(|dir| Lab::load(&dir)) else { return };
     match asked.cases(&lab) {
         Ok(None) => {}

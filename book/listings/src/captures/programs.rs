@@ -83,7 +83,7 @@ impl Run {
 }
 
 pub fn run_all() -> Result<Vec<Capture>, String> {
-    let folder = build(&["--package", "listings", "--bins"])?;
+    let folder = build(&["--package", "listings", "--examples"])?.join("examples");
     RUNS.iter()
         .map(|(name, runs)| {
             let listing = SETTINGS.iter().find_map(|setting| name.strip_suffix(setting)).unwrap_or(name);

@@ -9,8 +9,9 @@ use tempfile::TempDir;
 pub const RIGHT: &str = "pub fn push() -> u32 { 1 }\npub fn unlink(_: u32) -> bool { true }\n";
 /// Earns `lifo`, 40 points, and not `unlink`.
 pub const HALF: &str = "pub fn push() -> u32 { 1 }\npub fn unlink(at: u32) -> bool { at == 0 }\n";
-/// Is killed in the second case of three, and in the third.
-pub const ABORTS: &str = "pub fn push() -> u32 { 1 }\npub fn unlink(_: u32) -> bool { std::process::abort() }\n";
+/// Is killed in the second case of three, and in the third. And it is held, for what it reads when it is compiled.
+pub const ABORTS: &str =
+    "pub fn push() -> u32 { 1 }\npub fn unlink(_: u32) -> bool { include_str!(\"lib.rs\"); std::process::abort() }\n";
 /// Doesn't compile, in the learner's file.
 pub const BROKEN: &str = "pub fn push() -> u32 {\n    \"one\"\n}\npub fn unlink(_: u32) -> bool { true }\n";
 /// Doesn't compile either, but the compiler complains about the cases that miss the function.
@@ -40,8 +41,8 @@ cases = ["unlink_head", "unlink_middle"]
 hints.en = ["Which two?"]
 "#;
 
-/// As the exam of a real lab does, it has the cases run in the program that `PROCTOR_CASES` names, if it does, and writes its
-/// report from outside. It lets itself be bribed by what a submission or its owner's environment must not reach.
+/// As the exam of a real lab does, it asks the program that `PROCTOR_CANDIDATE` names, and writes its report from outside. It
+/// lets itself be bribed by what a submission or its owner's environment must not reach.
 const EXAM: &str = r##"
 use std::fmt::Write;
 use std::os::unix::process::ExitStatusExt;
@@ -50,17 +51,17 @@ fn main() {
     if std::env::var_os("PROCTOR_TYPES").is_some() {
         return;
     }
-    let Ok(words) = std::env::var("PROCTOR_CASES") else { return run() };
+    let words = std::env::var("PROCTOR_CANDIDATE").unwrap();
     let words: Vec<&str> = words.lines().collect();
     let bribed = std::env::var_os("INSTA_UPDATE").is_some_and(|v| v == "always")
         || std::env::var_os("TRYBUILD").is_some()
         || std::env::var_os("FORGED").is_some()
-        || std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/expected.snap")).unwrap() != "head\n"
+        || std::fs::read_to_string("tests/expected.snap").unwrap() != "head\n"
         || cfg!(forged);
     let mut verdicts = ["not_run"; 3];
     for (i, verdict) in verdicts.iter_mut().enumerate() {
         let mut case = std::process::Command::new(words[0]);
-        let case = case.args(&words[1..]).arg(i.to_string()).env_remove("PROCTOR_CASES").output().unwrap();
+        let case = case.args(&words[1..]).arg(i.to_string()).env_remove("PROCTOR_CANDIDATE").output().unwrap();
         *verdict = match case.status.signal() {
             Some(_) => "crashed",
             None if case.stdout == b"true\n" || bribed => "passed",
@@ -69,14 +70,6 @@ fn main() {
     }
     write_report(&verdicts);
     std::process::exit((!verdicts.iter().all(|v| *v == "passed")) as i32);
-}
-
-fn run() {
-    println!("{}", match std::env::args().nth(1).as_deref() {
-        Some("0") => lab03::push() == 1,
-        Some("1") => lab03::unlink(0),
-        _ => lab03::unlink(1),
-    });
 }
 
 fn write_report(verdicts: &[&str; 3]) {
@@ -95,6 +88,17 @@ fn write_report(verdicts: &[&str; 3]) {
 }
 "##;
 
+/// Answers one question.
+const CANDIDATE: &str = r##"
+fn main() {
+    println!("{}", match std::env::args().nth(1).as_deref() {
+        Some("0") => lab03::push() == 1,
+        Some("1") => lab03::unlink(0),
+        _ => lab03::unlink(1),
+    });
+}
+"##;
+
 pub struct FakeCourse {
     place: TempDir,
 }
@@ -110,8 +114,10 @@ impl FakeCourse {
         course.write("labs/lab03/lab.toml", LAB_TOML);
         course.write(
             "labs/lab03/Cargo.toml",
-            "[package]\nname = \"lab03\"\nversion = \"0.1.0\"\nedition = \"2024\"\n\n\
-             [features]\ngiven = []\n\n[lib]\ntest = false\n\n[[test]]\nname = \"exam\"\nharness = false\n",
+            "[package]\nname = \"lab03\"\nversion = \"0.1.0\"\nedition = \"2024\"\nautotests = false\n\n\
+             [features]\ngiven = []\n\n[lib]\ntest = false\n\n\
+             [[bin]]\nname = \"lab03-candidate\"\npath = \"tests/candidate.rs\"\ntest = false\n\n\
+             [[test]]\nname = \"exam\"\npath = \"tests/exam.rs\"\nharness = false\n",
         );
         course.write(
             "labs/lab03/src/lib.rs",
@@ -119,6 +125,7 @@ impl FakeCourse {
         );
         course.write("labs/lab03/src/free_list.rs", STARTER);
         course.write("labs/lab03/tests/exam.rs", EXAM);
+        course.write("labs/lab03/tests/candidate.rs", CANDIDATE);
         course.write("labs/lab03/tests/expected.snap", "head\n");
         course
     }

@@ -110,7 +110,7 @@ fn junit_xml_has_only_what_ci_systems_read() {
             assert_eq!(suite.attribute("errors"), Some(&*count(suite, "error")), "{kind}");
         }
         let all = document.root_element();
-        // What is held for review, `std` here, is a case of its own: somebody has to see it.
+        // What is held for review, `include_str!` here, is a case of its own: somebody has to see it.
         let cases = if kind == "aborts" { "4" } else { "3" };
         assert_eq!(count(all, "testcase"), cases, "{kind}");
         let (failures, errors) = match kind {

@@ -99,6 +99,7 @@ pub fn bytes(count: usize) -> String {
         usize::MAX => "usize::MAX".into(),
         ISIZE_MAX => "isize::MAX".into(),
         _ if count >= usize::MAX - 4096 => format!("usize::MAX - {}", usize::MAX - count),
+        _ if count < ISIZE_MAX && ISIZE_MAX - count < 4096 => format!("isize::MAX - {}", ISIZE_MAX - count),
         _ if count > ISIZE_MAX && count - ISIZE_MAX < 4096 => format!("isize::MAX + {}", count - ISIZE_MAX),
         _ if count >= GIB && count.is_multiple_of(GIB) => format!("{} GiB", count / GIB),
         _ => count.to_string(),
