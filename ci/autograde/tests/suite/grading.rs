@@ -41,6 +41,7 @@ fn nothing_but_the_learners_file_makes_a_difference() {
     for (file, text) in [
         ("labs/lab03/tests/exam.rs", forged_exam),
         ("labs/lab03/tests/expected.snap", "tail\n"),
+        ("labs/lab03/tests/candidate.rs", "fn main() { println!(\"true\") }"),
         ("labs/lab03/src/lib.rs", "compile_error!(\"forged\");"),
         ("labs/lab03/build.rs", "fn main() { println!(\"cargo::rustc-cfg=forged\"); }"),
         ("labs/lab03/Cargo.toml", "[package]\nname = \"forged\"\n"),
@@ -136,6 +137,31 @@ fn a_case_that_could_not_be_run_costs_nobody_a_point() {
     let line = one_line(&course.autograde(&folder).output().unwrap(), 1);
     assert!(line.contains("the case unlink_middle was not run"), "{line}");
     assert!(!course.out().join("report.json").exists());
+}
+
+#[test]
+fn what_only_runs_is_graded_and_counts() {
+    let course = FakeCourse::new();
+    let more = r#"
+        unsafe extern "C" { fn getpid() -> i32; }
+        pub fn process() -> u32 { unsafe { core::mem::transmute(getpid()) } }
+        #[cfg(test)] mod tests { #[test] fn works() { assert_eq!(super::push(), 1); } }
+    "#;
+    let folder = course.submit("right", LEARNERS_FILE, &format!("{RIGHT}{more}"));
+    assert_eq!(course.verdicts(&folder), ["passed"; 3]);
+    assert_eq!(course.report()["held"], serde_json::json!([]));
+}
+
+#[test]
+fn nothing_is_left_of_a_submission() {
+    let course = FakeCourse::new();
+    let folder = course.submit("right", LEARNERS_FILE, RIGHT);
+    assert_graded(&course.autograde(&folder).output().unwrap());
+    let grading = course.root().join("target/grading");
+    assert!(!grading.join("private").exists());
+    let left = fs::read_dir(grading.join("target/debug/deps")).unwrap().flatten();
+    let left: Vec<_> = left.map(|entry| entry.file_name()).collect();
+    assert!(left.is_empty() && !grading.join("target/debug/lab03-candidate").exists(), "{left:?}");
 }
 
 #[test]
