@@ -13,8 +13,9 @@ use proctor::wire;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, HashMap};
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fs::{self, File};
+use std::iter;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -80,6 +81,9 @@ pub struct Grader {
     sandbox: Option<Sandbox>,
     /// The exams of the labs that have been graded, by the labs' names.
     ready: HashMap<String, Exam>,
+    /// Where programs are looked for: first in the toolchain of the course. Left to rustup, it would be another one where the course's
+    /// `rust-toolchain.toml` can't be read.
+    path: OsString,
     _lock: File,
 }
 
@@ -104,6 +108,7 @@ impl Grader {
             helper: None,
             sandbox: None,
             ready: HashMap::new(),
+            path: OsString::new(),
             _lock: lock,
         })
     }
@@ -193,11 +198,15 @@ impl Grader {
     /// One line: there is no compiler.
     pub fn toolchain(&self) -> Result<String, String> {
         pristine::refresh(self.course.root(), &self.copy)?;
+        self.ask_rustc(&["--version"])
+    }
+
+    fn ask_rustc(&self, question: &[&str]) -> Result<String, String> {
         let mut rustc = process::clean_command("rustc");
-        let version = start(rustc.arg("--version").current_dir(&self.copy))?;
-        match version.status {
-            Some(status) if status.success() => Ok(version.stdout.trim().to_owned()),
-            _ => Err(first_error(&version.stderr)),
+        let answer = start(rustc.args(question).current_dir(&self.copy))?;
+        match answer.status {
+            Some(status) if status.success() => Ok(answer.stdout.trim().to_owned()),
+            _ => Err(first_error(&answer.stderr)),
         }
     }
 
@@ -208,6 +217,10 @@ impl Grader {
         if let Some(exam) = self.ready.get(&lab.name).filter(|exam| exam.of == of && exam.program.is_file()) {
             return Ok(exam.clone());
         }
+        let toolchain = PathBuf::from(self.ask_rustc(&["--print=sysroot"])?).join("bin");
+        let usual = std::env::var_os("PATH").unwrap_or_default();
+        let path = std::env::join_paths(iter::once(toolchain).chain(std::env::split_paths(&usual)));
+        self.path = path.map_err(|e| format!("the toolchain of the course: {e}"))?;
         let name = format!("prepared-{}", lab.name);
         let kept: Option<Exam> = read_json(&self.exams.join(&name));
         let exam = match kept.filter(|exam| exam.of == of && exam.program.is_file()) {
@@ -232,7 +245,7 @@ impl Grader {
 
     /// Compiles the course's own exam, or its candidate with the starter.
     fn make(&self, lab: &Lab, kind: Kind) -> Result<PathBuf, String> {
-        let mut cargo = process::clean_command("cargo");
+        let mut cargo = self.command("cargo");
         // Locked, but not offline: on a fresh clone the lab's dependencies are still to be fetched.
         let finished = start(self.building(&mut cargo, lab, kind).arg("--locked"))?;
         match build::read(&finished.stdout, kind) {
@@ -250,7 +263,7 @@ impl Grader {
 
     /// Compiles what the programs that must not compile are built on: later, the references can't be read.
     fn warm_types(&self, lab: &Lab, exam: &Exam) -> Result<(), String> {
-        let mut warm = process::clean_command(&exam.program);
+        let mut warm = self.command(&exam.program);
         warm.current_dir(self.lab_dir(lab)).env("CARGO_TARGET_DIR", &self.target).env(wire::TYPES, "1");
         match start(&mut warm)?.status {
             Some(status) if status.success() => Ok(()),
@@ -370,8 +383,14 @@ impl Grader {
     /// A command that can do what `policy` allows, and nothing else.
     fn confined(&mut self, policy: &Policy, program: &Path) -> Result<Command, String> {
         let mut command = process::confined_command(&self.sandbox()?.words(policy, program));
-        command.env("TMPDIR", &self.private);
+        command.env("TMPDIR", &self.private).env("PATH", &self.path);
         Ok(command)
+    }
+
+    fn command(&self, program: impl AsRef<OsStr>) -> Command {
+        let mut command = process::clean_command(program);
+        command.env("PATH", &self.path);
+        command
     }
 
     fn lab_dir(&self, lab: &Lab) -> PathBuf {
