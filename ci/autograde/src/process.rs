@@ -86,12 +86,12 @@ pub fn run(command: &mut Command, limit: Duration) -> std::io::Result<Finished> 
         thread::sleep(Duration::from_millis(2));
     };
     if status.is_none() {
-        // Its cases have groups of their own.
+        // Candidates have groups of their own.
         for process in descendants(child.id()) {
             let _ = Pid::from_raw(process.cast_signed()).map(|process| kill_process(process, Signal::KILL));
         }
     }
-    // Also after an orderly end: a test may have left children behind, and they hold the pipes open.
+    // Also after an orderly end: a program may have left children, and they hold the pipes open.
     let _ = kill_process_group(Pid::from_child(&child), Signal::KILL);
     if status.is_none() {
         child.wait()?;
@@ -99,7 +99,7 @@ pub fn run(command: &mut Command, limit: Duration) -> std::io::Result<Finished> 
     Ok(Finished { status, stdout: text(stdout), stderr: text(stderr) })
 }
 
-/// The children of a process, and theirs. A case can't start processes, so there is no race to win.
+/// The children of a process, and theirs. A candidate can't start processes, so there is no race to win.
 fn descendants(process: u32) -> Vec<u32> {
     let mut children: HashMap<u32, Vec<u32>> = HashMap::new();
     for entry in std::fs::read_dir("/proc").into_iter().flatten().flatten() {

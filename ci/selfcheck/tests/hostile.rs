@@ -18,7 +18,7 @@ use std::time::Duration;
 const WORK_DIR: &str = concat!(env!("CARGO_TARGET_TMPDIR"), "/hostile");
 
 /// There must not be fewer of them.
-const LEAST: usize = 40;
+const LEAST: usize = 90;
 /// No attack may take longer than this, on a machine that does other things too. The honest take 2 s.
 const LONGEST: Duration = Duration::from_secs(240);
 /// How many attacks there are between two honest submissions.

@@ -85,6 +85,21 @@ pub fn confine(command: &mut Command, descriptors: [RawFd; 2], seconds: u64, run
     }
 }
 
+/// Limits the processor time of each compiler that `command` starts: a file may be written so that one never ends.
+pub fn limit_compilers(command: &mut Command) {
+    // A lab takes one or two on a machine of today.
+    const SECONDS: u64 = 60;
+    // SAFETY: between fork and exec only a system call that may be made there.
+    unsafe {
+        command.pre_exec(|| {
+            let limit = libc::rlimit { rlim_cur: SECONDS, rlim_max: SECONDS + 5 };
+            // A lower limit that is there already is as good.
+            libc::setrlimit(libc::RLIMIT_CPU, &raw const limit);
+            Ok(())
+        });
+    }
+}
+
 /// From now on, nobody of the same user can look into this process, nor write to it. Once for each process is enough.
 pub fn hide_from_others() {
     // SAFETY: a plain system call.

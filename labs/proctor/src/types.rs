@@ -1,5 +1,6 @@
 //! The programs that must not compile, checked with trybuild in a process of its own, without limits: it runs cargo.
 
+use crate::confine::limit_compilers;
 use crate::finding::Finding;
 use crate::report::Verdict;
 use crate::sitting::Outcome;
@@ -42,6 +43,7 @@ pub fn examine(lab: &Path, name: &str, outcome: Outcome) -> Outcome {
 fn compile(name: &str) -> io::Result<Output> {
     let mut command = Command::new(std::env::current_exe()?);
     command.args([name, "--exact", "--nocapture", "--test-threads=1"]);
+    limit_compilers(&mut command);
     // Anything but `overwrite`, which makes every program pass, is trybuild's own business.
     command.env(TYPES, "1").env("NO_COLOR", "1").env("RUST_BACKTRACE", "0").output()
 }
