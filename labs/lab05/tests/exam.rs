@@ -16,7 +16,6 @@ use heapkit::referee::{
 use heapkit::workload::{self, Op, Rng};
 use proctor::{Desk, Exam, Finding, Memory, ROOM, Stage, System, one_list};
 use questions::Question;
-use std::process::Command;
 use std::rc::Rc;
 
 const EXAM: Exam = Exam::new("lab05", cfg!(feature = "solution"));
@@ -1054,19 +1053,10 @@ fn run(desk: &Desk, program: &str) {
         );
     }
     let used = |memory: usize| trace.peak * 100 / memory.max(1);
-    let glibc = glibc_takes(&path).map_or("not here".into(), |memory| format!("{} %", used(memory)));
     desk.measured(format!(
-        "{program:<7} {} % of the memory used (reference {} %, glibc {glibc}); chunks per search {} ({looked_at}); calls {} ({calls})",
+        "{program:<7} {} % of the memory used (reference {} %); chunks per search {} ({looked_at}); calls {} ({calls})",
         used(bill.memory), used(memory), bill.looked_at, bill.calls
     ));
-}
-
-/// How much memory the C library's malloc takes for the same, if it can tell. For the line above alone.
-fn glibc_takes(trace: &std::path::Path) -> Option<usize> {
-    // target/debug/deps/exam-0123 → target/debug/lab05-probe
-    let probe = std::env::current_exe().ok()?.ancestors().nth(2)?.join("lab05-probe");
-    let output = Command::new(probe).env_clear().arg(trace).output().ok()?;
-    String::from_utf8(output.stdout).ok()?.trim().parse().ok()
 }
 
 #[test]
