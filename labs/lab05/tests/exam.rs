@@ -1055,7 +1055,10 @@ fn run(desk: &Desk, program: &str) {
     let used = |memory: usize| trace.peak * 100 / memory.max(1);
     desk.measured(format!(
         "{program:<7} {} % of the memory used (reference {} %); chunks per search {} ({looked_at}); calls {} ({calls})",
-        used(bill.memory), used(memory), bill.looked_at, bill.calls
+        used(bill.memory),
+        used(memory),
+        bill.looked_at,
+        bill.calls
     ));
 }
 
