@@ -32,7 +32,7 @@ const JOBS: &str = "2";
 pub struct Grade {
     /// The results, case by case.
     pub report: Report,
-    /// What has no business in a lab. Where there is some, somebody has to read the file before the points count.
+    /// What acts while the file is compiled. Where there is some, somebody has to read the file before the points count.
     pub held: Vec<Held>,
     /// What kept the submission from doing harm.
     pub sandbox: Protection,
