@@ -2,7 +2,32 @@
 
 use crate::Memory;
 use heapkit::referee::Call;
+use heapkit::workload::Op;
+use std::collections::BTreeMap;
 use std::ptr::NonNull;
+
+/// Where blocks are, by their numbers: for many operations in one question.
+#[derive(Debug, Default)]
+pub struct Blocks(BTreeMap<usize, usize>);
+
+impl Blocks {
+    /// Has `run` carry out `op`, as [`Memory::carry_out`] does. The answer is where the block then is.
+    pub fn play(
+        &mut self,
+        memory: Memory,
+        op: Op,
+        run: impl FnOnce(Call, Option<NonNull<u8>>) -> Option<NonNull<u8>>,
+    ) -> Option<usize> {
+        let (id, call) = Call::of(op, |id| self.0.get(&id).copied())?;
+        let payload = memory.carry_out(call, run);
+        if matches!(call, Call::Free { .. }) {
+            self.0.remove(&id);
+        } else if let Some(payload) = payload {
+            self.0.insert(id, payload);
+        }
+        payload
+    }
+}
 
 impl Memory {
     /// Has `run` carry out `call`; a payload that the call names is handed to it as a pointer. The answer is where the block is.

@@ -4,7 +4,7 @@ use crate::Memory;
 use crate::wire::LONGEST;
 use std::cell::{Cell, RefCell};
 use std::fs::File;
-use std::io::{self, Read, Write};
+use std::io::{self, BufReader, Read, Write};
 use std::mem::ManuallyDrop;
 use std::os::fd::{FromRawFd, RawFd};
 
@@ -13,7 +13,7 @@ pub struct Connection;
 
 thread_local! {
     /// Closed with the process, not with the thread: it never owns its descriptor alone.
-    static SOCKET: RefCell<Option<ManuallyDrop<File>>> = const { RefCell::new(None) };
+    static SOCKET: RefCell<Option<ManuallyDrop<BufReader<File>>>> = const { RefCell::new(None) };
     /// Where the break is.
     static BREAK: Cell<usize> = const { Cell::new(0) };
 }
@@ -23,7 +23,7 @@ impl Connection {
     pub fn open(socket: RawFd) {
         // SAFETY: the ticket says that this descriptor is the line's, and it is never closed.
         let file = unsafe { File::from_raw_fd(socket) };
-        SOCKET.set(Some(ManuallyDrop::new(file)));
+        SOCKET.set(Some(ManuallyDrop::new(BufReader::new(file))));
     }
 
     /// Where the break is.
@@ -52,13 +52,13 @@ impl Connection {
     pub fn send(kind: u64, words: &[u64]) {
         let count = 1 + words.len() as u64;
         let bytes: Vec<u8> = [count, kind].iter().chain(words).flat_map(|word| word.to_ne_bytes()).collect();
-        if with(|socket| socket.write_all(&bytes)).is_err() {
+        if with(|socket| socket.get_mut().write_all(&bytes)).is_err() {
             // Nobody listens any more.
             std::process::exit(1);
         }
     }
 }
 
-fn with<T>(work: impl FnOnce(&mut File) -> io::Result<T>) -> io::Result<T> {
+fn with<T>(work: impl FnOnce(&mut BufReader<File>) -> io::Result<T>) -> io::Result<T> {
     SOCKET.with_borrow_mut(|socket| work(socket.as_mut().ok_or(io::ErrorKind::NotConnected)?))
 }

@@ -16,6 +16,7 @@ mod os;
 mod pieces;
 pub mod wire;
 
+pub use blocks::Blocks;
 pub use memory::Memory;
 pub use os::AskedOs;
 pub use pieces::Pieces;

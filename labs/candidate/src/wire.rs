@@ -10,6 +10,7 @@
 use heapkit::image::Offset;
 use heapkit::memory::{ARENA, GUARD, PAGE, START};
 use heapkit::referee::{Call, Fit};
+use heapkit::workload::Op;
 use std::os::fd::RawFd;
 
 /// Holds the candidate's [`Ticket`].
@@ -340,6 +341,17 @@ words_of! {
         Aligned { align: usize, request: usize },
         Realloc { payload: usize, request: usize },
         Free { payload: usize },
+    }
+}
+
+words_of! {
+    enum Op {
+        Malloc { id: usize, size: usize },
+        Calloc { id: usize, size: usize },
+        Aligned { id: usize, align: usize, size: usize },
+        Realloc { id: usize, size: usize },
+        Free { id: usize },
+        Foreign { delta: isize },
     }
 }
 

@@ -79,8 +79,24 @@ pub trait Arena {
 
     /// Writes a chunk header: the `prev_size` word and the word with size and flags.
     fn set_header(&self, at: usize, prev_size: usize, size_and_flags: usize) {
-        self.set_word(at, prev_size);
-        self.set_word(at + crate::format::SIZE_WORD, size_and_flags);
+        self.set_headers(&[(at, prev_size, size_and_flags)]);
+    }
+
+    /// The same for many chunks, in rising order: each is (where it starts, `prev_size`, size and flags). Chunks that lie close
+    /// together are written at once.
+    fn set_headers(&self, headers: &[(usize, usize, usize)]) {
+        const WORD: usize = size_of::<usize>();
+        for run in headers.chunk_by(|one, next| next.0 - one.0 <= PAGE) {
+            let (start, end) = (run[0].0, run[run.len() - 1].0 + 2 * WORD);
+            let mut bytes = vec![0; end - start];
+            self.read(start, &mut bytes);
+            for (at, prev_size, size_and_flags) in run {
+                let header = &mut bytes[at - start..][..2 * WORD];
+                header[..WORD].copy_from_slice(&prev_size.to_ne_bytes());
+                header[WORD..].copy_from_slice(&size_and_flags.to_ne_bytes());
+            }
+            self.write(start, &bytes);
+        }
     }
 
     /// Makes a part fresh: every byte is [`FRESH`], or, in the middle of a very long part, zero.

@@ -4,7 +4,7 @@ mod linux;
 mod sim;
 
 pub use linux::LinuxOs;
-pub use sim::{Call, Layout, Mapping, Place, Refusal, SimOs};
+pub use sim::{Call, Layout, Mapping, Place, Refusal, SimOs, peak};
 
 use std::ptr::NonNull;
 

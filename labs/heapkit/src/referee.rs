@@ -80,6 +80,25 @@ pub enum Call {
 }
 
 impl Call {
+    /// The call that carries out `op`, and the block that it is about; `payload_of` says where a block is, if it is alive. `None` if
+    /// there is nothing to call.
+    pub fn of(op: Op, payload_of: impl FnOnce(usize) -> Option<usize>) -> Option<(usize, Self)> {
+        Some(match op {
+            Op::Malloc { id, size } => (id, Call::Malloc { request: size }),
+            Op::Calloc { id, size } => {
+                let (count, size) = elements(size);
+                (id, Call::Calloc { count, size })
+            }
+            Op::Aligned { id, align, size } => (id, Call::Aligned { align, request: size }),
+            Op::Realloc { id, size } => match payload_of(id) {
+                Some(payload) => (id, Call::Realloc { payload, request: size }),
+                None => (id, Call::Malloc { request: size }),
+            },
+            Op::Free { id } => (id, Call::Free { payload: payload_of(id)? }),
+            Op::Foreign { .. } => return None,
+        })
+    }
+
     /// The operation's name.
     pub const fn name(self) -> &'static str {
         match self {
@@ -213,26 +232,16 @@ impl<'a> Referee<'a> {
             let what = "The fresh heap makes no sense from its first chunk to the top chunk.";
             return Err(Violation { what: what.into(), ..self.unreadable(defect) });
         }
-        let (id, call) = match op {
-            Op::Malloc { id, size } => (id, Call::Malloc { request: size }),
-            Op::Calloc { id, size } => {
-                let (count, size) = elements(size);
-                (id, Call::Calloc { count, size })
-            }
-            Op::Aligned { id, align, size } => (id, Call::Aligned { align, request: size }),
-            Op::Realloc { id, size } => match self.live.get(&id) {
-                Some(held) => (id, Call::Realloc { payload: held.at, request: size }),
-                None => return self.step(Op::Malloc { id, size }),
-            },
-            Op::Free { id } => match self.live.get(&id) {
-                Some(held) => (id, Call::Free { payload: held.at }),
-                None => return Ok(()),
-            },
-            Op::Foreign { delta } => {
-                self.foreign(op, delta);
-                return Ok(());
-            }
+        if let Op::Foreign { delta } = op {
+            self.foreign(op, delta);
+            return Ok(());
+        }
+        let op = match op {
+            // So the story calls it.
+            Op::Realloc { id, size } if !self.live.contains_key(&id) => Op::Malloc { id, size },
+            op => op,
         };
+        let Some((id, call)) = Call::of(op, |id| self.live.get(&id).map(|held| held.at)) else { return Ok(()) };
         let old = self.live.get(&id).copied();
         let makes = !matches!(call, Call::Realloc { .. } | Call::Free { .. });
         assert!(old.is_none() || !makes, "`{op}` makes a block that is alive");

@@ -40,14 +40,14 @@ impl<'a> Bench<'a> {
     fn new(desk: &'a Desk, sizes: &[usize]) -> Self {
         let len = sizes.iter().map(|size| size + KEEPER).sum::<usize>() + KEEPER;
         let system = desk.heap(len.next_multiple_of(PAGE));
-        let (mut at, mut chunks) = (0, Vec::new());
+        let (mut at, mut chunks, mut headers) = (0, Vec::new(), Vec::new());
         for &size in sizes {
-            system.arena().set_header(at, 0, size | PREV_INUSE);
-            system.arena().set_header(at + size, size, KEEPER);
+            headers.extend([(at, 0, size | PREV_INUSE), (at + size, size, KEEPER)]);
             chunks.push(at);
             at += size + KEEPER;
         }
-        system.arena().set_header(at, 0, (system.end() - at) | PREV_INUSE);
+        headers.push((at, 0, (system.end() - at) | PREV_INUSE));
+        system.arena().set_headers(&headers);
         desk.list_starts_with(0);
         let () = desk.order(&Question::NewList);
         Bench { desk, system, chunks, head: 0 }

@@ -2,7 +2,7 @@
 
 mod questions;
 
-use candidate::{Answer, AskedOs, Candidate, Memory};
+use candidate::{Answer, AskedOs, Blocks, Candidate, Memory};
 use heapkit::image::ListHead;
 use heapkit::memory::ThisProcess;
 use heapkit::os::{LinuxOs, Os};
@@ -17,19 +17,22 @@ candidate::main!(Lab05);
 struct Lab05 {
     memory: Memory,
     malloc: Option<Malloc<AskedOs>>,
+    /// Of the questions in which many operations come at once.
+    blocks: Blocks,
 }
 
 impl Candidate for Lab05 {
     type Question = Question;
 
     fn new(memory: Memory) -> Self {
-        Lab05 { memory, malloc: None }
+        Lab05 { memory, malloc: None, blocks: Blocks::default() }
     }
 
     fn answer(&mut self, question: Question) -> Answer {
         match question {
             Question::New => {
                 self.malloc = Some(Malloc::new(AskedOs::new(self.memory)));
+                self.blocks = Blocks::default();
                 Answer::done()
             }
             Question::Call { call } => {
@@ -37,6 +40,15 @@ impl Candidate for Lab05 {
                 // SAFETY: the examiner names blocks that it was given and has not freed, and uses them no more.
                 let payload = self.memory.carry_out(call, |call, old| unsafe { make(malloc, call, old) });
                 Answer::say((payload, vec![malloc.free_chunks().head().addr()]))
+            }
+            Question::Play { ops } => {
+                let Some(malloc) = &mut self.malloc else { return Answer::done() };
+                let play = |op| {
+                    // SAFETY: as above.
+                    self.blocks.play(self.memory, op, |call, old| unsafe { make(malloc, call, old) })
+                };
+                let places: Vec<Option<usize>> = ops.into_iter().map(play).collect();
+                Answer::say((places, vec![malloc.free_chunks().head().addr()]))
             }
             Question::Linux { seed, steps, most } => Answer::say(on_linux(seed, steps, most)),
         }

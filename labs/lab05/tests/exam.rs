@@ -7,12 +7,10 @@
 
 mod questions;
 
-use heapkit::image::Offset;
+use heapkit::image::{ListHead, Offset};
 use heapkit::memory::{Arena, HEAP_ROOM, PAGE};
-use heapkit::os::{Call as OsCall, Place, Refusal};
-use heapkit::referee::{
-    Allocator, Call, MallocRules, Payloads, Rules, THRESHOLD, THRESHOLD_MAX, TOP_PAD, check_joined,
-};
+use heapkit::os::{self, Call as OsCall, Place, Refusal};
+use heapkit::referee::{Call, MallocRules, Rules, THRESHOLD, THRESHOLD_MAX, TOP_PAD};
 use heapkit::workload::{self, Op, Rng};
 use proctor::{Desk, Exam, Finding, Memory, ROOM, Stage, System, one_list};
 use questions::Question;
@@ -983,51 +981,26 @@ struct Bill {
     calls: usize,
 }
 
-/// The whole heap is looked at once in so many steps.
-const NOW_AND_THEN: usize = 2048;
-
-/// Plays operations on a fresh malloc: what a program would notice is checked at each step, the whole heap now and then.
+/// Plays operations that are too many to be looked at one by one, on a fresh malloc.
 fn serve(desk: &Desk, room: usize, ops: &[Op]) -> (Rc<System>, Bill) {
-    let (system, mut malloc) = desk.enter(&stage(room, Refusal::Nothing));
-    let mut program = Payloads::new(system.arena());
-    let (mut memory, mut searches, mut looked_at) = (0, 0_usize, 0);
-    for (step, &op) in ops.iter().enumerate() {
-        if matches!(op, Op::Malloc { .. } | Op::Calloc { .. } | Op::Aligned { .. }) {
-            searches += 1;
-            looked_at += listed(&system, &mut malloc);
-        }
-        desk.act(op.in_words(), || {
-            program.play(&mut malloc, op).unwrap_or_else(|violation| desk.fail(violation.into()))
-        });
-        if let Some(misuse) = system.misuse() {
-            desk.fail(Finding::new(misuse));
-        }
-        let mapped: usize = system.mappings().iter().map(|(_, mapping)| mapping.len).sum();
-        memory = memory.max(system.end() + mapped);
-        if step % NOW_AND_THEN == NOW_AND_THEN - 1 || step + 1 == ops.len() {
-            expect_a_heap_in_order(desk);
-        }
-    }
-    let bill = Bill { memory, looked_at: looked_at / searches.max(1), calls: system.call_count() };
+    let (mut searches, mut looked_at) = (0, 0);
+    let look = |system: &System, lists: &[ListHead], few: &[Op]| {
+        let asks = few.iter().filter(|op| !matches!(op, Op::Realloc { .. } | Op::Free { .. })).count();
+        searches += asks;
+        looked_at += asks * listed(system, lists);
+    };
+    let system = desk.play_long(&stage(room, Refusal::Nothing), |ops| Question::Play { ops }, ops, look);
+    let calls = system.calls();
+    let bill = Bill { memory: os::peak(&calls), looked_at: looked_at / searches.max(1), calls: calls.len() };
     (system, bill)
 }
 
 /// How many chunks are in the list.
-fn listed(system: &System, malloc: &mut dyn Allocator) -> usize {
+fn listed(system: &System, lists: &[ListHead]) -> usize {
     let (base, end) = (system.arena().base(), system.end());
     let next = |word: usize| word.checked_sub(base).filter(|at| at + LEAST <= end);
-    let head = malloc.lists().first().and_then(|list| next(list.head));
+    let head = lists.first().and_then(|list| next(list.head));
     std::iter::successors(head, |at| next(system.arena().word(at + 16))).take(LONG * 2).count()
-}
-
-fn expect_a_heap_in_order(desk: &Desk) {
-    let image = desk.image();
-    let defects = image.defects.iter().cloned().chain(image.list_defects());
-    if let Some(defect) = defects.into_iter().next() {
-        let what = "The heap or its list no longer makes sense.";
-        desk.fail(Finding::new(what).mark(defect.at, defect.what));
-    }
-    check_joined(&image).unwrap_or_else(|violation| desk.fail(violation.into()));
 }
 
 // ---- real programs ----

@@ -3,6 +3,7 @@
 use candidate::words;
 use heapkit::image::Offset;
 use heapkit::referee::Call;
+use heapkit::workload::Op;
 use std::fmt;
 
 words! {
@@ -12,6 +13,8 @@ words! {
         New,
         /// One call; the answer is the block, and the word that leads to the list.
         Call { call: Call },
+        /// Many operations on one malloc; the answer is where the block of each then is, and the word that leads to the list.
+        Play { ops: Vec<Op> },
         /// Another malloc, on Linux, and so many operations of every kind on it, drawn from the seed; the answer is what a program
         /// notices, and at which operation.
         Linux { seed: u64, steps: usize, most: usize },
@@ -29,6 +32,7 @@ impl fmt::Display for Question {
                 write!(f, "realloc({}, {request})", Offset(*payload))
             }
             Question::Call { call: Call::Free { payload } } => write!(f, "free({})", Offset(*payload)),
+            Question::Play { ops } => write!(f, "{} operations", ops.len()),
             Question::Linux { steps, most, .. } => write!(f, "{steps} operations of up to {most} bytes, on Linux"),
         }
     }

@@ -219,7 +219,7 @@ impl Desk {
     }
 
     /// Why there is no answer. The candidate is gone after this.
-    fn explain(&self, ended: &Ended) -> Finding {
+    pub(crate) fn explain(&self, ended: &Ended) -> Finding {
         let output = self.candidate.take().map(|mut candidate| candidate.output()).unwrap_or_default();
         judge(&self.arena, self.system.borrow().as_deref(), ended, &output)
     }

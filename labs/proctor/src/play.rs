@@ -113,7 +113,7 @@ impl Desk {
     }
 
     /// Fresh memory, and an allocator that was made and has done nothing yet.
-    fn set_up(&self, memory: Memory, start: &[u64]) -> Rc<System> {
+    pub(crate) fn set_up(&self, memory: Memory, start: &[u64]) -> Rc<System> {
         let (system, refusal) = match memory {
             Memory::Heap(len) => (self.heap(len), Refusal::Nothing),
             Memory::System { room, refusal } => (self.os(room), refusal),
@@ -129,7 +129,7 @@ impl Desk {
     }
 
     fn try_play(&self, script: &Script<'_>, ops: &[Op]) -> Result<Vec<Option<Place>>, Box<Finding>> {
-        let played = catch_unwind(AssertUnwindSafe(|| {
+        self.attempt(|| {
             let system = self.set_up(script.memory, &script.start);
             let mut allocator =
                 Remote { desk: self, call: Box::new(script.call), lists: script.lists, heads: Vec::new() };
@@ -142,8 +142,12 @@ impl Desk {
                 }
             }
             Ok(places)
-        }));
-        played.unwrap_or_else(|panic| match panic.downcast::<Finding>() {
+        })
+    }
+
+    /// Does `work`, which may end the case: then, what it has found.
+    pub(crate) fn attempt<T>(&self, work: impl FnOnce() -> Result<T, Box<Finding>>) -> Result<T, Box<Finding>> {
+        catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| match panic.downcast::<Finding>() {
             Ok(finding) => Err(finding),
             Err(other) => resume_unwind(other),
         })

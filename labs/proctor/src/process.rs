@@ -39,6 +39,8 @@ const CPU_SECONDS: u64 = 300;
 const CPU_SECONDS_AGAIN: u64 = 20;
 const SLOW_AT_MOST: usize = 2;
 static SLOW: AtomicUsize = AtomicUsize::new(0);
+/// How much memory it has filled is looked at once in so many frames, and while it thinks.
+const GREED_IS_SEEN_AFTER: usize = 16;
 /// How much of its output is kept.
 const OUTPUT: u64 = 64 << 10;
 
@@ -80,6 +82,8 @@ pub struct Process {
     memory: File,
     output: io::PipeReader,
     patience: f64,
+    /// How many frames have been waited for.
+    asked: usize,
     received: Vec<u8>,
 }
 
@@ -121,7 +125,7 @@ impl Process {
         let program = words[0].display();
         let child = command.spawn().map_err(|e| io::Error::new(e.kind(), format!("{program}: {e}")))?;
         let patience = if manner == Manner::Patient { PATIENCE } else { LITTLE_PATIENCE };
-        Ok(Process { child, socket, memory, output, patience, received: Vec::new() })
+        Ok(Process { child, socket, memory, output, patience, asked: 0, received: Vec::new() })
     }
 
     /// Sends the words of a frame.
@@ -143,7 +147,8 @@ impl Process {
         let (mut idle, mut incomplete) = (0, 0);
         let mut looked = Instant::now();
         let mut buffer = [0; 4096];
-        if self.is_greedy() {
+        self.asked += 1;
+        if self.asked.is_multiple_of(GREED_IS_SEEN_AFTER) && self.is_greedy() {
             return Err(self.interrupted(Ended::Greedy));
         }
         loop {

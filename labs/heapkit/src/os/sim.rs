@@ -165,6 +165,22 @@ impl fmt::Display for Call {
     }
 }
 
+/// The most bytes that were in the heap and in mappings at once, if nothing was there before these calls.
+pub fn peak(calls: &[Call]) -> usize {
+    let (mut now, mut peak) = (0_usize, 0);
+    for call in calls {
+        now = match *call {
+            Call::Sbrk { delta, granted: true } | Call::Foreign { delta } => now.saturating_add_signed(delta),
+            Call::Mmap { len, mapping: Some(_) } => now + len,
+            Call::Munmap { len, .. } => now.saturating_sub(len),
+            Call::Mremap { len, new_len, to: Some(_), .. } => (now + new_len).saturating_sub(len),
+            _ => now,
+        };
+        peak = peak.max(now);
+    }
+    peak
+}
+
 /// Which calls the system refuses.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Refusal {
@@ -562,6 +578,17 @@ mod tests {
         let os = SimOs::with_heap(PrivateArena::reserve().unwrap(), PAGE);
         assert_eq!((os.end(), os.call_count(), byte(&os, PAGE - 1)), (PAGE, 0, FRESH));
         assert_eq!((os.sbrk(16), os.mmap(PAGE), os.can_move_foreign(16)), (None, None, false));
+    }
+
+    #[test]
+    fn the_peak_is_the_most_that_was_there_at_once() {
+        let os = os();
+        os.sbrk(4096);
+        let start = os.mmap(8192).unwrap();
+        os.munmap(start, 8192);
+        os.sbrk(-4096);
+        os.mmap(4096);
+        assert_eq!((peak(&os.calls()), peak(&[])), (4096 + 8192, 0));
     }
 
     #[test]

@@ -683,6 +683,41 @@ fn payloads_finds_what_a_program_would_notice() {
     assert_eq!(found("m0:8 m1:8 f1 f0", dirty), Kind::ContentChanged);
 }
 
+#[test]
+fn many_steps_at_once_are_looked_at_as_well() {
+    let found = |story: &str, spoil: fn(&Os, Call, Option<usize>) -> Option<usize>| {
+        let os = system();
+        let mut malloc = Spoiled { toy: Toy::malloc(&os), spoil };
+        let mut program = Payloads::new(os.arena());
+        let mut at = BTreeMap::new();
+        let ops = parse(story).unwrap();
+        let played = ops.chunks(4).try_for_each(|few| {
+            program.play_at_once(few, |few| {
+                let play = |op: &Op| {
+                    let (id, call) = Call::of(*op, |id| at.get(&id).copied())?;
+                    let payload = malloc.call(call).unwrap()?;
+                    at.insert(id, payload);
+                    Some(payload)
+                };
+                few.iter().map(play).collect()
+            })
+        });
+        played.err().map(|violation| violation.kind)
+    };
+    let well = |_: &Os, _, at| at;
+    assert_eq!(found("m0:8 m1:9 f0 c2:30 r1:40 r1:20 a3:64:8 f2 r1:100 f1 m1:7 f3", well), None);
+    assert_eq!(found("m0:8 m1:8", |_, _, _| Some(16)), Some(Kind::Overlap));
+    let dirty = |os: &Os, call, at: Option<usize>| {
+        if !matches!(call, Call::Malloc { .. }) {
+            os.arena().write(at.unwrap_or(16) + 3, &[0x77]);
+        }
+        at
+    };
+    assert_eq!(found("m0:8 c1:8", dirty), Some(Kind::NotZero));
+    assert_eq!(found("m0:8 m1:8 m2:8 m3:8 r0:16 r0:32", dirty), Some(Kind::ContentLost));
+    assert_eq!(found("m0:8 m1:8 m2:8 m3:8 f1 m1:8 m4:8 m5:8 f0", dirty), Some(Kind::ContentChanged));
+}
+
 /// Rust's own allocator, in this process.
 struct System(BTreeMap<usize, std::alloc::Layout>);
 
