@@ -21,6 +21,19 @@ pub fn labs() -> Vec<Lab> {
     labs
 }
 
+/// The labs that the variable `SELFCHECK_LAB` names, such as `lab03 lab05`; every lab where it isn't set.
+///
+/// # Panics
+/// As [`labs`], and if there is no such lab.
+pub fn labs_asked_for() -> Vec<Lab> {
+    let Ok(names) = std::env::var("SELFCHECK_LAB") else { return labs() };
+    let labs = labs();
+    let named = |name| labs.iter().find(|lab| lab.name == name).unwrap_or_else(|| panic!("there is no lab `{name}`"));
+    let asked_for: Vec<Lab> = names.split_whitespace().map(named).cloned().collect();
+    assert!(!asked_for.is_empty(), "SELFCHECK_LAB names no lab");
+    asked_for
+}
+
 /// Where the reference of a lab stands: beside the learner's file, in `solution/`.
 pub fn reference_file(lab: &Lab) -> PathBuf {
     let name = lab.file.file_name().unwrap_or_default();

@@ -11,6 +11,8 @@
 //! +++ b/labs/lab03/solution/free_list.rs
 //! @@ …
 //! ```
+//!
+//! The diff may be what `git diff` prints.
 
 use proctor::lab::Lab;
 use proctor::report::Verdict;
@@ -70,6 +72,8 @@ fn load(path: &Path, wrong: bool) -> Result<Member, String> {
                 let parsed = Verdict::deserialize(IntoDeserializer::<Error>::into_deserializer(word));
                 verdict = Some(parsed.map_err(|e| format!("line {}: {e}", i + 1))?);
             }
+            // git's own header.
+            _ if line.starts_with("diff --git ") || line.starts_with("index ") => {}
             _ => {
                 sentence.push_str(line);
                 sentence.push(' ');

@@ -74,7 +74,7 @@ fn numbers() -> String {
         let members = zoo::members(&lab).unwrap_or_else(|line| panic!("{line}"));
         let wrong = members.iter().filter(|member| member.fails.is_some()).count();
         let cases = lab.rules.iter().map(|rule| rule.cases.len()).sum();
-        let score = scores.0[&lab.name];
+        let score = scores.0.get(&lab.name).unwrap_or_else(|| panic!("ci/mutants {} has to be run", lab.name));
         let compiled = score.mutants - score.refused;
         let numbers = [cases, wrong, members.len() - wrong, compiled, score.caught, score.survived];
         row(&format!("[{}]({})", lab.title, lab.page.replace(".html", ".md")), numbers);

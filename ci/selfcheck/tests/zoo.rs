@@ -1,12 +1,12 @@
 //! Every wrong implementation is caught, and every right one passes.
 //!
-//! `cargo test -p selfcheck --test zoo -- --nocapture` prints who caught what.
+//! `cargo test -p selfcheck --test zoo -- --nocapture` prints who caught what; with `SELFCHECK_LAB=lab03` before it, in that lab alone.
 
 use autograde::Grade;
 use autograde::source_rules;
 use proctor::lab::Lab;
 use proctor::report::CaseResult;
-use selfcheck::course::{labs, read, reference_file};
+use selfcheck::course::{labs_asked_for, read, reference_file};
 use selfcheck::grading::{Job, grade_all};
 use selfcheck::zoo::{self, Failure, Member};
 use std::collections::BTreeSet;
@@ -37,7 +37,7 @@ static ANIMALS: LazyLock<Vec<Animal>> = LazyLock::new(|| {
         };
         members.into_iter().map(animal).collect()
     };
-    labs().into_iter().flat_map(animals_of).collect()
+    labs_asked_for().into_iter().flat_map(animals_of).collect()
 });
 
 /// What each of [`ANIMALS`] earned; graded once for all tests of this file.
@@ -57,7 +57,7 @@ fn graded() -> impl Iterator<Item = (&'static Animal, &'static Grade)> {
 
 #[test]
 fn every_member_of_the_zoo_applies_and_names_cases_of_its_lab() {
-    for lab in labs() {
+    for lab in labs_asked_for() {
         let of_lab = || ANIMALS.iter().filter(|animal| animal.lab.name == lab.name);
         let wrong: Vec<&Failure> = of_lab().filter_map(|animal| animal.member.fails.as_ref()).collect();
         assert!(wrong.len() >= LEAST_WRONG, "{} has only {} wrong ones", lab.name, wrong.len());
@@ -72,7 +72,7 @@ fn every_member_of_the_zoo_applies_and_names_cases_of_its_lab() {
 #[test]
 fn every_case_has_a_wrong_implementation_to_catch() {
     let mut idle = String::new();
-    for lab in labs() {
+    for lab in labs_asked_for() {
         let of_lab = ANIMALS.iter().filter(|animal| animal.lab.name == lab.name);
         let caught: BTreeSet<&String> =
             of_lab.filter_map(|animal| animal.member.fails.as_ref()).flat_map(|failure| &failure.caught_by).collect();
@@ -105,7 +105,7 @@ fn every_wrong_implementation_is_caught_by_the_case_whose_rule_it_breaks() {
 #[test]
 fn the_source_rules_hold_none_of_them() {
     let animals = ANIMALS.iter().map(|animal| (animal.member.name.clone(), animal.text.clone()));
-    let own = labs().into_iter().flat_map(|lab| {
+    let own = labs_asked_for().into_iter().flat_map(|lab| {
         [("the starter", lab.learner_file()), ("the reference", reference_file(&lab))]
             .map(|(name, file)| (format!("{name} of {}", lab.name), read(&file)))
     });
