@@ -37,19 +37,19 @@ impl<'a> Bench<'a> {
         let len = (used + SMALLEST_TOP).next_multiple_of(PAGE);
         let system = desk.heap(len);
         let mut rng = desk.rng();
-        let (mut at, mut before, mut chunks) = (0, None, Vec::new());
+        let (mut at, mut before, mut chunks, mut headers) = (0, None, Vec::new(), Vec::new());
         for &(size, flags, is_free) in plans.iter().chain([&(len - used, 0, false)]) {
             let free_before = before.filter(|chunk: &Laid| chunk.is_free);
-            let header = match free_before {
-                Some(free) => [free.size, size | flags],
-                None => [payload(&mut rng, before.map_or(0, |chunk| chunk.size)), size | flags | PREV_INUSE],
-            };
-            system.arena().write(at, &header.map(usize::to_ne_bytes).concat());
+            headers.push(match free_before {
+                Some(free) => (at, free.size, size | flags),
+                None => (at, payload(&mut rng, before.map_or(0, |chunk| chunk.size)), size | flags | PREV_INUSE),
+            });
             let chunk = Laid { at, size, is_free };
             chunks.push(chunk);
             before = Some(chunk);
             at += size;
         }
+        system.arena().set_headers(&headers);
         Bench { desk, system, chunks }
     }
 

@@ -14,7 +14,7 @@ const BETWEEN: usize = 1021;
 const LONG: usize = 64 << 10;
 
 /// About how many places are used between the ends of a long block.
-const PLACES: usize = 64;
+const PLACES: usize = 16;
 
 /// Of a block that should be zero, no more than this is looked at everywhere.
 const ZERO_EVERYWHERE: usize = 16 << 20;
