@@ -8,11 +8,13 @@ use proctor::lab::Lab;
 use selfcheck::course::{self, labs, read, reference_file};
 use selfcheck::grading::confining;
 use selfcheck::hostile::{Attack, SUCCESS, attacks};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 use std::fs;
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::panic::resume_unwind;
 use std::path::{Path, PathBuf};
+use std::thread;
 use std::time::Duration;
 
 const WORK_DIR: &str = concat!(env!("CARGO_TARGET_TMPDIR"), "/hostile");
@@ -24,12 +26,12 @@ const LONGEST: Duration = Duration::from_secs(240);
 /// How many attacks there are between two honest submissions.
 const HONEST_EVERY: usize = 15;
 
+/// Two at a time: some attacks only wait.
+const SITTINGS: usize = 2;
+
 #[test]
 fn an_attack_earns_what_its_honest_part_earns_and_leaves_nothing_behind() {
-    let course = Course::find(course::root()).unwrap();
-    let mut grader = confining(course.grader(Path::new(WORK_DIR)).unwrap()).unwrap();
-    if !grader.protection().unwrap().is_complete() {
-        eprintln!("SKIPPED, since the sandbox is not complete on this machine: {:?}", grader.protection());
+    if !is_sandboxed() {
         return;
     }
     let all: Vec<Attack> = labs().iter().flat_map(|lab| attacks(lab).unwrap_or_else(|line| panic!("{line}"))).collect();
@@ -37,30 +39,55 @@ fn an_attack_earns_what_its_honest_part_earns_and_leaves_nothing_behind() {
     let wanted = std::env::var("ATTACKS").unwrap_or_default();
     let is_wanted = |attack: &Attack| format!("{} {}", attack.lab.name, attack.name).contains(&wanted);
     let all: Vec<Attack> = all.into_iter().filter(is_wanted).collect();
+    let is_shown = !wanted.is_empty();
+    let wrong: String = thread::scope(|scope| {
+        let sitting = |number| {
+            let attacks: Vec<&Attack> = all.iter().skip(number).step_by(SITTINGS).collect();
+            let dir = Path::new(WORK_DIR).join(number.to_string());
+            scope.spawn(move || try_all(&attacks, &dir, is_shown))
+        };
+        let sittings: Vec<_> = (0..SITTINGS).map(sitting).collect();
+        sittings.into_iter().map(|sitting| sitting.join().unwrap_or_else(|panic| resume_unwind(panic))).collect()
+    });
+    assert!(wrong.is_empty(), "\n{wrong}");
+    assert_eq!(left_running(), Vec::<String>::new());
+}
 
+fn is_sandboxed() -> bool {
+    let course = Course::find(course::root()).unwrap();
+    let mut grader = confining(course.grader(&Path::new(WORK_DIR).join("0")).unwrap()).unwrap();
+    let protection = grader.protection().unwrap();
+    if !protection.is_complete() {
+        eprintln!("SKIPPED, since the sandbox is not complete on this machine: {protection:?}");
+    }
+    protection.is_complete()
+}
+
+/// Has a grader of its own grade these, with honest submissions in between. What is wrong, a line each.
+fn try_all(all: &[&Attack], work_dir: &Path, is_shown: bool) -> String {
+    let course = Course::find(course::root()).unwrap();
+    let mut grader = confining(course.grader(work_dir).unwrap()).unwrap();
     // Warm: what is compiled once for a lab is not part of what the attacks on it take or leave.
     for lab in labs().iter().filter(|lab| all.iter().any(|attack| attack.lab.name == lab.name)) {
         assert_honest(&mut grader, lab, "the start");
     }
     let honest = labs().into_iter().find(|lab| lab.name == "lab03").unwrap();
-    let before = outside();
+    let before = outside(work_dir);
     let (mut table, mut wrong) = (String::new(), String::new());
     for (i, attack) in all.iter().enumerate() {
         let grade = grader.grade(&attack.lab, &attack.text).unwrap_or_else(|e| panic!("{}: {e}", attack.name));
-        let found = faults(attack, &grade);
         // The points of what is held don't count until somebody has read it.
         let (score, counts) = (grade.report.score, if grade.held.is_empty() { "" } else { "held" });
         let (lab, name) = (&attack.lab.name, &attack.name);
-        let _ = writeln!(
-            table,
-            "{lab}  {name:<44} {score:>4}  {counts:<4} {:>5.1} s  {}",
-            grade.took.as_secs_f64(),
-            attack.tries
-        );
-        for fault in found {
+        let took = grade.took.as_secs_f64();
+        let _ = writeln!(table, "{lab}  {name:<44} {score:>4}  {counts:<4} {took:>5.1} s  {}", attack.tries);
+        for fault in faults(attack, &grade) {
             let _ = writeln!(wrong, "{lab} {name}: {fault}");
         }
-        if !wanted.is_empty() {
+        if work_dir.join("private").exists() {
+            let _ = writeln!(wrong, "{lab} {name}: left private files behind");
+        }
+        if is_shown {
             let failing = grade.report.cases().filter(|case| !case.verdict.is_pass() && !case.screen.is_empty());
             let screens = grade.compiler_message.iter().chain(failing.map(|case| &case.screen).take(2));
             screens.for_each(|screen| println!("{name}: {}", screen));
@@ -70,17 +97,14 @@ fn an_attack_earns_what_its_honest_part_earns_and_leaves_nothing_behind() {
         }
     }
     println!("{table}");
-    assert!(wrong.is_empty(), "\n{wrong}");
     assert_honest(&mut grader, &honest, "the end");
-    let after = outside();
-    let changed: Vec<&PathBuf> = before
-        .iter()
-        .chain(&after)
-        .filter(|(path, what)| before.get(*path) != Some(what) || after.get(*path) != Some(what))
-        .map(|(path, _)| path)
-        .collect();
-    assert!(changed.is_empty(), "changed: {changed:?}");
-    assert_eq!(left_running(), Vec::<String>::new());
+    let after = outside(work_dir);
+    for path in before.keys().chain(after.keys()).collect::<BTreeSet<_>>() {
+        if before.get(path) != after.get(path) {
+            let _ = writeln!(wrong, "changed: {}", path.display());
+        }
+    }
+    wrong
 }
 
 fn faults(attack: &Attack, grade: &Grade) -> Vec<String> {
@@ -108,9 +132,6 @@ fn faults(attack: &Attack, grade: &Grade) -> Vec<String> {
     if screens.iter().any(|screen| screen.contains(|c: char| c.is_control() && c != '\n' && c != '\t')) {
         faults.push("a terminal would obey its screen".to_owned());
     }
-    if Path::new(WORK_DIR).join("private").exists() {
-        faults.push("left private files behind".to_owned());
-    }
     faults
 }
 
@@ -120,10 +141,9 @@ fn assert_honest(grader: &mut Grader, lab: &Lab, after: &str) {
     assert!(grade.held.is_empty());
 }
 
-/// What no submission may change: the course, the grader's copy of it and its exams, and what attacks name elsewhere.
-fn outside() -> BTreeMap<PathBuf, u64> {
+/// What no submission may change: the course, the copy of it and the exams in `work_dir`, and what attacks name elsewhere.
+fn outside(work_dir: &Path) -> BTreeMap<PathBuf, u64> {
     let mut files = BTreeMap::new();
-    let work_dir = Path::new(WORK_DIR);
     for dir in ["Cargo.toml", "Cargo.lock", ".cargo", "labs", "ci", "book/src"] {
         note(&course::root().join(dir), &mut files);
         note(&work_dir.join("course").join(dir), &mut files);
@@ -176,7 +196,7 @@ fn a_file_that_is_no_text_or_too_much_of_it_gets_one_line() {
 #[test]
 fn a_text_made_to_crash_its_reader_is_only_a_text_that_does_not_compile() {
     let course = Course::find(course::root()).unwrap();
-    let mut grader = confining(course.grader(Path::new(WORK_DIR)).unwrap()).unwrap();
+    let mut grader = confining(course.grader(&Path::new(WORK_DIR).join("texts")).unwrap()).unwrap();
     let lab = labs().into_iter().find(|lab| lab.name == "lab03").unwrap();
     let nested = format!("const A: u8 = {}0{};", "(".repeat(200_000), ")".repeat(200_000));
     let signs = format!("const A: bool = {}true;", "!".repeat(500_000));

@@ -905,13 +905,9 @@ const LONG: usize = 5_050;
 fn long_workloads_of_every_operation() {
     EXAM.case("workloads", |desk| {
         let mut rng = desk.rng();
-        for (steps, most, live) in [
-            (160, 300, 30),
-            (160, 3000, 30),
-            (140, 30_000, 20),
-            (120, 200_000, 8),
-            (30, 2_000_000, 6),
-        ] {
+        for (steps, most, live) in
+            [(160, 300, 30), (160, 3000, 30), (140, 30_000, 20), (120, 200_000, 8), (30, 2_000_000, 6)]
+        {
             desk.play(&strict_stage(8 * ROOM, Refusal::Nothing), &every_operation(&mut rng, steps, most, live));
         }
     });

@@ -17,13 +17,14 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 // ANCHOR: patience
-/// How often a candidate that thinks is looked at.
-const LOOK: Duration = Duration::from_millis(125);
 /// As much processor time one question may take, in seconds. The slowest that right code meets takes a few thousandths of one.
 const PATIENCE: f64 = 2.0;
 /// The same while a shorter story is looked for, which decides nothing.
 const LITTLE_PATIENCE: f64 = 0.1;
-/// After so many looks in which it used no processor time at all, it sleeps.
+/// How often a candidate that has not answered yet is looked at.
+const LOOK: Duration = Duration::from_millis(125);
+/// If it was asleep in so many looks, one after the other, and has used no processor time in between, nothing will wake it. One that
+/// wants to run and isn't let is not asleep.
 const ASLEEP: usize = 160;
 /// The same where [`SLEEPERS_AT_MOST`] candidates have slept already: one program must not keep a class waiting.
 const ASLEEP_AGAIN: usize = 16;
@@ -74,6 +75,16 @@ pub enum Ended {
     Greedy,
 }
 
+/// What was seen of a candidate while one answer is waited for.
+#[derive(Default)]
+struct Watch {
+    /// The processor time that it had used at the first look, and at the last.
+    started: Option<f64>,
+    used: f64,
+    /// In how many looks, one after the other, it was asleep.
+    asleep: usize,
+}
+
 /// A running candidate.
 pub struct Process {
     child: Child,
@@ -97,7 +108,7 @@ impl Process {
         HIDDEN.call_once(hide_from_others);
         let (socket, theirs) = UnixStream::pair()?;
         socket.set_read_timeout(Some(LOOK))?;
-        socket.set_write_timeout(Some(LOOK * ASLEEP as u32))?;
+        socket.set_write_timeout(Some(LOOK))?;
         let memory = arena.open_again()?;
         let (output, printed) = io::pipe()?;
         for end in [output.as_raw_fd(), printed.as_raw_fd()] {
@@ -132,25 +143,27 @@ impl Process {
     pub fn send(&mut self, words: &[u64]) -> Result<(), Ended> {
         let count = words.len() as u64;
         let bytes: Vec<u8> = [count].iter().chain(words).flat_map(|word| word.to_ne_bytes()).collect();
-        // One that is gone doesn't listen: what became of it, the next `receive` says.
-        match self.socket.write_all(&bytes) {
-            Err(e) if e.kind() != ErrorKind::BrokenPipe && e.kind() != ErrorKind::ConnectionReset => {
-                Err(self.interrupted(Ended::Stuck))
+        let (mut left, mut watch) = (&bytes[..], Watch::default());
+        while !left.is_empty() {
+            match self.socket.write(left) {
+                Ok(sent) => left = &left[sent..],
+                Err(e) if e.kind() == ErrorKind::WouldBlock => self.look(&mut watch)?,
+                Err(e) if e.kind() == ErrorKind::Interrupted => {}
+                // It is gone: what became of it, the next `receive` says.
+                Err(_) => break,
             }
-            _ => Ok(()),
         }
+        Ok(())
     }
 
     /// Waits for the words of its next frame.
     pub fn receive(&mut self) -> Result<Vec<u64>, Ended> {
-        let mut started = None;
-        let (mut idle, mut incomplete) = (0, 0);
-        let mut looked = Instant::now();
-        let mut buffer = [0; 4096];
         self.asked += 1;
         if self.asked.is_multiple_of(GREED_IS_SEEN_AFTER) && self.is_greedy() {
             return Err(self.interrupted(Ended::Greedy));
         }
+        let (mut looked, mut watch) = (Instant::now(), Watch::default());
+        let mut buffer = [0; 4096];
         loop {
             match self.frame() {
                 Ok(Some(words)) => return Ok(words),
@@ -163,28 +176,40 @@ impl Process {
                 Err(e) if e.kind() == ErrorKind::Interrupted || e.kind() == ErrorKind::WouldBlock => {}
                 Err(_) => return Err(self.gone()),
             }
-            if looked.elapsed() < LOOK {
-                continue;
+            if looked.elapsed() >= LOOK {
+                looked = Instant::now();
+                self.look(&mut watch)?;
             }
-            looked = Instant::now();
-            let used = self.processor_time();
-            let (since, last) = *started.get_or_insert((used, used));
-            started = Some((since, used));
-            idle = if used > last { 0 } else { idle + 1 };
-            incomplete = if self.received.is_empty() { 0 } else { incomplete + 1 };
-            let asleep = if SLEEPERS.load(Ordering::Relaxed) < SLEEPERS_AT_MOST { ASLEEP } else { ASLEEP_AGAIN };
-            let why = if self.is_greedy() {
-                Ended::Greedy
-            } else if used - since > self.patience {
-                Ended::Stuck
-            } else if idle.max(incomplete) > asleep {
-                SLEEPERS.fetch_add(1, Ordering::Relaxed);
-                Ended::Asleep
-            } else {
-                continue;
-            };
-            return Err(self.interrupted(why));
         }
+    }
+
+    /// Looks at a candidate that has not answered yet, and ends it if it never will.
+    fn look(&mut self, watch: &mut Watch) -> Result<(), Ended> {
+        let used = self.processor_time();
+        let started = *watch.started.get_or_insert(used);
+        // What it sends byte by byte takes processor time as well.
+        let is_idle = self.is_asleep() && (used <= watch.used || !self.received.is_empty());
+        watch.asleep = if is_idle { watch.asleep + 1 } else { 0 };
+        watch.used = used;
+        let asleep = if SLEEPERS.load(Ordering::Relaxed) < SLEEPERS_AT_MOST { ASLEEP } else { ASLEEP_AGAIN };
+        let why = if self.is_greedy() {
+            Ended::Greedy
+        } else if used - started > self.patience {
+            Ended::Stuck
+        } else if watch.asleep > asleep {
+            SLEEPERS.fetch_add(1, Ordering::Relaxed);
+            Ended::Asleep
+        } else {
+            return Ok(());
+        };
+        Err(self.interrupted(why))
+    }
+
+    /// Whether it waits for something, and not for a processor.
+    fn is_asleep(&self) -> bool {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id())).unwrap_or_default();
+        // 17 (lab03-candidate) S …
+        stat.rsplit_once(')').is_some_and(|(_, rest)| rest.starts_with(" S"))
     }
 
     /// Whether there is more in the shared memory than a candidate may have of its own: no limit of the system counts that.
@@ -235,7 +260,17 @@ impl Process {
         why
     }
 
+    /// How it has ended, after it has closed its end of the line.
     fn gone(&mut self) -> Ended {
+        let (since, mut asleep) = (self.processor_time(), 0);
+        // That happens a moment before it is gone. One that has only closed the line goes to sleep, or works on.
+        while !matches!(self.child.try_wait(), Ok(Some(_))) {
+            asleep += usize::from(self.is_asleep());
+            if asleep > ASLEEP_AGAIN || self.processor_time() - since > LITTLE_PATIENCE {
+                break;
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        }
         let Some(status) = self.kill() else { return Ended::Left(0) };
         match status.signal() {
             Some(libc::SIGXCPU) => {
@@ -247,19 +282,11 @@ impl Process {
         }
     }
 
-    /// Ends whatever of its group is still there, and says how it ended itself.
+    /// Ends it and whatever of its group is still there, and says how it has ended.
     fn kill(&mut self) -> Option<ExitStatus> {
-        // It closes its end of the socket a moment before it is gone.
-        let ended = (0..ASLEEP_AGAIN).find_map(|_| match self.child.try_wait() {
-            Ok(Some(status)) => Some(status),
-            _ => {
-                std::thread::sleep(Duration::from_millis(1));
-                None
-            }
-        });
         // SAFETY: a plain system call; the group is the child's own.
         unsafe { libc::kill(-self.child.id().cast_signed(), libc::SIGKILL) };
-        ended.or_else(|| self.child.wait().ok())
+        self.child.wait().ok()
     }
 
     /// What it has printed. Only once it is gone.
@@ -272,9 +299,7 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        // SAFETY: a plain system call; the group is the child's own, and it has not been waited for unless it is gone.
-        unsafe { libc::kill(-self.child.id().cast_signed(), libc::SIGKILL) };
-        let _ = self.child.wait();
+        self.kill();
     }
 }
 
