@@ -30,6 +30,8 @@ pub enum Fault {
     NoCase(String),
     /// A rule has no hint.
     NoHint(String),
+    /// A rule (first) has a hint for something (second) that is none of its cases and no kind of failure.
+    NoSuchMistake(String, String),
     /// A rule or a case has a name that is taken.
     Twice(String),
 }
@@ -67,6 +69,9 @@ impl fmt::Display for Fault {
             }
             Fault::NoCase(rule) => write!(f, "rule `{rule}` names no case"),
             Fault::NoHint(rule) => write!(f, "rule `{rule}` has no hint"),
+            Fault::NoSuchMistake(rule, name) => {
+                write!(f, "rule `{rule}` has a hint for `{name}`, which is none of its cases and no kind of failure")
+            }
             Fault::Twice(name) => write!(f, "`{name}` is there twice"),
         }
     }

@@ -17,6 +17,8 @@
 //! ```
 
 use crate::error::{Error, Fault};
+use crate::report::Verdict;
+use heapkit::referee::Kind;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -72,8 +74,8 @@ pub struct Rule {
 pub struct Hints {
     /// In English, in the order in which they are given.
     pub en: Vec<String>,
-    /// The first hint for one of the rule's cases, or for a kind of failure as the referee calls it (`overlap`), where the rule's own
-    /// would answer another mistake.
+    /// The first hint for one of the rule's cases, or for a kind of failure (`overlap`, `hung`), where the rule's own would answer
+    /// another mistake.
     #[serde(default)]
     pub when: BTreeMap<String, Hint>,
 }
@@ -162,6 +164,13 @@ impl Lab {
             }
             if rule.hints.en.is_empty() {
                 return Err(Fault::NoHint(rule.id.clone()));
+            }
+            let is_kind = |name: &str| {
+                let ends = [Verdict::Crashed, Verdict::Hung, Verdict::Slow];
+                Kind::ALL.iter().any(|kind| kind.as_str() == name) || ends.iter().any(|end| end.kind() == Some(name))
+            };
+            if let Some(name) = rule.hints.when.keys().find(|name| !is_kind(name) && !rule.cases.contains(name)) {
+                return Err(Fault::NoSuchMistake(rule.id.clone(), name.clone()));
             }
             if let Some(name) = std::iter::once(&rule.id).chain(&rule.cases).find(|name| !seen.insert(*name)) {
                 return Err(Fault::Twice(name.clone()));

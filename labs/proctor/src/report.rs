@@ -59,7 +59,7 @@ pub struct CaseResult {
     pub name: String,
     /// How it ended.
     pub verdict: Verdict,
-    /// What kind of failure the referee found, as it is called in `lab.toml`.
+    /// What kind of failure it was, as it is called in `lab.toml`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kind: Option<String>,
     /// Seconds it took on the wall clock.
@@ -96,6 +96,16 @@ impl Verdict {
     /// Whether the case counts towards its rule's points.
     pub fn is_pass(self) -> bool {
         matches!(self, Verdict::Passed | Verdict::Skipped)
+    }
+
+    /// For ends without an answer, the name that hints know them by.
+    pub const fn kind(self) -> Option<&'static str> {
+        match self {
+            Verdict::Crashed => Some("crashed"),
+            Verdict::Hung => Some("hung"),
+            Verdict::Slow => Some("slow"),
+            _ => None,
+        }
     }
 }
 

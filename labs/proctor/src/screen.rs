@@ -34,8 +34,7 @@ pub fn failure(lab: &Lab, rule: &Rule, name: &str, outcome: &Outcome, width: usi
     if let Some(seed) = seed::of_this_run() {
         screen.play_again(lab, name, seed);
     }
-    let kind = outcome.finding.kind.map(heapkit::referee::Kind::as_str);
-    screen.help(lab, rule, &rule.hints.about(name, kind));
+    screen.help(lab, rule, &rule.hints.about(name, outcome.kind()));
     screen.text
 }
 

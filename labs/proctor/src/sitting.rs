@@ -10,6 +10,7 @@ use crate::terminal::{self, wrap};
 use candidate::wire::REPORT_FILE;
 use heapkit::image::Image;
 use heapkit::journal::Step;
+use heapkit::referee::Kind;
 use std::collections::BTreeMap;
 use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
@@ -30,6 +31,13 @@ pub struct Outcome {
     pub is_shrunk: bool,
     /// How long the case took.
     pub time: Duration,
+}
+
+impl Outcome {
+    /// What kind of failure it was: as the referee calls it, else as [`Verdict::kind`] does.
+    pub fn kind(&self) -> Option<&'static str> {
+        self.finding.kind.map(Kind::as_str).or(self.verdict.kind())
+    }
 }
 
 /// The results so far.
@@ -72,7 +80,7 @@ impl Sitting {
         let result = CaseResult {
             name: name.to_owned(),
             verdict: outcome.verdict,
-            kind: outcome.finding.kind.map(|kind| kind.as_str().to_owned()),
+            kind: outcome.kind().map(str::to_owned),
             seconds: outcome.time.as_secs_f64(),
             screen,
         };

@@ -47,83 +47,73 @@ impl Violation {
     }
 }
 
-/// What kind of failure it is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Kind {
-    /// The allocator has no such operation.
-    NoSuchOperation,
-    /// No block, although the request can be served.
-    GaveUp,
-    /// A block in memory that the system has not granted, or that runs on past it.
-    OutsideMemory,
-    /// A block at an address with the wrong alignment.
-    Misaligned,
-    /// A block in bytes that somebody else still uses.
-    Overlap,
-    /// The chunk's address, where the payload's should be.
-    HeaderReturned,
-    /// A block in another place than the rule says, or one that there should not be.
-    WrongPlace,
-    /// A block whose chunk is too small for it.
-    ChunkTooSmall,
-    /// A block whose chunk is larger than the rule says.
-    ChunkTooLarge,
-    /// A block from `calloc` that isn't zero.
-    NotZero,
-    /// The bytes of a block changed while the program held it.
-    ContentChanged,
-    /// `realloc` has not kept a block's bytes.
-    ContentLost,
-    /// The heap can't be read from its first chunk to its last, or its words contradict each other.
-    HeapUnreadable,
-    /// No chunk says any more that a block is in use, or its memory is gone.
-    BlockLost,
-    /// A list and the heap, or two lists, disagree.
-    ListBroken,
-    /// A list has another order than the rule says.
-    ListOrder,
-    /// Free neighbours that should be one chunk.
-    NotJoined,
-    /// A chunk that is marked as in use, but nobody holds it.
-    ChunkLost,
-    /// A mapping in which no block is.
-    MappingLost,
-    /// A header that does not describe the mapping in which it is.
-    MappingHeader,
-    /// The system is asked for something else than the rule says.
-    WrongCall,
-    /// The system is told something that isn't so.
-    SystemMisused,
+macro_rules! kinds {
+    ($($(#[$doc:meta])* $kind:ident = $name:literal,)*) => {
+        /// What kind of failure it is.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        pub enum Kind {
+            $($(#[$doc])* $kind,)*
+        }
+
+        impl Kind {
+            /// Every kind.
+            pub const ALL: &[Kind] = &[$(Kind::$kind),*];
+
+            /// Its name in reports: `chunk-too-small`.
+            pub const fn as_str(self) -> &'static str {
+                match self {
+                    $(Kind::$kind => $name,)*
+                }
+            }
+        }
+    };
 }
 
-impl Kind {
-    /// Its name in reports: `chunk-too-small`.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Kind::NoSuchOperation => "no-such-operation",
-            Kind::GaveUp => "gave-up",
-            Kind::OutsideMemory => "outside-memory",
-            Kind::Misaligned => "misaligned",
-            Kind::Overlap => "overlap",
-            Kind::HeaderReturned => "header-returned",
-            Kind::WrongPlace => "wrong-place",
-            Kind::ChunkTooSmall => "chunk-too-small",
-            Kind::ChunkTooLarge => "chunk-too-large",
-            Kind::NotZero => "not-zero",
-            Kind::ContentChanged => "content-changed",
-            Kind::ContentLost => "content-lost",
-            Kind::HeapUnreadable => "heap-unreadable",
-            Kind::BlockLost => "block-lost",
-            Kind::ListBroken => "list-broken",
-            Kind::ListOrder => "list-order",
-            Kind::NotJoined => "not-joined",
-            Kind::ChunkLost => "chunk-lost",
-            Kind::MappingLost => "mapping-lost",
-            Kind::MappingHeader => "mapping-header",
-            Kind::WrongCall => "wrong-call",
-            Kind::SystemMisused => "system-misused",
-        }
-    }
+kinds! {
+    /// The allocator has no such operation.
+    NoSuchOperation = "no-such-operation",
+    /// No block, although the request can be served.
+    GaveUp = "gave-up",
+    /// A block in memory that the system has not granted, or that runs on past it.
+    OutsideMemory = "outside-memory",
+    /// A block at an address with the wrong alignment.
+    Misaligned = "misaligned",
+    /// A block in bytes that somebody else still uses.
+    Overlap = "overlap",
+    /// The chunk's address, where the payload's should be.
+    HeaderReturned = "header-returned",
+    /// A block in another place than the rule says, or one that there should not be.
+    WrongPlace = "wrong-place",
+    /// A block whose chunk is too small for it.
+    ChunkTooSmall = "chunk-too-small",
+    /// A block whose chunk is larger than the rule says.
+    ChunkTooLarge = "chunk-too-large",
+    /// A block from `calloc` that isn't zero.
+    NotZero = "not-zero",
+    /// The bytes of a block changed while the program held it.
+    ContentChanged = "content-changed",
+    /// `realloc` has not kept a block's bytes.
+    ContentLost = "content-lost",
+    /// The heap can't be read from its first chunk to its last, or its words contradict each other.
+    HeapUnreadable = "heap-unreadable",
+    /// No chunk says any more that a block is in use, or its memory is gone.
+    BlockLost = "block-lost",
+    /// A list and the heap, or two lists, disagree.
+    ListBroken = "list-broken",
+    /// A list has another order than the rule says.
+    ListOrder = "list-order",
+    /// Free neighbours that should be one chunk.
+    NotJoined = "not-joined",
+    /// A chunk that is marked as in use, but nobody holds it.
+    ChunkLost = "chunk-lost",
+    /// A mapping in which no block is.
+    MappingLost = "mapping-lost",
+    /// A header that does not describe the mapping in which it is.
+    MappingHeader = "mapping-header",
+    /// The system is asked for something else than the rule says.
+    WrongCall = "wrong-call",
+    /// The system is told something that isn't so.
+    SystemMisused = "system-misused",
 }
 
 impl fmt::Display for Kind {
