@@ -14,10 +14,17 @@ use std::path::{Path, PathBuf};
 /// that changes when anything of the course does.
 pub fn refresh(root: &Path, copy: &Path) -> Result<u64, String> {
     let course = files_of_course(root, copy)?;
-    for file in files_of_copy(copy)? {
-        if !course.contains(&file) {
-            let path = copy.join(file);
-            fs::remove_file(&path).map_err(|e| format!("{}: {e}", path.display()))?;
+    for Part { path, is_folder } in parts_of_copy(copy)? {
+        let stays = match is_folder {
+            // In order, what is in a folder follows it.
+            true => course.range(path.clone()..).next().is_some_and(|file| file.starts_with(&path)),
+            false => course.contains(&path),
+        };
+        if !stays {
+            let path = copy.join(path);
+            // Cargo would take the empty folder of a lab that is gone for a lab without a manifest.
+            let removed = if is_folder { fs::remove_dir(&path) } else { fs::remove_file(&path) };
+            removed.map_err(|e| format!("{}: {e}", path.display()))?;
         }
     }
     let mut hasher = DefaultHasher::new();
@@ -73,17 +80,23 @@ fn is_zoo(path: &Path) -> bool {
     path.ends_with("zoo") && path.ancestors().nth(2).is_some_and(|labs| labs.ends_with("labs"))
 }
 
-/// Everything in the copy that isn't a folder.
-fn files_of_copy(copy: &Path) -> Result<Vec<PathBuf>, String> {
+/// Something in the copy: where, from its root.
+struct Part {
+    path: PathBuf,
+    is_folder: bool,
+}
+
+/// Everything in the copy, what is in a folder before the folder.
+fn parts_of_copy(copy: &Path) -> Result<Vec<Part>, String> {
     fs::create_dir_all(copy).map_err(|e| format!("{}: {e}", copy.display()))?;
-    let mut files = Vec::new();
-    for entry in WalkBuilder::new(copy).standard_filters(false).build() {
+    let mut parts = Vec::new();
+    for entry in WalkBuilder::new(copy).standard_filters(false).build().skip(1) {
         let entry = entry.map_err(|e| format!("{}: {e}", copy.display()))?;
-        if !entry.file_type().is_some_and(|kind| kind.is_dir()) {
-            files.extend(entry.path().strip_prefix(copy).map(Path::to_path_buf));
-        }
+        let is_folder = entry.file_type().is_some_and(|kind| kind.is_dir());
+        parts.extend(entry.path().strip_prefix(copy).map(|path| Part { path: path.to_path_buf(), is_folder }));
     }
-    Ok(files)
+    parts.sort_unstable_by(|one, other| other.path.cmp(&one.path));
+    Ok(parts)
 }
 
 /// Compares the content: a time says nothing after a checkout, and a grading writes to the learner's file. Returns it.
@@ -126,6 +139,7 @@ mod tests {
         write(root.join("changes.rs"), "old");
         write(root.join("vanishes/file.rs"), "gone soon");
         write(root.join("labs/wip/draft.rs"), "ignored");
+        write(root.join("labs/lab09/src/lib.rs"), "a lab that is given up");
         write(root.join(".git/HEAD"), "ignored");
         refresh(&root, &copy).unwrap();
         assert!(!copy.join("labs/wip").exists() && !copy.join(".git").exists());
@@ -137,6 +151,7 @@ mod tests {
         fs::remove_dir_all(root.join("vanishes")).unwrap();
         write(root.join("vanishes"), "a file now");
         write(copy.join("left_by_a_submission.rs"), "");
+        fs::remove_dir_all(root.join("labs/lab09")).unwrap();
         fs::remove_file(copy.join(".gitignore")).unwrap();
         std::os::unix::fs::symlink("/etc/passwd", copy.join(".gitignore")).unwrap();
         refresh(&root, &copy).unwrap();
@@ -144,6 +159,7 @@ mod tests {
         assert_eq!(fs::read_to_string(copy.join("vanishes")).unwrap(), "a file now");
         assert_eq!(fs::read_to_string(copy.join(".gitignore")).unwrap(), "/target/\nwip/\n");
         assert!(!copy.join("left_by_a_submission.rs").exists());
+        assert!(!copy.join("labs").exists());
         assert_eq!(time("stays.rs"), before);
     }
 }
