@@ -14,7 +14,7 @@ use heapkit::snapshot::Snapshot;
 use heapkit::workload::{self, Op, Rng, ops};
 use oracle::{Piece, Row, TakenBack, lost, take_back};
 use proctor::{Desk, Exam, Finding, Remote, Stage, System, one_list};
-use questions::{Measures, Question};
+use questions::{Fragmentation, Question};
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::rc::Rc;
@@ -160,7 +160,9 @@ fn joins(desk: &Desk, sizes: [usize; 2], flags: [usize; 2]) {
     desk.opens_only(std::slice::from_ref(&(FIRST..end)));
     let joined: usize = desk.order(&Question::Join { at: FIRST, after });
     desk.expect("The joined chunk starts where the first one did.", Offset(FIRST), Offset(joined));
-    let what = "The joined chunk has both sizes together, and the first one's flags.".to_owned();
+    let [first, second] = sizes;
+    let what =
+        format!("The joined chunk has both sizes together, {first} + {second} bytes, and the first one's flags.");
     let words = vec![(FIRST + 8, (sizes[0] + sizes[1]) | flags[0], what)];
     Change { name: "join", words, dead: 0..0 }.check(desk, &before);
 }
@@ -286,7 +288,11 @@ fn takes_back(desk: &Desk, row: &Row, index: usize, damaged: &[usize]) {
         }
     };
     same("Each free chunk that is joined leaves the list, and no other.", named(&removed), named(&out));
-    same("What became of the chunk is put into the list, unless it is the top chunk.", named(&put), named(&was_put));
+    let what = match damaged.first() {
+        Some(damaged) if *damaged < at => "Nothing is put into the list, either: the memory is lost.",
+        _ => "What became of the chunk is put into the list, unless it is the top chunk.",
+    };
+    same(what, named(&put), named(&was_put));
     same("The top chunk starts here.", Offset(top).to_string(), Offset(now_top).to_string());
     let start = row.at(joined.start);
     let sentence = |at: usize| match at % 16 {
@@ -423,10 +429,10 @@ impl<'a> Calls<'a> {
     }
 
     /// `fragmentation()` has to say what is in the bytes.
-    fn measured(&self) -> Measures {
+    fn measured(&self) -> Fragmentation {
         let wanted = oracle::measures(&self.desk.image());
         let seen = self.desk.order(&Question::Fragmentation);
-        self.desk.expect("The measures are those of the heap.", wanted, seen);
+        self.desk.expect("fragmentation() adds up what the heap holds.", wanted, seen);
         seen
     }
 }
@@ -757,23 +763,23 @@ fn expect_near(desk: &Desk, expected: f64, question: &Question) {
 #[test]
 fn fragmentation_is_a_part_of_the_whole() {
     EXAM.case("measures", |desk| {
-        let external = |of: Measures| {
+        let external = |of: Fragmentation| {
             desk.new_story();
             expect_near(desk, lost(of.largest, of.free), &Question::External { of });
         };
-        let internal = |of: Measures, requested: usize| {
+        let internal = |of: Fragmentation, requested: usize| {
             desk.new_story();
             expect_near(desk, lost(requested, of.in_use), &Question::Internal { of, requested });
         };
         desk.draws_no_heap();
-        let heap = Measures { in_use: 400, free: 1000, holes: 4, largest: 250, top: 64 };
+        let heap = Fragmentation { in_use: 400, free: 1000, holes: 4, largest: 250, top: 64 };
         external(heap);
         internal(heap, 300);
-        external(Measures { free: 96, holes: 1, largest: 96, ..heap });
-        external(Measures::default());
-        external(Measures { free: 0, holes: 0, largest: 0, ..heap });
-        internal(Measures::default(), 0);
-        internal(Measures { in_use: 0, ..heap }, 0);
+        external(Fragmentation { free: 96, holes: 1, largest: 96, ..heap });
+        external(Fragmentation::default());
+        external(Fragmentation { free: 0, holes: 0, largest: 0, ..heap });
+        internal(Fragmentation::default(), 0);
+        internal(Fragmentation { in_use: 0, ..heap }, 0);
         internal(heap, 0);
         let mut rng = desk.rng();
         for most in [1000, 1 << 20, 32 << 30] {
@@ -781,7 +787,7 @@ fn fragmentation_is_a_part_of_the_whole() {
                 let mut size = || drawn_size(&mut rng, 32..most);
                 let (in_use, largest, top) = (size(), size(), size());
                 let (holes, free) = if largest % 64 == 0 { (1, largest) } else { (3, largest + size()) };
-                let of = Measures { in_use, free, holes, largest, top };
+                let of = Fragmentation { in_use, free, holes, largest, top };
                 external(of);
                 internal(of, rng.below(in_use - 8));
             }
@@ -880,7 +886,7 @@ fn chat_server(desk: &Desk, mut rng: Rng) {
         left.swap(last, rng.below(last + 1));
     }
     calls.free_all(left);
-    let all_top = Measures { top: len, ..Measures::default() };
+    let all_top = Fragmentation { top: len, ..Fragmentation::default() };
     desk.expect("When everything is freed, all of it is one top chunk.", all_top, calls.measured());
 }
 
