@@ -13,7 +13,7 @@ use heapkit::os::{Call as OsCall, Place, Refusal};
 use heapkit::referee::{
     Allocator, Call, MallocRules, Payloads, Rules, THRESHOLD, THRESHOLD_MAX, TOP_PAD, check_joined,
 };
-use heapkit::workload::{self, Op, Rng, ops};
+use heapkit::workload::{self, Op, Rng};
 use proctor::{Desk, Exam, Finding, Memory, ROOM, Stage, System, one_list};
 use questions::Question;
 use std::rc::Rc;
@@ -42,6 +42,10 @@ fn stage(room: usize, refusal: Refusal) -> Stage<'static, Question> {
 /// The same under all rules.
 fn strict_stage(room: usize, refusal: Refusal) -> Stage<'static, Question> {
     Stage { rules: &all_rules, ..stage(room, refusal) }
+}
+
+fn ops(story: &str) -> Vec<Op> {
+    workload::parse(story).expect("the cases write their workloads correctly")
 }
 
 /// Plays a story on a fresh malloc. Where each block was last.
