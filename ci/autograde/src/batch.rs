@@ -6,7 +6,7 @@ mod worker;
 use crate::entry::{Entry, Listing, Shard, printable};
 use crate::record::{self, Batch, GradedWith, Outcome, Record};
 use crate::reports::GradeReport;
-use crate::{Course, Submission, summary};
+use crate::{Course, Error, Submission, Unreadable, summary};
 use proctor::lab::Lab;
 use progress::Progress;
 use std::collections::BTreeSet;
@@ -53,9 +53,9 @@ pub enum End {
 #[derive(Debug)]
 pub enum Refusal {
     /// What was asked for makes no sense.
-    Usage(String),
+    Usage(Error),
     /// It does, but the machine or the course can't grade.
-    Grading(String),
+    Grading(Error),
 }
 
 /// Grades what `job` says, and writes each result the moment it is known, and the summary at the end.
@@ -79,16 +79,16 @@ pub fn run(job: &Job) -> Result<End, Refusal> {
 }
 
 /// Results among the submissions would be taken for submissions by the next run.
-fn check_apart(folder: &Path, out: &Path) -> Result<(), String> {
+fn check_apart(folder: &Path, out: &Path) -> Result<(), Error> {
     let full = |path: &Path| std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf());
     let folder = folder.canonicalize().unwrap_or_else(|_| full(folder));
     let out = full(out);
     let real = out.ancestors().find_map(|path| Some((path, path.canonicalize().ok()?)));
     let inside = real.is_some_and(|(_, real)| real.starts_with(&folder)) || out.starts_with(&folder);
-    if inside { Err(format!("{}: the results can't go into the folder of submissions", out.display())) } else { Ok(()) }
+    if inside { Err(Error::ResultsAmongSubmissions { out }) } else { Ok(()) }
 }
 
-fn grade_all(job: &Job, listing: &Listing, mine: &[&Entry]) -> Result<(End, Vec<Record>), String> {
+fn grade_all(job: &Job, listing: &Listing, mine: &[&Entry]) -> Result<(End, Vec<Record>), Error> {
     let mut workers = Workers::open(job)?;
     let with = GradedWith {
         lab: job.lab.name.clone(),
@@ -142,12 +142,9 @@ enum Prepared {
     ToGrade(Submission),
 }
 
-fn prepare(job: &Job, entry: &Entry, with: &GradedWith) -> Result<Prepared, String> {
-    let submission = if entry.path.is_symlink() {
-        Err("a symbolic link: hand in a file, a folder or an archive".to_owned())
-    } else {
-        Submission::read_entry(&entry.path, job.lab)
-    };
+fn prepare(job: &Job, entry: &Entry, with: &GradedWith) -> Result<Prepared, Error> {
+    let submission =
+        if entry.path.is_symlink() { Err(Unreadable::Link) } else { Submission::read(&entry.path, job.lab) };
     match submission {
         Ok(submission) => Ok(match record::find(job.out, entry, with, &submission.text) {
             Some(known) => Prepared::Known(known),
@@ -157,8 +154,8 @@ fn prepare(job: &Job, entry: &Entry, with: &GradedWith) -> Result<Prepared, Stri
                 Prepared::ToGrade(submission)
             }
         }),
-        Err(line) => {
-            let record = record_of(entry, Outcome::Unreadable(printable(&line)));
+        Err(what) => {
+            let record = record_of(entry, Outcome::Unreadable(printable(&what.to_string())));
             record::save(job.out, &record, with, None)?;
             Ok(Prepared::Known(record))
         }
@@ -172,7 +169,7 @@ fn grade_new(
     with: &GradedWith,
     to_grade: &[(&Entry, Submission)],
     progress: &mut Progress,
-) -> Result<Vec<Record>, String> {
+) -> Result<Vec<Record>, Error> {
     let next = AtomicUsize::new(0);
     let revision = job.course.revision();
     let (sender, receiver) = mpsc::channel();
@@ -188,7 +185,7 @@ fn grade_new(
                             let report = GradeReport::new(submission, grade, &with.toolchain, revision);
                             Outcome::Graded(Box::new(report))
                         }
-                        Err(line) => Outcome::NotGraded(printable(&line)),
+                        Err(why) => Outcome::NotGraded(printable(&why.to_string())),
                     };
                     let record = record_of(entry, outcome);
                     let saved = record::save(job.out, &record, with, Some(&submission.text));

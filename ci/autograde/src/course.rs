@@ -1,6 +1,6 @@
 //! The checkout of the course that the grading is done with.
 
-use crate::{Grader, pristine};
+use crate::{Error, Grader, pristine};
 use proctor::lab::{self, Lab};
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -33,18 +33,19 @@ impl Course {
     ///
     /// # Errors
     /// One line: there is no such lab, or its `lab.toml` can't be read.
-    pub fn lab(&self, name: &str) -> Result<Lab, String> {
-        let labs = Lab::load_all(&self.root.join("labs"))?;
-        let known: Vec<&str> = labs.iter().map(|lab| lab.name.as_str()).collect();
-        let unknown = format!("there is no lab `{name}` (there are: {})", known.join(", "));
-        labs.into_iter().find(|lab| lab.name == name).ok_or(unknown)
+    pub fn lab(&self, name: &str) -> Result<Lab, Error> {
+        let mut labs = Lab::load_all(&self.root.join("labs"))?;
+        match labs.iter().position(|lab| lab.name == name) {
+            Some(index) => Ok(labs.swap_remove(index)),
+            None => Err(Error::NoLab { name: name.to_owned(), known: labs.into_iter().map(|lab| lab.name).collect() }),
+        }
     }
 
     /// A grader that keeps its copy of the course in `work_dir`. Waits for another one that uses the same folder.
     ///
     /// # Errors
     /// One line: the folder can't be made or locked.
-    pub fn grader(&self, work_dir: &Path) -> Result<Grader, String> {
+    pub fn grader(&self, work_dir: &Path) -> Result<Grader, Error> {
         Grader::new(self.clone(), work_dir)
     }
 
@@ -52,7 +53,7 @@ impl Course {
     ///
     /// # Errors
     /// One line: a file can't be read.
-    pub fn digest(&self) -> Result<String, String> {
+    pub fn digest(&self) -> Result<String, Error> {
         pristine::digest(&self.root)
     }
 

@@ -1,8 +1,9 @@
 //! The entries of a batch's folder: what they are called, where their results go, and which shard grades them.
 
+use crate::Error;
 use sha2::{Digest, Sha256};
 use std::ffi::OsStr;
-use std::fmt::Write;
+use std::fmt::{self, Write};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -42,11 +43,10 @@ impl Listing {
     ///
     /// # Errors
     /// One line: there is no such folder, or no submission in it.
-    pub fn of(folder: &Path) -> Result<Self, String> {
-        let wrong = |what: String| format!("{}: {what}", in_one_line(folder.as_os_str()));
+    pub fn of(folder: &Path) -> Result<Self, Error> {
         let (mut entries, mut skipped) = (Vec::new(), Vec::new());
-        for found in std::fs::read_dir(folder).map_err(|e| wrong(e.to_string()))? {
-            let entry = Entry::new(found.map_err(|e| wrong(e.to_string()))?.path());
+        for found in std::fs::read_dir(folder).map_err(Error::at(folder))? {
+            let entry = Entry::new(found.map_err(Error::at(folder))?.path());
             if entry.name.starts_with('.') {
                 skipped.push(entry.name);
             } else {
@@ -54,7 +54,7 @@ impl Listing {
             }
         }
         if entries.is_empty() {
-            return Err(wrong("there is no submission in it".to_owned()));
+            return Err(Error::NoSubmission { folder: folder.to_path_buf() });
         }
         entries.sort();
         skipped.sort();
@@ -96,14 +96,26 @@ impl Shard {
     }
 }
 
-impl FromStr for Shard {
-    type Err = String;
+/// This is no shard.
+#[derive(Debug)]
+pub struct NoShard(String);
 
-    fn from_str(text: &str) -> Result<Self, String> {
+impl fmt::Display for NoShard {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "`{}` is no shard: write 1/4 to 4/4 for four of them", printable(&self.0))
+    }
+}
+
+impl std::error::Error for NoShard {}
+
+impl FromStr for Shard {
+    type Err = NoShard;
+
+    fn from_str(text: &str) -> Result<Self, NoShard> {
         let numbers = text.split_once('/').and_then(|(k, n)| Some((k.parse().ok()?, n.parse().ok()?)));
         match numbers {
             Some((number, of)) if (1..=of).contains(&number) => Ok(Shard { number, of }),
-            _ => Err(format!("`{}` is no shard: write 1/4 to 4/4 for four of them", printable(text))),
+            _ => Err(NoShard(text.to_owned())),
         }
     }
 }

@@ -5,7 +5,7 @@ use crate::entry::visible;
 use crate::process::{self, Finished};
 use crate::sandbox::{self, Policy, Protection, Sandbox};
 use crate::source_rules::{self, Held};
-use crate::{Course, pristine};
+use crate::{Course, Error, pristine};
 use ignore::{DirEntry as WalkEntry, WalkBuilder};
 use proctor::lab::Lab;
 use proctor::report::{CaseResult, Report, Verdict};
@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, HashMap};
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, File};
+use std::io;
 use std::iter;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
@@ -88,14 +89,14 @@ pub struct Grader {
 }
 
 impl Grader {
-    pub(crate) fn new(course: Course, work_dir: &Path) -> Result<Self, String> {
-        let cannot = |e: std::io::Error| format!("{}: {e}", work_dir.display());
-        fs::create_dir_all(work_dir).map_err(cannot)?;
-        let work_dir = work_dir.canonicalize().map_err(cannot)?;
-        let lock = File::create(work_dir.join("lock")).map_err(cannot)?;
+    pub(crate) fn new(course: Course, work_dir: &Path) -> Result<Self, Error> {
+        let cannot = Error::at(work_dir);
+        fs::create_dir_all(work_dir).map_err(&cannot)?;
+        let work_dir = work_dir.canonicalize().map_err(&cannot)?;
+        let lock = File::create(work_dir.join("lock")).map_err(&cannot)?;
         if lock.try_lock().is_err() {
             eprintln!("autograde: waiting for another one that grades in {}", work_dir.display());
-            lock.lock().map_err(cannot)?;
+            lock.lock().map_err(&cannot)?;
         }
         Ok(Grader {
             course,
@@ -114,7 +115,7 @@ impl Grader {
     }
 
     /// Another grader, which works in its own folder and has the exams from this one.
-    pub(crate) fn another(&self, work_dir: &Path) -> Result<Self, String> {
+    pub(crate) fn another(&self, work_dir: &Path) -> Result<Self, Error> {
         let another = Grader::new(self.course.clone(), work_dir)?;
         Ok(Grader {
             exams: self.exams.clone(),
@@ -145,11 +146,11 @@ impl Grader {
     ///
     /// # Errors
     /// One line: the sandbox can't be set up.
-    pub fn protection(&mut self) -> Result<Protection, String> {
+    pub fn protection(&mut self) -> Result<Protection, Error> {
         Ok(self.sandbox()?.protection)
     }
 
-    fn sandbox(&mut self) -> Result<Sandbox, String> {
+    fn sandbox(&mut self) -> Result<Sandbox, Error> {
         if let Some(sandbox) = &self.sandbox {
             return Ok(sandbox.clone());
         }
@@ -168,7 +169,7 @@ impl Grader {
     ///
     /// # Errors
     /// One line: why it could not be graded. A text that doesn't compile, crashes or hangs *is* graded.
-    pub fn grade(&mut self, lab: &Lab, text: &str) -> Result<Grade, String> {
+    pub fn grade(&mut self, lab: &Lab, text: &str) -> Result<Grade, Error> {
         self.grade_cases(lab, text, &[])
     }
 
@@ -176,14 +177,14 @@ impl Grader {
     ///
     /// # Errors
     /// As for [`Grader::grade`].
-    pub fn grade_cases(&mut self, lab: &Lab, text: &str, cases: &[String]) -> Result<Grade, String> {
+    pub fn grade_cases(&mut self, lab: &Lab, text: &str, cases: &[String]) -> Result<Grade, Error> {
         let start = Instant::now();
         let state = pristine::refresh(self.course.root(), &self.copy)?;
         let exam = self.prepare(lab, state)?;
         self.clear_private()?;
         let stamp = self.private.join("begun");
         let begun = File::create(&stamp).and_then(|file| file.metadata()?.modified());
-        let begun = begun.map_err(|e| format!("{}: {e}", stamp.display()))?;
+        let begun = begun.map_err(Error::at(&stamp))?;
         let graded = self.grade_on_copy(lab, text, &exam, cases);
         // The starter is in the copy again, whatever happened, and nothing is left for the next submission to find.
         pristine::refresh(self.course.root(), &self.copy)?;
@@ -196,31 +197,31 @@ impl Grader {
     ///
     /// # Errors
     /// One line: there is no compiler.
-    pub fn toolchain(&self) -> Result<String, String> {
+    pub fn toolchain(&self) -> Result<String, Error> {
         pristine::refresh(self.course.root(), &self.copy)?;
         self.ask_rustc(&["--version"])
     }
 
-    fn ask_rustc(&self, question: &[&str]) -> Result<String, String> {
+    fn ask_rustc(&self, question: &[&str]) -> Result<String, Error> {
         let mut rustc = process::clean_command("rustc");
         let answer = start(rustc.args(question).current_dir(&self.copy))?;
         match answer.status {
             Some(status) if status.success() => Ok(answer.stdout.trim().to_owned()),
-            _ => Err(first_error(&answer.stderr)),
+            _ => Err(Error::Failed { said: first_error(&answer.stderr) }),
         }
     }
 
     /// Makes sure that the lab's exam is there, and everything that candidates are made of besides the learner's file. Only here does
     /// anything come from the network, and only the course's own code is compiled.
-    fn prepare(&mut self, lab: &Lab, state: u64) -> Result<Exam, String> {
+    fn prepare(&mut self, lab: &Lab, state: u64) -> Result<Exam, Error> {
         let of = format!("{state:x} {}", self.features.join(","));
         if let Some(exam) = self.ready.get(&lab.name).filter(|exam| exam.of == of && exam.program.is_file()) {
             return Ok(exam.clone());
         }
         let toolchain = PathBuf::from(self.ask_rustc(&["--print=sysroot"])?).join("bin");
         let usual = std::env::var_os("PATH").unwrap_or_default();
-        let path = std::env::join_paths(iter::once(toolchain).chain(std::env::split_paths(&usual)));
-        self.path = path.map_err(|e| format!("the toolchain of the course: {e}"))?;
+        let path = std::env::join_paths(iter::once(toolchain.clone()).chain(std::env::split_paths(&usual)));
+        self.path = path.map_err(io::Error::other).map_err(Error::at(&toolchain))?;
         let name = format!("prepared-{}", lab.name);
         let kept: Option<Exam> = read_json(&self.exams.join(&name));
         let exam = match kept.filter(|exam| exam.of == of && exam.program.is_file()) {
@@ -244,34 +245,34 @@ impl Grader {
     }
 
     /// Compiles the course's own exam, or its candidate with the starter.
-    fn make(&self, lab: &Lab, kind: Kind) -> Result<PathBuf, String> {
+    fn make(&self, lab: &Lab, kind: Kind) -> Result<PathBuf, Error> {
         let mut cargo = self.command("cargo");
         // Locked, but not offline: on a fresh clone the lab's dependencies are still to be fetched.
         let finished = start(self.building(&mut cargo, lab, kind).arg("--locked"))?;
         match build::read(&finished.stdout, kind) {
             Build::Succeeded(program) => Ok(program),
             Build::Failed(message) => {
-                let first = message.lines().next().unwrap_or_default();
-                Err(format!("the course's own {} does not compile: {first}", lab.name))
+                let said = message.lines().next().unwrap_or_default().to_owned();
+                Err(Error::NotCompiled { lab: lab.name.clone(), said })
             }
             Build::NotFinished if finished.status.is_none() => {
-                Err(format!("the build was not finished after {} minutes", LIMIT.as_secs() / 60))
+                Err(Error::BuildTooLong { minutes: LIMIT.as_secs() / 60 })
             }
-            Build::NotFinished => Err(first_error(&finished.stderr)),
+            Build::NotFinished => Err(Error::Failed { said: first_error(&finished.stderr) }),
         }
     }
 
     /// Compiles what the programs that must not compile are built on: later, the references can't be read.
-    fn warm_types(&self, lab: &Lab, exam: &Exam) -> Result<(), String> {
+    fn warm_types(&self, lab: &Lab, exam: &Exam) -> Result<(), Error> {
         let mut warm = self.command(&exam.program);
         warm.current_dir(self.lab_dir(lab)).env("CARGO_TARGET_DIR", &self.target).env(wire::TYPES, "1");
         match start(&mut warm)?.status {
             Some(status) if status.success() => Ok(()),
-            _ => Err(format!("the programs of {} that must not compile can't be checked here", lab.name)),
+            _ => Err(Error::NoTypes { lab: lab.name.clone() }),
         }
     }
 
-    fn grade_on_copy(&mut self, lab: &Lab, text: &str, exam: &Exam, cases: &[String]) -> Result<Grade, String> {
+    fn grade_on_copy(&mut self, lab: &Lab, text: &str, exam: &Exam, cases: &[String]) -> Result<Grade, Error> {
         let (mut held, unreadable) = match source_rules::read(text) {
             Ok(held) => (held, None),
             Err(unreadable) => (Vec::new(), Some(unreadable)),
@@ -298,38 +299,40 @@ impl Grader {
         // A submission has no way to end the examiner. A case that wasn't run is the machine's fault, and costs no points.
         let wanted = |case: &CaseResult| cases.is_empty() || cases.contains(&case.name);
         if let Some(case) = report.cases().find(|case| wanted(case) && case.verdict == Verdict::NotRun) {
-            return Err(format!("the case {} was not run: {}", case.name, how_it_ended(&finished)));
+            return Err(Error::NotRun { case: case.name.clone(), ended: how_it_ended(&finished) });
         }
         Ok(grade(report, held, None))
     }
 
     /// Compiles the candidate with `text` as the learner's file.
-    fn compile(&mut self, lab: &Lab, text: &str) -> Result<Compiled, String> {
+    fn compile(&mut self, lab: &Lab, text: &str) -> Result<Compiled, Error> {
         if text.len() > source_rules::MAX_BYTES {
             return Ok(Compiled::Refused(format!("error: the file has {} bytes: it was not compiled", text.len())));
         }
         let to = self.lab_dir(lab).join(&lab.file);
-        fs::write(&to, text).map_err(|e| format!("{}: {e}", to.display()))?;
+        fs::write(&to, text).map_err(Error::at(&to))?;
         let finished = self.compile_confined(lab)?;
         let message = match build::read(&finished.stdout, Kind::Bin) {
             Build::Succeeded(program) => return Ok(Compiled::Candidate(program)),
             Build::Failed(message) if !message.is_empty() => return Ok(Compiled::Refused(message)),
             // The sandbox's limits end a compiler with other signals.
             _ if finished.status.is_none() || finished.stderr.contains("(signal: 9,") => {
-                return Err("the compiler was stopped from outside: is the machine out of memory?".to_owned());
+                return Err(Error::CompilerKilled);
             }
             _ => why_it_gave_up(&finished),
         };
         // Nothing of the file was complained about. If the starter fares no better, it is no fault of the submission.
         let starter = self.course.root().join("labs").join(&lab.name).join(&lab.file);
-        fs::copy(&starter, &to).map_err(|e| format!("{}: {e}", to.display()))?;
+        fs::copy(&starter, &to).map_err(Error::at(&to))?;
         match build::read(&self.compile_confined(lab)?.stdout, Kind::Bin) {
             Build::Succeeded(_) => Ok(Compiled::Refused(message)),
-            Build::Failed(_) | Build::NotFinished => Err(format!("{} can't be compiled here: {message}", lab.name)),
+            Build::Failed(_) | Build::NotFinished => {
+                Err(Error::StarterNotCompiled { lab: lab.name.clone(), said: message })
+            }
         }
     }
 
-    fn compile_confined(&mut self, lab: &Lab) -> Result<Finished, String> {
+    fn compile_confined(&mut self, lab: &Lab) -> Result<Finished, Error> {
         let policy = self.sandbox()?.build(&self.copy, &[&self.target, &self.private]);
         let mut cargo = self.confined(&policy, Path::new("cargo"))?;
         start(self.building(&mut cargo, lab, Kind::Bin).args(["--locked", "--offline"]))
@@ -355,7 +358,7 @@ impl Grader {
     }
 
     /// Runs the lab's cases: the exam asks the candidate.
-    fn run(&mut self, lab: &Lab, exam: &Exam, candidate: &Path, cases: &[String]) -> Result<Finished, String> {
+    fn run(&mut self, lab: &Lab, exam: &Exam, candidate: &Path, cases: &[String]) -> Result<Finished, Error> {
         let sandbox = self.sandbox()?;
         let words = sandbox.words(&sandbox.candidate(candidate), candidate);
         let mut policy = sandbox.examiner(&self.copy, &[&self.target, &self.private]);
@@ -381,7 +384,7 @@ impl Grader {
     }
 
     /// A command that can do what `policy` allows, and nothing else.
-    fn confined(&mut self, policy: &Policy, program: &Path) -> Result<Command, String> {
+    fn confined(&mut self, policy: &Policy, program: &Path) -> Result<Command, Error> {
         let mut command = process::confined_command(&self.sandbox()?.words(policy, program));
         command.env("TMPDIR", &self.private).env("PATH", &self.path);
         Ok(command)
@@ -401,13 +404,13 @@ impl Grader {
         self.private.join("report.json")
     }
 
-    fn clear_private(&self) -> Result<(), String> {
+    fn clear_private(&self) -> Result<(), Error> {
         let _ = fs::remove_dir_all(&self.private);
-        fs::create_dir_all(&self.private).map_err(|e| format!("{}: {e}", self.private.display()))
+        fs::create_dir_all(&self.private).map_err(Error::at(&self.private))
     }
 
     /// Only the verdicts are taken from what the run left behind; the points follow from `lab.toml`.
-    fn take_report(&self, lab: &Lab) -> Result<Report, String> {
+    fn take_report(&self, lab: &Lab) -> Result<Report, Error> {
         let file = self.report_file();
         if !file.exists() {
             return Ok(Report::new(lab, &BTreeMap::new(), None));
@@ -425,28 +428,25 @@ impl Grader {
 }
 
 /// Removes what was written to `folder` after that moment: all that was compiled of a submission. The next one can read that folder.
-fn remove_newer(folder: &Path, moment: SystemTime) -> Result<(), String> {
+fn remove_newer(folder: &Path, moment: SystemTime) -> Result<(), Error> {
     let newer = WalkBuilder::new(folder).standard_filters(false).build().flatten().filter(|entry| {
         entry.metadata().is_ok_and(|data| !data.is_dir() && data.modified().is_ok_and(|modified| modified > moment))
     });
-    newer
-        .map(WalkEntry::into_path)
-        .try_for_each(|path| fs::remove_file(&path).map_err(|e| format!("{}: {e}", path.display())))
+    newer.map(WalkEntry::into_path).try_for_each(|path| fs::remove_file(&path).map_err(Error::at(&path)))
 }
 
 fn read_json<T: DeserializeOwned>(path: &Path) -> Option<T> {
     serde_json::from_slice(&fs::read(path).ok()?).ok()
 }
 
-fn write_json(path: &Path, value: &impl Serialize) -> Result<(), String> {
-    let json = serde_json::to_string(value).map_err(|e| e.to_string());
-    json.and_then(|json| fs::write(path, json).map_err(|e| e.to_string()))
-        .map_err(|e| format!("{}: {e}", path.display()))
+fn write_json(path: &Path, value: &impl Serialize) -> Result<(), Error> {
+    let json = serde_json::to_string(value).map_err(Error::at(path))?;
+    fs::write(path, json).map_err(Error::at(path))
 }
 
-fn start(command: &mut Command) -> Result<Finished, String> {
+fn start(command: &mut Command) -> Result<Finished, Error> {
     let program = command.get_program().to_string_lossy().into_owned();
-    process::run(command, LIMIT).map_err(|e| format!("{program} can't be started: {e}"))
+    process::run(command, LIMIT).map_err(|error| Error::NotStarted { program, error })
 }
 
 /// The line of `stderr` that says what is wrong.

@@ -3,33 +3,32 @@
 //! It holds what git tracks, so nothing that only lies around in the instructor's checkout gets out. The exams, the starters and
 //! the workbench are the very files that the instructor grades with.
 
-use crate::Course;
+use crate::{Course, Error};
 use std::fs;
+use std::io::{self, ErrorKind};
 use std::path::{Component, Path};
 use std::process::Command;
-use toml_edit::{Array, DocumentMut, Item};
+use toml_edit::{Array, DocumentMut, Item, TomlError};
 
 /// Writes the student edition of `course` to the new folder `dir`.
 ///
 /// # Errors
 /// One line: what could not be read or written, or what stands in the way.
-pub fn write(course: &Course, dir: &Path) -> Result<(), String> {
-    let cannot = |e: std::io::Error| format!("{}: {e}", dir.display());
-    fs::create_dir_all(dir).map_err(cannot)?;
-    if fs::read_dir(dir).map_err(cannot)?.next().is_some() {
-        return Err(format!("{}: this folder isn't empty; a student edition gets a new one", dir.display()));
+pub fn write(course: &Course, dir: &Path) -> Result<(), Error> {
+    fs::create_dir_all(dir).map_err(Error::at(dir))?;
+    if fs::read_dir(dir).map_err(Error::at(dir))?.next().is_some() {
+        return Err(Error::NotEmpty { dir: dir.to_path_buf() });
     }
     let files = tracked_files(course.root())?;
     files.iter().map(Path::new).filter(|file| !is_answer(file)).try_for_each(|file| copy(course.root(), dir, file))?;
     forget_removed_crates(dir)
 }
 
-fn tracked_files(root: &Path) -> Result<Vec<String>, String> {
+fn tracked_files(root: &Path) -> Result<Vec<String>, Error> {
     let git = Command::new("git").arg("-C").arg(root).args(["ls-files", "-z"]).output();
-    let git = git.map_err(|e| format!("git can't be started: {e}"))?;
+    let git = git.map_err(|error| Error::NotStarted { program: "git".to_owned(), error })?;
     if !git.status.success() {
-        let why = String::from_utf8_lossy(&git.stderr);
-        return Err(format!("a student edition is made of what git tracks: {}", why.trim()));
+        return Err(Error::Untracked { said: String::from_utf8_lossy(&git.stderr).trim().to_owned() });
     }
     Ok(String::from_utf8_lossy(&git.stdout).split_terminator('\0').map(str::to_owned).collect())
 }
@@ -44,20 +43,19 @@ fn is_answer(file: &Path) -> bool {
     )
 }
 
-fn copy(root: &Path, dir: &Path, file: &Path) -> Result<(), String> {
+fn copy(root: &Path, dir: &Path, file: &Path) -> Result<(), Error> {
     let (from, to) = (root.join(file), dir.join(file));
-    let io = || -> Result<(), String> {
-        fs::create_dir_all(to.parent().unwrap_or(dir)).map_err(|e| e.to_string())?;
+    let copy = || -> io::Result<()> {
+        fs::create_dir_all(to.parent().unwrap_or(dir))?;
         // With its permissions.
-        fs::copy(&from, &to).map_err(|e| e.to_string())?;
+        fs::copy(&from, &to)?;
         let Some(edit) = edit_of(file) else { return Ok(()) };
-        let text = fs::read_to_string(&from).map_err(|e| e.to_string())?;
-        fs::write(&to, edit(&text)?).map_err(|e| e.to_string())
+        fs::write(&to, edit(&fs::read_to_string(&from)?)?)
     };
-    io().map_err(|e| format!("{}: {e}", from.display()))
+    copy().map_err(Error::at(&from))
 }
 
-type Edit = fn(&str) -> Result<String, String>;
+type Edit = fn(&str) -> io::Result<String>;
 
 /// What has to change in a file, if anything has.
 fn edit_of(file: &Path) -> Option<Edit> {
@@ -77,9 +75,10 @@ fn is_in_ci(path: &str) -> bool {
 }
 
 /// The workspace without the crates in `ci/`.
-fn without_ci(text: &str) -> Result<String, String> {
-    let mut manifest: DocumentMut = text.parse().map_err(|e: toml_edit::TomlError| e.to_string())?;
-    let workspace = manifest["workspace"].as_table_mut().ok_or("there is no [workspace]")?;
+fn without_ci(text: &str) -> io::Result<String> {
+    let mut manifest = toml(text)?;
+    let workspace = manifest.get_mut("workspace").and_then(Item::as_table_mut);
+    let workspace = workspace.ok_or_else(|| io::Error::new(ErrorKind::InvalidData, "there is no [workspace]"))?;
     for list in ["members", "default-members"] {
         if let Some(members) = workspace.get_mut(list).and_then(Item::as_array_mut) {
             retain(members);
@@ -91,12 +90,16 @@ fn without_ci(text: &str) -> Result<String, String> {
     Ok(manifest.to_string())
 }
 
+fn toml(text: &str) -> io::Result<DocumentMut> {
+    text.parse().map_err(|e: TomlError| io::Error::new(ErrorKind::InvalidData, e))
+}
+
 fn retain(members: &mut Array) {
     members.retain(|member| !member.as_str().is_some_and(is_in_ci));
 }
 
-fn without_autograde(text: &str) -> Result<String, String> {
-    let mut config: DocumentMut = text.parse().map_err(|e: toml_edit::TomlError| e.to_string())?;
+fn without_autograde(text: &str) -> io::Result<String> {
+    let mut config = toml(text)?;
     if let Some(alias) = config.get_mut("alias").and_then(Item::as_table_mut) {
         alias.remove("autograde");
     }
@@ -104,7 +107,7 @@ fn without_autograde(text: &str) -> Result<String, String> {
 }
 
 /// The README without the sections for those who teach and those who change the course.
-fn without_teaching(text: &str) -> Result<String, String> {
+fn without_teaching(text: &str) -> io::Result<String> {
     let mut sections = text.split("\n## ").map(str::to_owned);
     let mut kept = sections.next().unwrap_or_default();
     let mut licences = None;
@@ -139,16 +142,16 @@ fn without_references(text: &str) -> String {
 }
 
 /// Brings `Cargo.lock` in line with the crates that are left. No version changes.
-fn forget_removed_crates(dir: &Path) -> Result<(), String> {
+fn forget_removed_crates(dir: &Path) -> Result<(), Error> {
     let mut cargo = crate::process::clean_command("cargo");
     let output = cargo.args(["update", "--workspace", "--offline"]).current_dir(dir).output();
-    let output = output.map_err(|e| format!("cargo can't be started: {e}"))?;
+    let output = output.map_err(|error| Error::NotStarted { program: "cargo".to_owned(), error })?;
     match output.status.success() {
         true => Ok(()),
         false => {
             let said = String::from_utf8_lossy(&output.stderr);
             let first = said.lines().find(|line| line.starts_with("error")).unwrap_or("error: cargo says no more");
-            Err(format!("{}: {first}", dir.display()))
+            Err(Error::Failed { said: format!("{}: {first}", dir.display()) })
         }
     }
 }
@@ -178,7 +181,7 @@ mod tests {
         let text = "[workspace]\nmembers = [\"labs/*\", \"ci/autograde\"]\n\n[workspace.dependencies]\nautograde = { path = \"ci/autograde\" }\nheapkit = { path = \"labs/heapkit\" }\n";
         let left =
             "[workspace]\nmembers = [\"labs/*\"]\n\n[workspace.dependencies]\nheapkit = { path = \"labs/heapkit\" }\n";
-        assert_eq!(without_ci(text).as_deref(), Ok(left));
+        assert_eq!(without_ci(text).unwrap(), left);
     }
 
     #[test]
@@ -194,6 +197,6 @@ mod tests {
     #[test]
     fn the_readme_keeps_its_licences() {
         let text = "# Course\n\n## Learn\nread\n\n## Teach\ngrade\n\n## Change it\nedit\n\nCode: MIT.\n";
-        assert_eq!(without_teaching(text).as_deref(), Ok("# Course\n\n## Learn\nread\n\nCode: MIT.\n"));
+        assert_eq!(without_teaching(text).unwrap(), "# Course\n\n## Learn\nread\n\nCode: MIT.\n");
     }
 }

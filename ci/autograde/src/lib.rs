@@ -7,10 +7,10 @@
 //! * [`batch`] grades a folder of submissions, [`merge`] joins what several machines graded.
 //!
 //! ```no_run
-//! # fn main() -> Result<(), String> {
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let course = autograde::Course::find(std::path::Path::new(".")).ok_or("there is no course here")?;
 //! let lab = course.lab("lab03")?;
-//! let text = std::fs::read_to_string(lab.learner_file()).map_err(|e| e.to_string())?;
+//! let text = std::fs::read_to_string(lab.learner_file())?;
 //! let grade = course.grader(&course.grading_dir())?.grade(&lab, &text)?;
 //! println!("{} of {}", grade.report.score, grade.report.max_score);
 //! # Ok(())
@@ -22,6 +22,7 @@ pub mod batch;
 mod build;
 mod course;
 mod entry;
+mod error;
 mod grader;
 pub mod handout;
 pub mod merge;
@@ -35,6 +36,7 @@ mod submission;
 mod summary;
 
 pub use course::Course;
-pub use entry::{Shard, printable};
+pub use entry::{NoShard, Shard, printable};
+pub use error::Error;
 pub use grader::{Grade, Grader};
-pub use submission::Submission;
+pub use submission::{Submission, Unreadable};

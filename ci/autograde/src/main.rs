@@ -2,10 +2,11 @@
 
 use autograde::batch::{self, End, Job, Refusal};
 use autograde::reports::{self, GradeReport};
-use autograde::{Course, Shard, Submission, handout, merge, printable};
+use autograde::{Course, Error, Shard, Submission, Unreadable, handout, merge, printable};
 use lexopt::{Arg, Parser, ValueExt};
 use proctor::lab::Lab;
 use signal_hook::consts::{SIGINT, SIGTERM};
+use std::fmt::Display;
 use std::num::NonZero;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -44,9 +45,9 @@ fn main() -> ExitCode {
     }
     match run() {
         Ok(code) => code,
-        Err(Failure::Usage(line)) => fail(&line, 2),
-        Err(Failure::Grading(line)) => fail(&line, 1),
-        Err(Failure::Unreadable(line)) => fail(&line, 3),
+        Err(Failure::Usage(why)) => fail(&why.to_string(), 2),
+        Err(Failure::Grading(why)) => fail(&why.to_string(), 1),
+        Err(Failure::Unreadable(path, what)) => fail(&format!("{}: {what}", path.display()), 3),
     }
 }
 
@@ -57,24 +58,32 @@ fn fail(line: &str, code: u8) -> ExitCode {
 
 enum Failure {
     /// What was asked for makes no sense.
-    Usage(String),
+    Usage(Box<dyn std::error::Error>),
     /// It does, but the grading could not be done.
-    Grading(String),
+    Grading(Error),
     /// There is nothing in the submission that could be graded.
-    Unreadable(String),
+    Unreadable(PathBuf, Unreadable),
+}
+
+fn senseless(why: Error) -> Failure {
+    Failure::Usage(why.into())
+}
+
+fn usage(what: impl Display) -> Failure {
+    Failure::Usage(format!("{what} (cargo autograde --help tells more)").into())
 }
 
 impl From<lexopt::Error> for Failure {
     fn from(error: lexopt::Error) -> Self {
-        Failure::Usage(format!("{error} (cargo autograde --help tells more)"))
+        usage(error)
     }
 }
 
 impl From<Refusal> for Failure {
     fn from(refusal: Refusal) -> Self {
         match refusal {
-            Refusal::Usage(line) => Failure::Usage(line),
-            Refusal::Grading(line) => Failure::Grading(line),
+            Refusal::Usage(why) => Failure::Usage(why.into()),
+            Refusal::Grading(why) => Failure::Grading(why),
         }
     }
 }
@@ -96,16 +105,15 @@ fn run() -> Result<ExitCode, Failure> {
         }
         Task::One { lab, path, out, seed } => one(&lab, &path, out, seed),
         Task::Handout { dir } => {
-            let none = || Failure::Usage("there is no course here: start it from a checkout of the course".into());
-            let course = Course::find(Path::new(".")).ok_or_else(none)?;
+            let course = Course::find(Path::new(".")).ok_or(Error::NoCourse).map_err(senseless)?;
             handout::write(&course, &dir).map_err(Failure::Grading)?;
             println!("the student edition: {}", dir.display());
             Ok(ExitCode::SUCCESS)
         }
         Task::Batch { lab, folder, out, jobs, shard, seed } => {
-            let course = find_course(&folder).map_err(Failure::Usage)?;
-            let lab = course.lab(&lab).map_err(Failure::Usage)?;
-            let stop = stopped_by_signals().map_err(Failure::Grading)?;
+            let course = find_course(&folder).map_err(senseless)?;
+            let lab = course.lab(&lab).map_err(senseless)?;
+            let stop = stopped_by_signals();
             let job = Job { course: &course, lab: &lab, folder: &folder, out: &out, jobs, shard, seed, stop: &stop };
             let end = batch::run(&job)?;
             println!("summary.html, summary.csv in {}", out.display());
@@ -132,9 +140,9 @@ fn run() -> Result<ExitCode, Failure> {
 }
 
 fn one(lab: &str, path: &Path, out: Option<PathBuf>, seed: Option<u64>) -> Result<ExitCode, Failure> {
-    let course = find_course(path).map_err(Failure::Usage)?;
-    let lab = course.lab(lab).map_err(Failure::Usage)?;
-    let submission = Submission::read(path, &lab).map_err(Failure::Unreadable)?;
+    let course = find_course(path).map_err(senseless)?;
+    let lab = course.lab(lab).map_err(senseless)?;
+    let submission = Submission::read(path, &lab).map_err(|what| Failure::Unreadable(path.to_path_buf(), what))?;
     let out = out.unwrap_or_else(|| course.grading_dir().join("results").join(&lab.name));
 
     println!("{} {} · {}", lab.name, lab.title, path.display());
@@ -142,10 +150,10 @@ fn one(lab: &str, path: &Path, out: Option<PathBuf>, seed: Option<u64>) -> Resul
     Ok(ExitCode::SUCCESS)
 }
 
-fn grade(course: &Course, lab: &Lab, submission: &Submission, out: &Path, seed: Option<u64>) -> Result<(), String> {
+fn grade(course: &Course, lab: &Lab, submission: &Submission, out: &Path, seed: Option<u64>) -> Result<(), Error> {
     // What stands there is about another submission.
     for path in reports::FILES.map(|name| out.join(name)).iter().filter(|path| path.exists()) {
-        std::fs::remove_file(path).map_err(|e| format!("{}: {e}", path.display()))?;
+        std::fs::remove_file(path).map_err(|error| Error::File { path: path.clone(), error })?;
     }
     let mut grader = course.grader(&course.grading_dir())?.seed(seed);
     grader.protection()?.warn();
@@ -159,14 +167,15 @@ fn grade(course: &Course, lab: &Lab, submission: &Submission, out: &Path, seed: 
 }
 
 /// Turns true at the first Ctrl-C or SIGTERM: what is being graded then is finished. The second one ends everything.
-fn stopped_by_signals() -> Result<Arc<AtomicBool>, String> {
+fn stopped_by_signals() -> Arc<AtomicBool> {
     let stop = Arc::new(AtomicBool::new(false));
     for signal in [SIGINT, SIGTERM] {
         // In this order: the first signal finds the flag still false.
-        signal_hook::flag::register_conditional_shutdown(signal, 130, Arc::clone(&stop)).map_err(|e| e.to_string())?;
-        signal_hook::flag::register(signal, Arc::clone(&stop)).map_err(|e| e.to_string())?;
+        let registered = signal_hook::flag::register_conditional_shutdown(signal, 130, Arc::clone(&stop))
+            .and_then(|_| signal_hook::flag::register(signal, Arc::clone(&stop)));
+        registered.expect("the system knows these signals");
     }
-    Ok(stop)
+    stop
 }
 
 fn task() -> Result<Task, Failure> {
@@ -189,45 +198,46 @@ fn task() -> Result<Task, Failure> {
             other => return Err(other.unexpected().into()),
         }
     }
-    let missing = |what: &str| Failure::Usage(format!("{what} (cargo autograde --help tells more)"));
     if (handout || merge) && (lab.is_some() || seed.is_some() || jobs.is_some() || shard.is_some()) {
-        return Err(missing("--lab, --seed, --jobs and --shard are for grading"));
+        return Err(usage("--lab, --seed, --jobs and --shard are for grading"));
     }
     if handout {
         if out.is_some() || batch.is_some() {
-            return Err(missing("handout has no options: cargo autograde handout DIR"));
+            return Err(usage("handout has no options: cargo autograde handout DIR"));
         }
-        let dir = paths.pop().ok_or_else(|| missing("where to? cargo autograde handout DIR"))?;
+        let dir = paths.pop().ok_or_else(|| usage("where to? cargo autograde handout DIR"))?;
         return Ok(Task::Handout { dir });
     }
     if merge {
         if paths.is_empty() {
-            return Err(missing("merge joins folders of results: cargo autograde merge OUT... --out MERGED"));
+            return Err(usage("merge joins folders of results: cargo autograde merge OUT... --out MERGED"));
         }
-        let merged = out.ok_or_else(|| missing("where to? --out MERGED"))?;
+        let merged = out.ok_or_else(|| usage("where to? --out MERGED"))?;
         return Ok(Task::Merge { outs: paths, merged, submissions: batch });
     }
-    let lab = lab.ok_or_else(|| missing("which lab? --lab LAB"))?;
+    let lab = lab.ok_or_else(|| usage("which lab? --lab LAB"))?;
     match (batch, paths.pop()) {
         (Some(folder), None) => {
-            let out = out.ok_or_else(|| missing("where do the results go? --out OUT"))?;
+            let out = out.ok_or_else(|| usage("where do the results go? --out OUT"))?;
             Ok(Task::Batch { lab, folder, out, jobs, shard: shard.unwrap_or(Shard::WHOLE), seed })
         }
         (None, Some(path)) if jobs.is_none() && shard.is_none() => Ok(Task::One { lab, path, out, seed }),
-        (None, Some(_)) => Err(missing("--jobs and --shard are for --batch")),
-        (Some(_), Some(_)) => Err(missing("one submission or --batch DIR, not both")),
-        (None, None) => Err(missing("which submission?")),
+        (None, Some(_)) => Err(usage("--jobs and --shard are for --batch")),
+        (Some(_), Some(_)) => Err(usage("one submission or --batch DIR, not both")),
+        (None, None) => Err(usage("which submission?")),
     }
 }
 
 /// The course of the current folder, else the one this program was built from.
 ///
 /// Whoever stands in a learner's clone and grades it doesn't want to grade with that clone.
-fn find_course(submission: &Path) -> Result<Course, String> {
-    let here = std::env::current_dir().map_err(|e| format!("the current folder: {e}"))?;
-    let submission = submission.canonicalize().map_err(|e| format!("{}: {e}", submission.display()))?;
+fn find_course(submission: &Path) -> Result<Course, Error> {
+    let here = Path::new(".");
+    let here = here.canonicalize().map_err(|error| Error::File { path: here.to_path_buf(), error })?;
+    let submission =
+        submission.canonicalize().map_err(|error| Error::File { path: submission.to_path_buf(), error })?;
     Course::find(&here)
         .filter(|course| !course.root().starts_with(&submission))
         .or_else(|| Course::find(Path::new(env!("CARGO_MANIFEST_DIR"))))
-        .ok_or_else(|| "there is no course here: start it from a checkout of the course".to_owned())
+        .ok_or(Error::NoCourse)
 }

@@ -1,5 +1,6 @@
 //! Joins the results of shards, once it is proved that together they are the class: nothing missing, nothing twice.
 
+use crate::Error;
 use crate::entry::{Listing, Shard, digest_of_keys};
 use crate::record::{self, Batch, Record};
 use crate::summary;
@@ -28,7 +29,7 @@ pub fn run(outs: &[PathBuf], merged: &Path, submissions: Option<&Path>) -> Resul
     if !wrong.is_empty() {
         return Err(wrong);
     }
-    write(first, &found, merged).map_err(|line| vec![line])
+    write(first, &found, merged).map_err(|error| vec![error.to_string()])
 }
 
 struct PartOfClass<'a> {
@@ -44,7 +45,7 @@ fn load(outs: &[PathBuf]) -> Result<Vec<PartOfClass<'_>>, Vec<String>> {
     for out in outs {
         match Batch::load(out) {
             Ok(batch) => shards.push(PartOfClass { out, batch }),
-            Err(line) => wrong.push(line),
+            Err(error) => wrong.push(error.to_string()),
         }
     }
     if shards.is_empty() && wrong.is_empty() {
@@ -88,7 +89,7 @@ fn check_entries<'a>(shards: &[PartOfClass<'a>], wrong: &mut Vec<String>) -> Fou
         for key in &shard.batch.keys {
             match record::load(shard.out, key, &shard.batch.with) {
                 Ok(record) => found.entry(key.clone()).or_default().push((shard.out, record)),
-                Err(line) => wrong.push(format!("no result for {key}: {line}")),
+                Err(error) => wrong.push(format!("no result for {key}: {error}")),
             }
         }
     }
@@ -110,7 +111,7 @@ fn check_entries<'a>(shards: &[PartOfClass<'a>], wrong: &mut Vec<String>) -> Fou
 fn check_folder(folder: &Path, found: &Found, wrong: &mut Vec<String>) {
     let listing = match Listing::of(folder) {
         Ok(listing) => listing,
-        Err(line) => return wrong.push(line),
+        Err(error) => return wrong.push(error.to_string()),
     };
     for entry in listing.entries.iter().filter(|entry| !found.contains_key(&entry.key)) {
         wrong.push(format!("{} is in {} and has no result", entry.name, folder.display()));
@@ -125,7 +126,7 @@ fn is_same_folder(a: &Path, b: &Path) -> bool {
     matches!((a.canonicalize(), b.canonicalize()), (Ok(a), Ok(b)) if a == b)
 }
 
-fn write(first: &Batch, found: &Found, merged: &Path) -> Result<usize, String> {
+fn write(first: &Batch, found: &Found, merged: &Path) -> Result<usize, Error> {
     let keys: Vec<String> = found.keys().cloned().collect();
     for (out, record) in found.values().flatten() {
         record::copy(out, merged, &record.key)?;

@@ -1,7 +1,8 @@
 //! What stands on disk about a batch: `batch.json` about all of it, and in a folder for each entry the reports and,
 //! written last, `entry.json`. A folder without it, or with one that can't be read, is a half result and counts as none.
 
-use crate::entry::{Entry, Shard, is_key, printable};
+use crate::Error;
+use crate::entry::{Entry, Shard, is_key};
 use crate::reports::GradeReport;
 use proctor::report::replace;
 use serde::{Deserialize, Serialize};
@@ -66,22 +67,22 @@ impl Batch {
 
     /// # Errors
     /// One line that names the file and what is wrong with it.
-    pub fn load(out: &Path) -> Result<Self, String> {
+    pub fn load(out: &Path) -> Result<Self, Error> {
         let path = out.join("batch.json");
         let batch: Batch = read_json(&path)?;
         if batch.format != BATCH_FORMAT {
-            return Err(format!("{}: the format is `{}`, not `{BATCH_FORMAT}`", path.display(), batch.format));
+            return Err(Error::Format { path, format: batch.format, wanted: BATCH_FORMAT });
         }
         // They become paths.
         if let Some(key) = batch.keys.iter().find(|key| !is_key(key)) {
-            return Err(format!("{}: `{}` is no name of a folder of results", path.display(), printable(key)));
+            return Err(Error::NoKey { path, key: key.clone() });
         }
         Ok(batch)
     }
 
     /// # Errors
     /// One line that names the file and what the system said.
-    pub fn save(&self, out: &Path) -> Result<(), String> {
+    pub fn save(&self, out: &Path) -> Result<(), Error> {
         write_json(&out.join("batch.json"), self)
     }
 }
@@ -140,14 +141,15 @@ pub fn find(out: &Path, entry: &Entry, with: &GradedWith, text: &str) -> Option<
 ///
 /// # Errors
 /// One line: there is none, or half of one, or one that another run has left there.
-pub fn load(out: &Path, key: &str, with: &GradedWith) -> Result<Record, String> {
+pub fn load(out: &Path, key: &str, with: &GradedWith) -> Result<Record, Error> {
     let folder = folder(out, key);
-    let seal: Seal = read_json(&folder.join("entry.json"))?;
+    let path = folder.join("entry.json");
+    let seal: Seal = read_json(&path)?;
     if seal.format != ENTRY_FORMAT || seal.key != key {
-        return Err(format!("{}: this is not the result of {key}", folder.join("entry.json").display()));
+        return Err(Error::OtherEntry { path, key: key.to_owned() });
     }
     if let Some(what) = with.differences(&seal.with).first() {
-        return Err(format!("{}: it was graded with another {what}", folder.join("entry.json").display()));
+        return Err(Error::OtherGrading { path, what });
     }
     let outcome = match seal.unreadable {
         Some(line) => Outcome::Unreadable(line),
@@ -160,7 +162,7 @@ pub fn load(out: &Path, key: &str, with: &GradedWith) -> Result<Record, String> 
 ///
 /// # Errors
 /// One line that names the file and what the system said.
-pub fn save(out: &Path, record: &Record, with: &GradedWith, text: Option<&str>) -> Result<(), String> {
+pub fn save(out: &Path, record: &Record, with: &GradedWith, text: Option<&str>) -> Result<(), Error> {
     let folder = folder(out, &record.key);
     clear(&folder)?;
     let unreadable = match &record.outcome {
@@ -186,15 +188,14 @@ pub fn save(out: &Path, record: &Record, with: &GradedWith, text: Option<&str>) 
 ///
 /// # Errors
 /// One line that names the file and what the system said.
-pub fn clear(folder: &Path) -> Result<(), String> {
-    let cannot = |path: &Path, e: std::io::Error| format!("{}: {e}", path.display());
+pub fn clear(folder: &Path) -> Result<(), Error> {
     let seal = folder.join("entry.json");
     match fs::remove_file(&seal) {
-        Err(e) if e.kind() != ErrorKind::NotFound => return Err(cannot(&seal, e)),
+        Err(e) if e.kind() != ErrorKind::NotFound => return Err(Error::at(&seal)(e)),
         _ => {}
     }
     match fs::remove_dir_all(folder) {
-        Err(e) if e.kind() != ErrorKind::NotFound => Err(cannot(folder, e)),
+        Err(e) if e.kind() != ErrorKind::NotFound => Err(Error::at(folder)(e)),
         _ => Ok(()),
     }
 }
@@ -203,7 +204,7 @@ pub fn clear(folder: &Path) -> Result<(), String> {
 ///
 /// # Errors
 /// One line that names the file and what the system said.
-pub fn copy(from: &Path, to: &Path, key: &str) -> Result<(), String> {
+pub fn copy(from: &Path, to: &Path, key: &str) -> Result<(), Error> {
     let (from, to) = (folder(from, key), folder(to, key));
     clear(&to)?;
     let mut names: Vec<PathBuf> = crate::reports::FILES.iter().map(PathBuf::from).collect();
@@ -211,9 +212,9 @@ pub fn copy(from: &Path, to: &Path, key: &str) -> Result<(), String> {
     for name in names {
         let path = from.join(&name);
         match fs::read_to_string(&path) {
-            Ok(text) => replace(&to.join(&name), &text).map_err(|e| format!("{}: {e}", to.join(&name).display()))?,
+            Ok(text) => replace(&to.join(&name), &text).map_err(Error::at(&to.join(&name)))?,
             Err(e) if e.kind() == ErrorKind::NotFound => {}
-            Err(e) => return Err(format!("{}: {e}", path.display())),
+            Err(e) => return Err(Error::at(&path)(e)),
         }
     }
     Ok(())
@@ -223,13 +224,12 @@ fn hash(text: &str) -> String {
     crate::entry::hex(&Sha256::digest(text))
 }
 
-fn read_json<T: for<'a> Deserialize<'a>>(path: &Path) -> Result<T, String> {
-    let text = fs::read_to_string(path).map_err(|e| format!("{}: {e}", path.display()))?;
-    serde_json::from_str(&text).map_err(|e| format!("{}: {e}", path.display()))
+fn read_json<T: for<'a> Deserialize<'a>>(path: &Path) -> Result<T, Error> {
+    let text = fs::read_to_string(path).map_err(Error::at(path))?;
+    serde_json::from_str(&text).map_err(Error::at(path))
 }
 
-fn write_json(path: &Path, value: &impl Serialize) -> Result<(), String> {
-    let text = serde_json::to_string_pretty(value).map_err(|e| e.to_string());
-    text.and_then(|text| replace(path, &text).map_err(|e| e.to_string()))
-        .map_err(|e| format!("{}: {e}", path.display()))
+fn write_json(path: &Path, value: &impl Serialize) -> Result<(), Error> {
+    let text = serde_json::to_string_pretty(value).map_err(Error::at(path))?;
+    replace(path, &text).map_err(Error::at(path))
 }

@@ -8,9 +8,10 @@ mod junit;
 use crate::entry::in_one_line;
 use crate::sandbox::Protection;
 use crate::source_rules::Held;
-use crate::{Grade, Submission};
+use crate::{Error, Grade, Submission};
 use proctor::report::{self, CaseResult, Report, RuleResult, Verdict};
 use serde::{Deserialize, Serialize};
+use std::io;
 use std::path::Path;
 
 /// The name and version of our own format, in every `report.json`.
@@ -66,13 +67,12 @@ impl GradeReport {
     ///
     /// # Errors
     /// One line that names the file and what is wrong with it.
-    pub fn load(out: &Path) -> Result<Self, String> {
+    pub fn load(out: &Path) -> Result<Self, Error> {
         let path = out.join("report.json");
-        let wrong = |what: String| format!("{}: {what}", path.display());
-        let text = std::fs::read_to_string(&path).map_err(|e| wrong(e.to_string()))?;
-        let report: GradeReport = serde_json::from_str(&text).map_err(|e| wrong(e.to_string()))?;
+        let text = std::fs::read_to_string(&path).map_err(Error::at(&path))?;
+        let report: GradeReport = serde_json::from_str(&text).map_err(Error::at(&path))?;
         if report.format != FORMAT {
-            return Err(wrong(format!("the format is `{}`, not `{FORMAT}`", report.format)));
+            return Err(Error::Format { path, format: report.format, wanted: FORMAT });
         }
         Ok(report)
     }
@@ -81,19 +81,18 @@ impl GradeReport {
     ///
     /// # Errors
     /// One line that names the file and what the system said.
-    pub fn write(&self, out: &Path) -> Result<(), String> {
+    pub fn write(&self, out: &Path) -> Result<(), Error> {
         let texts = [
             to_json(self),
             junit::to_xml(self),
             to_json(&gradescope::Results::new(self)),
             to_json(&classroom::Fifty::new(self)),
             to_json(&classroom::Older::new(self)),
-            autolab::to_lines(self),
+            Ok(autolab::to_lines(self)),
         ];
         for (name, text) in FILES.into_iter().zip(texts) {
             let path = out.join(name);
-            text.and_then(|text| report::replace(&path, &text).map_err(|e| e.to_string()))
-                .map_err(|what| format!("{}: {what}", path.display()))?;
+            text.and_then(|text| report::replace(&path, &text)).map_err(Error::at(&path))?;
         }
         Ok(())
     }
@@ -115,8 +114,8 @@ impl GradeReport {
     }
 }
 
-fn to_json(value: &impl Serialize) -> Result<String, String> {
-    serde_json::to_string_pretty(value).map_err(|e| e.to_string())
+fn to_json(value: &impl Serialize) -> io::Result<String> {
+    Ok(serde_json::to_string_pretty(value)?)
 }
 
 /// A verdict as a person says it.

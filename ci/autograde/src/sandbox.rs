@@ -12,6 +12,7 @@ mod policy;
 
 pub use policy::{Policy, Protection};
 
+use crate::Error;
 use policy::Limit;
 use proctor::wire;
 use std::ffi::OsString;
@@ -101,7 +102,7 @@ impl Sandbox {
     ///
     /// # Errors
     /// One line: it can't be started.
-    pub fn new(helper: &Path) -> Result<Self, String> {
+    pub fn new(helper: &Path) -> Result<Self, Error> {
         let own = rustix::process::getuid().as_raw();
         let mut sandbox = Sandbox {
             helper: helper.to_path_buf(),
@@ -111,10 +112,10 @@ impl Sandbox {
         };
         let policy = sandbox.candidate(Path::new("/nonexistent"));
         let told = Command::new(helper).arg(TRY).arg(as_argument(&policy)).output();
-        let told = told.map_err(|e| format!("the sandbox's helper {} can't be started: {e}", helper.display()))?;
-        sandbox.protection = serde_json::from_slice(&told.stdout).map_err(|_| {
-            format!("the sandbox can't be set up: {}", String::from_utf8_lossy(&told.stderr).trim_end())
-        })?;
+        let program = || format!("the sandbox's helper {}", helper.display());
+        let told = told.map_err(|error| Error::NotStarted { program: program(), error })?;
+        let said = || String::from_utf8_lossy(&told.stderr).trim_end().to_owned();
+        sandbox.protection = serde_json::from_slice(&told.stdout).map_err(|_| Error::NoSandbox { said: said() })?;
         Ok(sandbox)
     }
 
@@ -239,13 +240,13 @@ fn running_threads(user: u32) -> u64 {
 }
 
 /// The helper: `autograde` itself, or beside the running program, or where a test runs, in the folder above.
-pub fn find_helper() -> Result<PathBuf, String> {
-    let program = std::env::current_exe().map_err(|e| format!("the running program: {e}"))?;
+pub fn find_helper() -> Result<PathBuf, Error> {
+    let program = std::env::current_exe().map_err(Error::at(Path::new("/proc/self/exe")))?;
     if program.file_stem().is_some_and(|name| name == "autograde") {
         return Ok(program);
     }
     // target/debug/mutants → target/debug/autograde ← target/debug/deps/suite-0123
     let mut places = program.ancestors().skip(1).take(2).map(|folder| folder.join("autograde"));
     let helper = places.find(|helper| helper.is_file());
-    helper.ok_or_else(|| format!("the sandbox's helper `autograde` is missing beside {}", program.display()))
+    helper.ok_or(Error::NoHelper { beside: program })
 }

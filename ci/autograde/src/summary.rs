@@ -6,6 +6,7 @@
 mod html;
 mod table;
 
+use crate::Error;
 use crate::record::{Outcome, Record};
 use crate::reports::{GradeReport, remark};
 use proctor::report::replace;
@@ -21,11 +22,11 @@ pub fn sort(records: &mut [Record]) {
 ///
 /// # Errors
 /// One line that names the file and what the system said.
-pub fn write(out: &Path, lab: &str, records: &[Record]) -> Result<(), String> {
+pub fn write(out: &Path, lab: &str, records: &[Record]) -> Result<(), Error> {
     let class = Class::new(lab, records);
-    for (name, text) in [("summary.csv", table::csv(&class)?), ("summary.html", html::page(&class))] {
+    for (name, text) in [("summary.csv", table::csv(&class)), ("summary.html", Ok(html::page(&class)))] {
         let path = out.join(name);
-        replace(&path, &text).map_err(|e| format!("{}: {e}", path.display()))?;
+        text.and_then(|text| replace(&path, &text)).map_err(Error::at(&path))?;
     }
     Ok(())
 }

@@ -1,7 +1,7 @@
 //! Grades many sources the way a submission is graded.
 
 use crate::course;
-use autograde::{Course, Grade, Grader};
+use autograde::{Course, Error, Grade, Grader};
 use proctor::lab::Lab;
 use std::path::Path;
 use std::sync::Mutex;
@@ -25,12 +25,12 @@ const MOST_GRADERS: usize = 3;
 ///
 /// # Errors
 /// One line: why one of them could not be graded.
-pub fn grade_all(jobs: &[Job<'_>], work_dir: &Path) -> Result<Vec<Grade>, String> {
-    let course = Course::find(course::root()).ok_or("there is no course here")?;
+pub fn grade_all(jobs: &[Job<'_>], work_dir: &Path) -> Result<Vec<Grade>, Error> {
+    let course = Course::find(course::root()).ok_or(Error::NoCourse)?;
     let graders = thread::available_parallelism().map_or(1, usize::from).min(MOST_GRADERS).min(jobs.len());
     let queue = Mutex::new(jobs.iter().enumerate());
     let next = || queue.lock().ok()?.next();
-    let work = |number: usize| -> Result<Vec<(usize, Grade)>, String> {
+    let work = |number: usize| -> Result<Vec<(usize, Grade)>, Error> {
         let mut grader = confining(course.grader(&work_dir.join(number.to_string()))?)?;
         let mut grades = Vec::new();
         while let Some((index, job)) = next() {
@@ -54,10 +54,12 @@ pub fn grade_all(jobs: &[Job<'_>], work_dir: &Path) -> Result<Vec<Grade>, String
 ///
 /// # Errors
 /// One line: it is not there.
-pub fn confining(grader: Grader) -> Result<Grader, String> {
-    let test = std::env::current_exe().map_err(|e| format!("the running program: {e}"))?;
+pub fn confining(grader: Grader) -> Result<Grader, Error> {
+    let test = std::env::current_exe().expect("a running program has a place");
     // target/debug/deps/zoo-0123 → target/debug/selfcheck-confine
     let mut places = test.ancestors().skip(1).take(2).map(|dir| dir.join("selfcheck-confine"));
-    let helper = places.find(|path| path.is_file()).ok_or("the program selfcheck-confine is not beside the tests")?;
-    Ok(grader.helper(&helper))
+    match places.find(|path| path.is_file()) {
+        Some(helper) => Ok(grader.helper(&helper)),
+        None => Err(Error::NoHelper { beside: test }),
+    }
 }

@@ -3,7 +3,7 @@
 //! `cargo test -p selfcheck --test hostile -- --nocapture` prints what each tries and shows. With `ATTACKS=answers` in the environment,
 //! only those are tried whose lab or name has that in it, and what the learner would see is printed too.
 
-use autograde::{Course, Grade, Grader, Submission};
+use autograde::{Course, Grade, Grader, Submission, Unreadable};
 use proctor::lab::Lab;
 use selfcheck::course::{self, labs, read, reference_file};
 use selfcheck::grading::confining;
@@ -185,12 +185,12 @@ fn a_file_that_is_no_text_or_too_much_of_it_gets_one_line() {
     let file = place.path().join("free_list.rs");
     let huge = fs::File::create(&file).unwrap();
     huge.set_len(100 << 20).unwrap();
-    assert!(Submission::read(&file, &lab).unwrap_err().contains("larger than"));
+    assert!(matches!(Submission::read(&file, &lab), Err(Unreadable::TooLarge)));
     fs::write(&file, b"// caf\xe9").unwrap();
-    assert!(Submission::read(&file, &lab).unwrap_err().contains("not UTF-8"));
+    assert!(matches!(Submission::read(&file, &lab), Err(Unreadable::NotUtf8(_))));
     fs::remove_file(&file).unwrap();
     std::os::unix::fs::symlink("/etc/passwd", &file).unwrap();
-    assert!(Submission::read(place.path(), &lab).is_err());
+    assert!(matches!(Submission::read(place.path(), &lab), Err(Unreadable::LinkOutside(_))));
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! A seed draws other workloads, and the same ones every time.
 
-use autograde::Course;
+use autograde::{Course, Error};
 use selfcheck::course::{self, labs, read, reference_file};
 use selfcheck::grading::confining;
 use selfcheck::zoo;
@@ -21,7 +21,7 @@ fn a_seed_draws_other_workloads_and_always_the_same() {
             let mut grader = confining(course.grader(Path::new(WORK_DIR))?.seed(seed))?;
             grader.grade_cases(&lab, &text, &[CASE.to_owned()])
         };
-        let grade = graded().unwrap_or_else(|line: String| panic!("{line}"));
+        let grade = graded().unwrap_or_else(|line: Error| panic!("{line}"));
         assert_eq!(grade.report.seed, seed);
         grade.report.cases().find(|case| case.name == CASE).map(|case| case.screen.clone()).unwrap_or_default()
     };

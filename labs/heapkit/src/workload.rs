@@ -172,6 +172,14 @@ pub fn parse(text: &str) -> Result<Vec<Op>, NoOperation> {
     text.split_whitespace().map(str::parse).collect()
 }
 
+/// Reads operations that the program's own author wrote.
+///
+/// # Panics
+/// If a word is no operation.
+pub fn ops(text: &str) -> Vec<Op> {
+    parse(text).unwrap_or_else(|e| panic!("{text}: {e}"))
+}
+
 /// A generator of numbers that are the same on every machine: SplitMix64 (Steele, Lea and Flood, OOPSLA 2014).
 pub struct Rng(u64);
 

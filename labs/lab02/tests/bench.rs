@@ -5,7 +5,6 @@ use candidate::wire::Words;
 use heapkit::format::{NON_MAIN_ARENA, PREV_INUSE};
 use heapkit::image::Offset;
 use heapkit::memory::{Arena, PAGE};
-use heapkit::snapshot::Snapshot;
 use heapkit::workload::Rng;
 use proctor::{Desk, Finding, System};
 use std::rc::Rc;
@@ -89,10 +88,6 @@ impl<'a> Bench<'a> {
     /// Each chunk and the next one, but for the top chunk, which has none.
     pub fn pairs(&self) -> impl Iterator<Item = (Laid, Laid)> {
         self.chunks.iter().copied().zip(self.chunks.iter().skip(1).copied())
-    }
-
-    pub fn now(&self) -> Snapshot {
-        self.system.arena().snapshot(0..self.system.end())
     }
 
     /// Closes all pages but those with the headers of these chunks.

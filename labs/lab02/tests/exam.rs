@@ -242,10 +242,10 @@ fn marks(bench: &Bench<'_>, chunk: Laid, next: Laid, free: bool) {
         true => ("mark_free", Question::MarkFree { at: chunk.at }),
         false => ("mark_in_use", Question::MarkInUse { at: chunk.at }),
     };
-    let before = bench.now();
+    let before = bench.desk.bytes();
     bench.opens_only(&[chunk, next]);
     let () = bench.ask(&question, |()| String::new());
-    let after = bench.now();
+    let after = bench.desk.bytes();
     let written = if free { next.at..next.at + 16 } else { next.at + 8..next.at + 16 };
     let stray = before.differences(&after).find(|at| !written.contains(at)).map(|at| at / 8 * 8);
     let expect = |what: &str, at: usize, expected: usize| {
@@ -465,7 +465,7 @@ fn expect_check(bench: &Bench<'_>, what: &str, start: usize, expected: Option<&F
 
 /// The same; what is right, says the oracle.
 fn expect_right_check(bench: &Bench<'_>, start: usize) {
-    let heap = bench.now();
+    let heap = bench.desk.bytes();
     let expected = oracle::first_defect(bench.system.end() - start, |at| heap.word(start + at).unwrap_or_default());
     let what = match &expected {
         None => "Nothing is wrong with this heap.",

@@ -11,14 +11,12 @@ use heapkit::memory::{Arena, PAGE};
 use heapkit::os::Place;
 use heapkit::referee::{Allocator, AnyMalloc, Call, Fit, ListRules, Rules};
 use heapkit::snapshot::Snapshot;
-use heapkit::workload::{self, Op, Rng};
-use proctor::{Desk, Exam, Finding, Memory, Stage, System, one_list};
+use heapkit::workload::{self, Op, Rng, ops};
+use proctor::{Desk, Exam, Finding, Stage, System};
 use questions::Question;
 use std::rc::Rc;
 
 const EXAM: Exam = Exam::new("lab03", cfg!(feature = "solution"));
-
-const FITS: [Fit; 3] = [Fit::First, Fit::Best, Fit::Worst];
 
 // ---- a list over chunks that the examiner laid out ----
 
@@ -71,10 +69,6 @@ impl<'a> Bench<'a> {
         self
     }
 
-    fn now(&self) -> Snapshot {
-        self.system.arena().snapshot(0..self.system.end())
-    }
-
     fn head_is(&mut self, head: usize) {
         self.head = head;
         self.desk.list_starts_with(head);
@@ -122,20 +116,8 @@ impl<'a> Bench<'a> {
 
     /// Nothing may have changed since `before`, but for the links of these chunks.
     fn expect_untouched_but_links(&self, what: &str, before: &Snapshot, chunks: &[usize]) {
-        let after = self.now();
         let is_link = |at: usize| chunks.iter().any(|chunk| (chunk + 16..chunk + 32).contains(&at));
-        if let Some(at) = before.differences(&after).find(|at| !is_link(*at)) {
-            let word = at / 8 * 8;
-            let show = |copy: &Snapshot| {
-                let word = copy.word(word).unwrap_or_default();
-                let into_heap = word.checked_sub(copy.base()).filter(|at| *at < copy.end());
-                into_heap.map_or_else(|| draw::word(word), |at| Offset(at).to_string())
-            };
-            let (was, is) = (show(before), show(&after));
-            let note = format!("the word at {}: was {was}, is {is}", Offset(word));
-            let finding = Finding::new(format!("{what} changes a word that is none of its business."));
-            self.desk.fail(finding.expected(was, is).mark(word, note));
-        }
+        self.desk.expect_untouched(what, before, is_link);
     }
 }
 
@@ -250,7 +232,7 @@ fn the_links_lie_in_the_chunks_and_nothing_else_changes() {
         let mut bench = Bench::new(desk, &sizes).with_drawn_flags();
         let mut listed: Vec<usize> = Vec::new();
         for at in bench.chunks.clone() {
-            let before = bench.now();
+            let before = desk.bytes();
             bench.push(at);
             let touched: Vec<usize> = [Some(at), listed.last().copied()].into_iter().flatten().collect();
             bench.expect_untouched_but_links("push", &before, &touched);
@@ -269,7 +251,7 @@ fn unlinks(mut bench: Bench<'_>, victim: usize) {
     let desk = bench.desk;
     let mut order = bench.chunks.clone();
     let gone = order.remove(victim);
-    let before = bench.now();
+    let before = desk.bytes();
     let is_taken = bench.unlink(gone);
     desk.expect("unlink accepts a chunk whose neighbours point back to it.", true, is_taken);
     let neighbours = &bench.chunks[victim.saturating_sub(1)..(victim + 2).min(bench.chunks.len())];
@@ -381,7 +363,7 @@ fn damaged<'a>(desk: &'a Desk, damage: &Damage) -> (Bench<'a>, usize) {
 /// A refusal has to leave everything as it was.
 fn refuses(desk: &Desk, damage: &Damage) {
     let (mut bench, word) = damaged(desk, damage);
-    let (before, head) = (bench.now(), bench.head);
+    let (before, head) = (desk.bytes(), bench.head);
     let is_taken = bench.unlink(bench.chunks[damage.unlink]);
     if is_taken {
         desk.fail(
@@ -409,7 +391,7 @@ fn pop_leaves_a_damaged_head_where_it_is() {
     EXAM.case("integrity", |desk| {
         for to in [Target::Unlisted, Target::Null, Target::Listed(1)] {
             let (mut bench, word) = damaged(desk, &damage("the bk of the second chunk", 1, false, to, 0));
-            let (before, head) = (bench.now(), bench.head);
+            let (before, head) = (desk.bytes(), bench.head);
             if let Some(popped) = bench.pop() {
                 desk.fail(
                     Finding::new("pop takes a chunk whose neighbour does not point back to it.")
@@ -435,7 +417,7 @@ impl Bench<'_> {
     // ANCHOR: question
     fn expect_fit(&self, fit: Fit, sizes: &[usize], size: usize) {
         let expected = oracle::choose(fit, sizes, size).map(|index| Offset(self.chunks[index]));
-        let before = self.now();
+        let before = self.desk.bytes();
         let found = self.desk.ask_and_show(&Question::Find { fit, size }, |found| shown(*found));
         if found != expected {
             let size_of = |at: Offset| self.chunks.iter().position(|chunk| *chunk == at.0).map(|index| sizes[index]);
@@ -515,13 +497,7 @@ fn worst_fit_takes_the_largest() {
 // ANCHOR: stage
 /// A heap of `len` bytes under the candidate's `ListHeap`.
 fn list_heap<'a>(len: usize, fit: Fit, rules: &'a dyn Fn() -> Box<dyn Rules>) -> Stage<'a, Question> {
-    Stage {
-        memory: Memory::Heap(len),
-        start: Question::NewHeap { len, fit },
-        call: |call| Question::Call { call },
-        lists: one_list,
-        rules,
-    }
+    Stage::heap(len, Question::NewHeap { len, fit }, |call| Question::Call { call }, rules)
 }
 
 fn play_on(desk: &Desk, len: usize, fit: Fit, ops: &[Op]) -> Vec<Option<Place>> {
@@ -532,10 +508,6 @@ fn play_on(desk: &Desk, len: usize, fit: Fit, ops: &[Op]) -> Vec<Option<Place>> 
 
 fn play(desk: &Desk, fit: Fit, ops: &[Op]) -> Vec<Option<Place>> {
     play_on(desk, PAGE, fit, ops)
-}
-
-fn ops(text: &str) -> Vec<Op> {
-    workload::parse(text).expect("the cases write their workloads correctly")
 }
 
 fn heap(at: usize) -> Option<Place> {
@@ -571,7 +543,7 @@ fn a_chunk_from_the_list_is_used_whole() {
 fn a_heap_may_be_larger_than_32_bits_can_count() {
     EXAM.case("story", |desk| {
         let large = (4_usize << 30) + 16 * desk.rng().below(1 << 20);
-        for fit in FITS {
+        for fit in Fit::ALL {
             let story = format!("m0:{large} m1:100 m2:{} m3:8 f0 f2 m4:{large} m5:{large} f1 m6:90", large - 4096);
             play_on(desk, 14 << 30, fit, &ops(&story));
         }
@@ -613,7 +585,7 @@ fn an_absurd_request_is_refused() {
 #[test]
 fn malloc_takes_no_chunk_with_a_damaged_link() {
     EXAM.case("integrity", |desk| {
-        for fit in FITS {
+        for fit in Fit::ALL {
             let any_malloc = || -> Box<dyn Rules> { Box::new(AnyMalloc) };
             let (system, mut malloc) = desk.enter(&list_heap(PAGE, fit, &any_malloc));
             let mut step = |op: Op, call: Call| {
@@ -656,7 +628,7 @@ fn worst_fit_spends_the_chunk_that_the_next_request_needs() {
         desk.expect("Best fit still serves 150 bytes.", true, second(Fit::Best));
         desk.expect("Worst fit can't: its 60 bytes took the chunk of 200.", false, second(Fit::Worst));
         // The fits differ on every list, not on this one alone.
-        FITS.into_iter().for_each(|fit| finds_in_drawn_lists(desk, fit));
+        Fit::ALL.into_iter().for_each(|fit| finds_in_drawn_lists(desk, fit));
     });
 }
 
@@ -670,7 +642,7 @@ fn a_list_may_have_any_length() {
         let sizes: Vec<usize> = (0..LONG).map(|index| if index + 1 == LONG { 96 } else { 32 }).collect();
         let bench = Bench::listed(desk, &sizes);
         desk.new_story();
-        for fit in FITS {
+        for fit in Fit::ALL {
             bench.expect_fit(fit, &sizes, 80);
         }
     });
@@ -679,7 +651,7 @@ fn a_list_may_have_any_length() {
 #[test]
 fn every_fit_survives_long_workloads() {
     EXAM.case("workloads", |desk| {
-        for fit in FITS {
+        for fit in Fit::ALL {
             for _ in 0..3 {
                 play(desk, fit, &workload::random(desk.rng().bits(), 120, 0..=200, 16));
             }

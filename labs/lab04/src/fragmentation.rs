@@ -5,8 +5,8 @@ use core::ptr::NonNull;
 use lab02::{Chunk, MIN_CHUNK_SIZE, SizeWord, request_to_chunk_size, walk};
 use lab03::{CorruptedLink, Fit, FreeList};
 
-/// Cuts a chunk down to `size` bytes and returns the rest as a chunk of its own, with `PREV_INUSE` set, for the front is
-/// about to be used. `None`, and nothing has changed, if the rest would be smaller than [`MIN_CHUNK_SIZE`]: such a rest
+/// Cuts a chunk down to `size` bytes, with the flags it had, and returns the rest as a chunk of its own: its one flag is
+/// `PREV_INUSE`, for the front is about to be used. `None`, and nothing has changed, if the rest would be smaller than [`MIN_CHUNK_SIZE`]: such a rest
 /// could hold no links, so the chunk is used whole.
 ///
 /// # Safety

@@ -7,7 +7,7 @@ use heapkit::referee::{Call, Fit};
 use lab02::{Chunk, Header};
 use lab03::CorruptedLink;
 use lab04::{CoalescingHeap, Fragmentation, FreeChunks, coalesce, join, split};
-use questions::{Measures, Question};
+use questions::Question;
 
 candidate::main!(Lab04);
 
@@ -120,7 +120,7 @@ impl Candidate for Lab04 {
             Question::Fragmentation => {
                 let seen = self.heap.as_ref().map(CoalescingHeap::fragmentation);
                 let Some(Fragmentation { in_use, free, holes, largest, top }) = seen else { return Answer::done() };
-                Answer::say(Measures { in_use, free, holes, largest, top })
+                Answer::say(questions::Fragmentation { in_use, free, holes, largest, top })
             }
             Question::External { of } => Answer::say(theirs(of).external()),
             Question::Internal { of, requested } => Answer::say(theirs(of).internal(requested)),
@@ -138,6 +138,7 @@ fn own(fit: Fit) -> lab03::Fit {
 }
 
 /// The same.
-fn theirs(Measures { in_use, free, holes, largest, top }: Measures) -> Fragmentation {
+fn theirs(of: questions::Fragmentation) -> Fragmentation {
+    let questions::Fragmentation { in_use, free, holes, largest, top } = of;
     Fragmentation { in_use, free, holes, largest, top }
 }

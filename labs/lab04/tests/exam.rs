@@ -11,17 +11,15 @@ use heapkit::memory::{Arena, PAGE};
 use heapkit::os::Place;
 use heapkit::referee::{Allocator, AnyMalloc, Call, Fit, ListRules, Rules, pattern};
 use heapkit::snapshot::Snapshot;
-use heapkit::workload::{self, Op, Rng};
+use heapkit::workload::{self, Op, Rng, ops};
 use oracle::{Piece, Row, TakenBack, lost, take_back};
-use proctor::{Desk, Exam, Finding, Memory, Remote, Stage, System, one_list};
-use questions::{Measures, Question};
+use proctor::{Desk, Exam, Finding, Remote, Stage, System, one_list};
+use questions::{Fragmentation, Question};
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::rc::Rc;
 
 const EXAM: Exam = Exam::new("lab04", cfg!(feature = "solution"));
-
-const FITS: [Fit; 3] = [Fit::First, Fit::Best, Fit::Worst];
 
 /// Every combination of flags, the plainest first.
 const FLAGS: [usize; 8] = [
@@ -46,21 +44,13 @@ struct Change {
 }
 
 impl Change {
-    fn check(&self, desk: &Desk, system: &System, before: &Snapshot) {
+    fn check(&self, desk: &Desk, before: &Snapshot) {
         for (at, word, what) in &self.words {
             let show = |word| if at % 16 == 8 { size_word_in_words(word) } else { draw::word(word) };
             desk.expect_word(what, *at, *word, show);
         }
-        let after = system.arena().snapshot(0..system.end());
         let is_written = |at: usize| self.words.iter().any(|(word, ..)| (*word..word + 8).contains(&at));
-        let mut others = before.differences(&after).filter(|at| !is_written(*at) && !self.dead.contains(at));
-        if let Some(at) = others.next() {
-            let word = at / 8 * 8;
-            let [was, is] = [before, &after].map(|copy| draw::word(copy.word(word).unwrap_or_default()));
-            let finding = Finding::new(format!("{} changes a word that is none of its business.", self.name));
-            let note = format!("the word at {}: was {was}, is {is}", Offset(word));
-            desk.fail(finding.expected(was, is).mark(word, note));
-        }
+        desk.expect_untouched(self.name, before, |at| is_written(at) || self.dead.contains(&at));
     }
 }
 
@@ -70,7 +60,7 @@ impl Change {
 const FIRST: usize = MIN_CHUNK;
 
 /// Two chunks that nobody uses, and the top chunk. The second one may have no size: then the first goes on to the heap's end.
-fn two_chunks(desk: &Desk, sizes: [usize; 2], flags: [usize; 2]) -> (Rc<System>, Snapshot) {
+fn two_chunks(desk: &Desk, sizes: [usize; 2], flags: [usize; 2]) -> Snapshot {
     let end = FIRST + sizes[0] + sizes[1];
     let is_last = sizes[1] == 0;
     let len = if is_last { end } else { (end + MIN_CHUNK).next_multiple_of(PAGE) };
@@ -85,13 +75,12 @@ fn two_chunks(desk: &Desk, sizes: [usize; 2], flags: [usize; 2]) -> (Rc<System>,
         arena.set_word(FIRST + sizes[0] + 8, sizes[1] | flags[1]);
         arena.set_word(end + 8, (len - end) | PREV_INUSE);
     }
-    let before = arena.snapshot(0..len);
-    (system, before)
+    desk.bytes()
 }
 
 /// `split` has to cut the first of two chunks, or to leave it whole.
 fn splits(desk: &Desk, [whole, second]: [usize; 2], flags: usize, size: usize) {
-    let (system, before) = two_chunks(desk, [whole, second], [flags, PREV_INUSE]);
+    let before = two_chunks(desk, [whole, second], [flags, PREV_INUSE]);
     // The chunk itself is all that matters.
     desk.opens_only(std::slice::from_ref(&(FIRST..FIRST + whole)));
     let left = whole - size;
@@ -113,7 +102,7 @@ fn splits(desk: &Desk, [whole, second]: [usize; 2], flags: usize, size: usize) {
         let rest = (cut + 8, left | PREV_INUSE, "The rest gets what is left, and P is its only flag.".to_owned());
         vec![front, rest]
     });
-    Change { name: "split", words: words.unwrap_or_default(), dead: 0..0 }.check(desk, &system, &before);
+    Change { name: "split", words: words.unwrap_or_default(), dead: 0..0 }.check(desk, &before);
 }
 
 /// A chunk size between these.
@@ -166,14 +155,16 @@ fn split_writes_two_size_words_and_nothing_else() {
 
 /// `join` has to make one of two chunks.
 fn joins(desk: &Desk, sizes: [usize; 2], flags: [usize; 2]) {
-    let (system, before) = two_chunks(desk, sizes, flags);
+    let before = two_chunks(desk, sizes, flags);
     let (after, end) = (FIRST + sizes[0], FIRST + sizes[0] + sizes[1]);
     desk.opens_only(std::slice::from_ref(&(FIRST..end)));
     let joined: usize = desk.order(&Question::Join { at: FIRST, after });
     desk.expect("The joined chunk starts where the first one did.", Offset(FIRST), Offset(joined));
-    let what = "The joined chunk has both sizes together, and the first one's flags.".to_owned();
+    let [first, second] = sizes;
+    let what =
+        format!("The joined chunk has both sizes together, {first} + {second} bytes, and the first one's flags.");
     let words = vec![(FIRST + 8, (sizes[0] + sizes[1]) | flags[0], what)];
-    Change { name: "join", words, dead: 0..0 }.check(desk, &system, &before);
+    Change { name: "join", words, dead: 0..0 }.check(desk, &before);
 }
 
 #[test]
@@ -269,7 +260,7 @@ fn named(chunks: &[usize]) -> String {
 fn takes_back(desk: &Desk, row: &Row, index: usize, damaged: &[usize]) {
     let system = desk.heap(row.len());
     row.words().into_iter().for_each(|(at, word)| system.arena().set_word(at, word));
-    let before = system.arena().snapshot(0..row.len());
+    let before = desk.bytes();
     let (at, top) = (row.at(index), row.0.len() - 1);
     // The chunk, what is free beside it, and the header after that.
     let first = if index > 0 && row.0[index - 1].is_free { index - 1 } else { index };
@@ -297,7 +288,11 @@ fn takes_back(desk: &Desk, row: &Row, index: usize, damaged: &[usize]) {
         }
     };
     same("Each free chunk that is joined leaves the list, and no other.", named(&removed), named(&out));
-    same("What became of the chunk is put into the list, unless it is the top chunk.", named(&put), named(&was_put));
+    let what = match damaged.first() {
+        Some(damaged) if *damaged < at => "Nothing is put into the list, either: the memory is lost.",
+        _ => "What became of the chunk is put into the list, unless it is the top chunk.",
+    };
+    same(what, named(&put), named(&was_put));
     same("The top chunk starts here.", Offset(top).to_string(), Offset(now_top).to_string());
     let start = row.at(joined.start);
     let sentence = |at: usize| match at % 16 {
@@ -309,7 +304,7 @@ fn takes_back(desk: &Desk, row: &Row, index: usize, damaged: &[usize]) {
     };
     let words = wanted.words().into_iter().map(|(at, word)| (at, word, format!("{damage}{}", sentence(at)))).collect();
     let dead = if joined.is_empty() { 0..0 } else { start + 16..row.at(joined.end) };
-    Change { name: "coalesce", words, dead }.check(desk, &system, &before);
+    Change { name: "coalesce", words, dead }.check(desk, &before);
 }
 
 /// The same on drawn layouts of each scale.
@@ -380,13 +375,7 @@ fn a_damaged_chunk_after_stays_apart() {
 
 /// A heap of `len` bytes under the candidate's `CoalescingHeap`.
 fn coalescing_heap<'a>(len: usize, fit: Fit, rules: &'a dyn Fn() -> Box<dyn Rules>) -> Stage<'a, Question> {
-    Stage {
-        memory: Memory::Heap(len),
-        start: Question::NewHeap { len, fit },
-        call: |call| Question::Call { call },
-        lists: one_list,
-        rules,
-    }
+    Stage::heap(len, Question::NewHeap { len, fit }, |call| Question::Call { call }, rules)
 }
 
 fn play_on(desk: &Desk, len: usize, fit: Fit, ops: &[Op]) -> Vec<Option<Place>> {
@@ -396,10 +385,6 @@ fn play_on(desk: &Desk, len: usize, fit: Fit, ops: &[Op]) -> Vec<Option<Place>> 
 
 fn play(desk: &Desk, fit: Fit, ops: &[Op]) -> Vec<Option<Place>> {
     play_on(desk, PAGE, fit, ops)
-}
-
-fn ops(text: &str) -> Vec<Op> {
-    workload::parse(text).expect("the cases write their workloads correctly")
 }
 
 fn heap(at: usize) -> Option<Place> {
@@ -444,10 +429,10 @@ impl<'a> Calls<'a> {
     }
 
     /// `fragmentation()` has to say what is in the bytes.
-    fn measured(&self) -> Measures {
+    fn measured(&self) -> Fragmentation {
         let wanted = oracle::measures(&self.desk.image());
         let seen = self.desk.order(&Question::Fragmentation);
-        self.desk.expect("The measures are those of the heap.", wanted, seen);
+        self.desk.expect("fragmentation() adds up what the heap holds.", wanted, seen);
         seen
     }
 }
@@ -488,7 +473,7 @@ fn frees_drawn(desk: &Desk, order: &[usize]) {
     let mut rng = desk.rng();
     let mut story: Vec<Op> = (0..6).map(|id| Op::Malloc { id, size: rng.below(600) }).collect();
     story.extend(order.iter().map(|&id| Op::Free { id }));
-    play(desk, FITS[rng.below(3)], &story);
+    play(desk, Fit::ALL[rng.below(3)], &story);
 }
 
 #[test]
@@ -598,11 +583,11 @@ fn a_refused_request_changes_nothing() {
             let blocks: Vec<usize> = calls.malloc_all([200, 8, 100, 8]).into_iter().flatten().collect();
             desk.expect("Four small blocks are served.", 4, blocks.len());
             calls.free_all([blocks[0], blocks[2]]);
-            let before = calls.system.arena().snapshot(0..PAGE);
+            let before = desk.bytes();
             let mut seen = None;
             desk.act(format!("malloc({})", draw::bytes(absurd)), || seen = calls.malloc(absurd));
             desk.expect("A request that nothing can serve gets null.", None, seen.map(Offset));
-            Change { name: "A refused malloc", words: Vec::new(), dead: 0..0 }.check(desk, &calls.system, &before);
+            desk.expect_untouched("A refused malloc", &before, |_| false);
         }
     });
 }
@@ -674,7 +659,7 @@ enum Damage {
 fn damaged_links_cost_no_programs_bytes() {
     EXAM.case("damage", |desk| {
         use Damage::{BkEnds, BkToListed, BkToUsed, FdEnds, FdSkips};
-        for fit in FITS {
+        for fit in Fit::ALL {
             for damage in [BkToListed, BkToUsed, BkEnds, FdSkips, FdEnds] {
                 for is_free in [true, false, true] {
                     damaged_heap(desk, fit, damage, is_free);
@@ -748,7 +733,7 @@ fn the_measures_are_those_of_the_heap() {
         // Drawn heaps of all lengths.
         let mut rng = desk.rng();
         for len in [PAGE, 16 * PAGE, 30 << 30] {
-            let fit = FITS[rng.below(3)];
+            let fit = Fit::ALL[rng.below(3)];
             let mut calls = Calls::new(desk, len, fit);
             let mut held = Vec::new();
             for _ in 0..12 {
@@ -778,23 +763,23 @@ fn expect_near(desk: &Desk, expected: f64, question: &Question) {
 #[test]
 fn fragmentation_is_a_part_of_the_whole() {
     EXAM.case("measures", |desk| {
-        let external = |of: Measures| {
+        let external = |of: Fragmentation| {
             desk.new_story();
             expect_near(desk, lost(of.largest, of.free), &Question::External { of });
         };
-        let internal = |of: Measures, requested: usize| {
+        let internal = |of: Fragmentation, requested: usize| {
             desk.new_story();
             expect_near(desk, lost(requested, of.in_use), &Question::Internal { of, requested });
         };
         desk.draws_no_heap();
-        let heap = Measures { in_use: 400, free: 1000, holes: 4, largest: 250, top: 64 };
+        let heap = Fragmentation { in_use: 400, free: 1000, holes: 4, largest: 250, top: 64 };
         external(heap);
         internal(heap, 300);
-        external(Measures { free: 96, holes: 1, largest: 96, ..heap });
-        external(Measures::default());
-        external(Measures { free: 0, holes: 0, largest: 0, ..heap });
-        internal(Measures::default(), 0);
-        internal(Measures { in_use: 0, ..heap }, 0);
+        external(Fragmentation { free: 96, holes: 1, largest: 96, ..heap });
+        external(Fragmentation::default());
+        external(Fragmentation { free: 0, holes: 0, largest: 0, ..heap });
+        internal(Fragmentation::default(), 0);
+        internal(Fragmentation { in_use: 0, ..heap }, 0);
         internal(heap, 0);
         let mut rng = desk.rng();
         for most in [1000, 1 << 20, 32 << 30] {
@@ -802,7 +787,7 @@ fn fragmentation_is_a_part_of_the_whole() {
                 let mut size = || drawn_size(&mut rng, 32..most);
                 let (in_use, largest, top) = (size(), size(), size());
                 let (holes, free) = if largest % 64 == 0 { (1, largest) } else { (3, largest + size()) };
-                let of = Measures { in_use, free, holes, largest, top };
+                let of = Fragmentation { in_use, free, holes, largest, top };
                 external(of);
                 internal(of, rng.below(in_use - 8));
             }
@@ -815,7 +800,7 @@ fn fragmentation_is_a_part_of_the_whole() {
 #[test]
 fn every_fit_survives_long_workloads() {
     EXAM.case("workloads", |desk| {
-        for fit in FITS {
+        for fit in Fit::ALL {
             for _ in 0..3 {
                 play(desk, fit, &workload::random(desk.rng().bits(), 120, 0..=200, 16));
             }
@@ -829,7 +814,7 @@ fn every_fit_survives_long_workloads() {
 fn a_heap_may_be_larger_than_32_bits_can_count() {
     EXAM.case("workloads", |desk| {
         let large = (4_usize << 30) + 16 * desk.rng().below(1 << 20);
-        for fit in FITS {
+        for fit in Fit::ALL {
             // Two chunks of more than 4 GiB each are joined, cut again, and swallowed by the top chunk.
             let story = format!(
                 "m0:{large} m1:{large} m2:100 f1 f0 m3:{} m4:{large} m5:1000 f3 f4 f5 f2 m6:{}",
@@ -901,7 +886,7 @@ fn chat_server(desk: &Desk, mut rng: Rng) {
         left.swap(last, rng.below(last + 1));
     }
     calls.free_all(left);
-    let all_top = Measures { top: len, ..Measures::default() };
+    let all_top = Fragmentation { top: len, ..Fragmentation::default() };
     desk.expect("When everything is freed, all of it is one top chunk.", all_top, calls.measured());
 }
 

@@ -1,7 +1,7 @@
 //! What the right answers are, by other means than the lab's own: layouts of chunks are rows of sizes, and what a call makes of
 //! them is another row.
 
-use crate::questions::Measures;
+use crate::questions::Fragmentation;
 use heapkit::image::{Image, State};
 
 /// A chunk of a layout.
@@ -84,9 +84,9 @@ pub fn take_back(row: &Row, index: usize, is_damaged: impl Fn(usize) -> bool) ->
 }
 
 /// The measures of a heap, from its raw bytes.
-pub fn measures(image: &Image) -> Measures {
+pub fn measures(image: &Image) -> Fragmentation {
     let sizes = |state| image.blocks.iter().filter(move |block| block.state == state).map(|block| block.size);
-    Measures {
+    Fragmentation {
         in_use: sizes(State::Used).sum(),
         free: sizes(State::Free).sum(),
         holes: sizes(State::Free).count(),

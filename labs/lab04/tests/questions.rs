@@ -25,15 +25,15 @@ words! {
         /// `fragmentation`; the answer is what it says.
         Fragmentation,
         /// `external`; the answer is a part of one.
-        External { of: Measures },
+        External { of: Fragmentation },
         /// `internal`; the answer is a part of one.
-        Internal { of: Measures, requested: usize },
+        Internal { of: Fragmentation, requested: usize },
     }
 }
 
 /// What `fragmentation` says.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Measures {
+pub struct Fragmentation {
     /// Bytes in use.
     pub in_use: usize,
     /// Free bytes, without the top chunk.
@@ -46,14 +46,14 @@ pub struct Measures {
     pub top: usize,
 }
 
-impl Words for Measures {
+impl Words for Fragmentation {
     fn write(&self, to: &mut Vec<u64>) {
         [self.in_use, self.free, self.holes, self.largest, self.top].iter().for_each(|size| size.write(to));
     }
 
     fn read(from: &mut Reader<'_>) -> Option<Self> {
         let mut size = || usize::read(from);
-        Some(Measures { in_use: size()?, free: size()?, holes: size()?, largest: size()?, top: size()? })
+        Some(Fragmentation { in_use: size()?, free: size()?, holes: size()?, largest: size()?, top: size()? })
     }
 }
 

@@ -12,6 +12,7 @@ use heapkit::image::{Image, ListHead, Offset, Raw};
 use heapkit::journal::{Journal, Step};
 use heapkit::memory::{Arena, PAGE};
 use heapkit::os::{self, SimOs};
+use heapkit::snapshot::Snapshot;
 use heapkit::workload::Rng;
 use std::cell::{Cell, RefCell};
 use std::fmt::{Debug, Display};
@@ -129,6 +130,11 @@ impl Desk {
         let Some(os) = self.system.borrow().clone() else { return Image::empty() };
         let (bytes, foreign) = (self.arena.snapshot(0..os.end()), os.layout().foreign);
         Image::decode(&Raw { bytes: &bytes, foreign: &foreign }, &self.lists.borrow())
+    }
+
+    /// A copy of the heap's bytes as they are now.
+    pub fn bytes(&self) -> Snapshot {
+        self.arena.snapshot(0..self.system.borrow().as_ref().map_or(0, |os| os.end()))
     }
 
     /// The calls that the simulated system has had in this story.
@@ -254,6 +260,23 @@ impl Desk {
             let marked = self.image().defects.iter().any(|defect| defect.at == at);
             self.fail(if marked { finding } else { finding.mark(at, format!("the word at {}", Offset(at))) });
         }
+    }
+
+    /// Ends the case if a byte of the heap isn't what it was `before`; those that `may_change` holds for don't count. `what` has
+    /// changed it.
+    pub fn expect_untouched(&self, what: &str, before: &Snapshot, may_change: impl Fn(usize) -> bool) {
+        let after = self.bytes();
+        let Some(at) = before.differences(&after).find(|at| !may_change(*at)) else { return };
+        let at = at / 8 * 8;
+        // An address in the heap is shown as the picture shows it.
+        let [was, is] = [before, &after].map(|bytes| {
+            let word = bytes.word(at).unwrap_or_default();
+            let in_heap = word.checked_sub(bytes.base()).filter(|at| *at < bytes.end());
+            in_heap.map_or_else(|| heapkit::draw::word(word), |at| Offset(at).to_string())
+        });
+        let note = format!("the word at {}: was {was}, is {is}", Offset(at));
+        let finding = Finding::new(format!("{what} changes a word that is none of its business."));
+        self.fail(finding.expected(was, is).mark(at, note));
     }
 
     /// Ends the case: something is wrong.

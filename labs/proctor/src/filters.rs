@@ -71,21 +71,23 @@ impl Asked {
         (!asked.words.is_empty()).then_some(asked)
     }
 
-    /// The cases that the words name; `None` if the test runner finds them by itself.
+    /// The cases that the words name; `None` if the test runner finds them by itself. A rule or a function comes first: the name of
+    /// another rule's case may have the same word in it.
     fn cases(&self, lab: &Lab) -> Result<Option<BTreeSet<String>>, String> {
         let mut cases = BTreeSet::new();
         let mut by_name_alone = true;
         for word in &self.words {
-            let by_name = lab.rules.iter().flat_map(|rule| &rule.cases).filter(|case| case.contains(word));
-            let by_rule = lab.rules.iter().filter(|rule| names(rule, word)).flat_map(|rule| &rule.cases);
-            let before = cases.len();
-            cases.extend(by_name.cloned());
-            let found_by_name = cases.len();
-            cases.extend(by_rule.cloned());
-            by_name_alone &= cases.len() == found_by_name;
-            if cases.len() == before && !cases.iter().any(|case| case.contains(word)) {
+            let of_rules = |rules: &mut dyn Iterator<Item = &Rule>| -> BTreeSet<String> {
+                rules.flat_map(|rule| &rule.cases).cloned().collect()
+            };
+            let by_rule = of_rules(&mut lab.rules.iter().filter(|rule| names(rule, word)));
+            let by_name = of_rules(&mut lab.rules.iter()).into_iter().filter(|case| case.contains(word)).collect();
+            let named = if by_rule.is_empty() { &by_name } else { &by_rule };
+            if named.is_empty() {
                 return Err(unknown(lab, word));
             }
+            by_name_alone &= *named == by_name;
+            cases.extend(named.iter().cloned());
         }
         Ok((!by_name_alone).then_some(cases))
     }
@@ -149,6 +151,20 @@ mod tests {
             let cases = words(word).unwrap().cases(&lab()).unwrap().unwrap();
             assert_eq!(cases.len(), 2, "{word}");
         }
+    }
+
+    #[test]
+    fn a_function_is_not_a_part_of_the_names_of_other_rules_cases() {
+        let mut lab = lab();
+        let other = Rule {
+            id: "other".into(),
+            functions: Vec::new(),
+            cases: vec!["find_is_in_it".into()],
+            ..lab.rules[0].clone()
+        };
+        lab.rules.push(other);
+        let cases = words("find").unwrap().cases(&lab).unwrap().unwrap();
+        assert_eq!(cases.into_iter().collect::<Vec<_>>(), lab.rules[0].cases.iter().rev().cloned().collect::<Vec<_>>());
     }
 
     #[test]

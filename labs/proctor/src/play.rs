@@ -59,6 +59,13 @@ struct Script<'a> {
     rules: &'a dyn Fn() -> Box<dyn Rules>,
 }
 
+impl<'a, Q> Stage<'a, Q> {
+    /// A heap of `len` bytes for an allocator with one free list.
+    pub fn heap(len: usize, start: Q, call: fn(Call) -> Q, rules: &'a dyn Fn() -> Box<dyn Rules>) -> Self {
+        Stage { memory: Memory::Heap(len), start, call, lists: one_list, rules }
+    }
+}
+
 impl<Q: Words> Stage<'_, Q> {
     fn script<'a>(&'a self, call: &'a dyn Fn(Call) -> Vec<u64>) -> Script<'a> {
         let Stage { memory, start, lists, rules, .. } = self;

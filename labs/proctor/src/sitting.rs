@@ -121,7 +121,9 @@ impl Sitting {
         let width = terminal::width();
         let mut text = screen::table(&self.lab, &report, self.exam.reference, width);
         let failed = report.cases().filter(|case| !case.verdict.is_pass() && case.verdict != Verdict::NotRun);
-        let first = failed.clone().next();
+        // What is written and wrong comes before what isn't written yet.
+        let wrong = failed.clone().find(|case| case.verdict != Verdict::NotWritten);
+        let first = wrong.or_else(|| failed.clone().next());
         if report.is_complete() && report.cases().all(|case| case.verdict == Verdict::NotWritten) {
             let red = "Red at the start is normal: nothing is written yet. This is the first thing to do:";
             text.push_str(&format!("\n{}", wrap("", red, width)));

@@ -1,7 +1,7 @@
 //! The graders of a batch: each has its own copy of the course and its own compiled dependencies.
 
 use super::{Job, work_dir};
-use crate::Grader;
+use crate::{Error, Grader};
 use std::fs::{self, File, FileTimes};
 use std::path::Path;
 use std::thread;
@@ -16,7 +16,7 @@ pub struct Workers {
 
 impl Workers {
     /// The first worker, and what it compiles with.
-    pub fn open(job: &Job) -> Result<Self, String> {
+    pub fn open(job: &Job) -> Result<Self, Error> {
         let mut first = job.course.grader(&work_dir(job.course, 0))?.seed(job.seed);
         first.protection()?.warn();
         let toolchain = first.toolchain()?;
@@ -35,10 +35,10 @@ impl Workers {
     ///
     /// # Errors
     /// One line: the course itself can't be graded with.
-    pub fn warm(&mut self, job: &Job, entries: usize) -> Result<(), String> {
+    pub fn warm(&mut self, job: &Job, entries: usize) -> Result<(), Error> {
         let wanted = job.jobs.or_else(|| thread::available_parallelism().ok()).map_or(1, usize::from).min(entries);
         let starter = job.lab.learner_file();
-        let text = fs::read_to_string(&starter).map_err(|e| format!("{}: {e}", starter.display()))?;
+        let text = fs::read_to_string(&starter).map_err(Error::at(&starter))?;
         self.graders[0].grade(job.lab, &text)?;
         for number in 1..wanted {
             let folder = work_dir(job.course, number);
@@ -55,7 +55,7 @@ impl Workers {
 ///
 /// Copies, and no hard links: cargo and rustc write to some of these files in place. 200 MB take a third of a
 /// second.
-fn seed(from: &Path, to: &Path) -> Result<(), String> {
+fn seed(from: &Path, to: &Path) -> Result<(), Error> {
     if to.join("target").exists() {
         return Ok(());
     }
@@ -64,11 +64,11 @@ fn seed(from: &Path, to: &Path) -> Result<(), String> {
         let unfinished = to.join(format!("{part}.new"));
         for folder in [&unfinished, &to.join(part)] {
             if folder.exists() {
-                fs::remove_dir_all(folder).map_err(|e| format!("{}: {e}", folder.display()))?;
+                fs::remove_dir_all(folder).map_err(Error::at(folder))?;
             }
         }
-        copy_tree(&from.join(part), &unfinished).map_err(|e| format!("{}: {e}", unfinished.display()))?;
-        fs::rename(&unfinished, to.join(part)).map_err(|e| format!("{}: {e}", unfinished.display()))?;
+        copy_tree(&from.join(part), &unfinished).map_err(Error::at(&unfinished))?;
+        fs::rename(&unfinished, to.join(part)).map_err(Error::at(&unfinished))?;
     }
     Ok(())
 }

@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 const STAGE: &str = "Rules";
 
 /// Two lines of JSON. What is held for review has no scores: its problems stay ungraded. The problems that the lab has on the Autolab site are called as the rules' ids.
-pub fn to_lines(grade: &GradeReport) -> Result<String, String> {
+pub fn to_lines(grade: &GradeReport) -> String {
     let mut results = Map::new();
     let mut scores = Map::new();
     for rule in &grade.report.rules {
@@ -23,5 +23,5 @@ pub fn to_lines(grade: &GradeReport) -> Result<String, String> {
     }
     let feedback = json!({ "_presentation": "semantic", "stages": [STAGE], STAGE: results });
     let scores = json!({ "scores": scores, "scoreboard": [grade.counted(grade.report.score)] });
-    Ok(format!("{feedback}\n{scores}\n"))
+    format!("{feedback}\n{scores}\n")
 }

@@ -3,9 +3,10 @@
 use super::{GradeReport, explanation, held, verdict_in_words};
 use proctor::report::{CaseResult, RuleResult, Verdict};
 use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
+use std::io;
 use std::time::Duration;
 
-pub fn to_xml(grade: &GradeReport) -> Result<String, String> {
+pub fn to_xml(grade: &GradeReport) -> io::Result<String> {
     let mut junit = Report::new(grade.report.lab.as_str());
     if let Some(why) = held(grade) {
         let mut status = TestCaseStatus::non_success(NonSuccessKind::Error);
@@ -25,7 +26,7 @@ pub fn to_xml(grade: &GradeReport) -> Result<String, String> {
         suite.add_test_cases(rule.cases.iter().map(|case| test_case(grade, rule, case)));
         junit.add_test_suite(suite);
     }
-    junit.to_string().map_err(|e| e.to_string())
+    junit.to_string().map_err(io::Error::other)
 }
 
 fn test_case(grade: &GradeReport, rule: &RuleResult, case: &CaseResult) -> TestCase {

@@ -3,19 +3,20 @@
 use super::{Class, Student};
 use crate::reports::{GradeReport, verdict_in_words};
 use std::borrow::Cow;
+use std::io;
 
 /// `submission, status, points, of`, the points of each rule, the failing cases, and a note.
-pub fn csv(class: &Class) -> Result<String, String> {
+pub fn csv(class: &Class) -> io::Result<String> {
     let mut csv = csv::Writer::from_writer(Vec::new());
     let fixed = ["submission", "status", "points", "of"];
     let header = fixed.into_iter().chain(class.rules.iter().map(|rule| rule.id)).chain(["failing", "note", "results"]);
-    csv.write_record(header).map_err(|e| e.to_string())?;
+    csv.write_record(header)?;
     for student in &class.students {
         let row = row(class, student);
-        csv.write_record(row.iter().map(|cell| harmless(cell).into_owned())).map_err(|e| e.to_string())?;
+        csv.write_record(row.iter().map(|cell| harmless(cell).into_owned()))?;
     }
-    let bytes = csv.into_inner().map_err(|e| e.to_string())?;
-    String::from_utf8(bytes).map_err(|e| e.to_string())
+    let bytes = csv.into_inner().map_err(|e| e.into_error())?;
+    String::from_utf8(bytes).map_err(io::Error::other)
 }
 
 fn row(class: &Class, student: &Student) -> Vec<String> {

@@ -18,6 +18,9 @@ pub enum Fit {
 }
 
 impl Fit {
+    /// All of them.
+    pub const ALL: [Fit; 3] = [Fit::First, Fit::Best, Fit::Worst];
+
     /// The chunk that serves a request, among those large enough, in list order.
     pub fn choose<'a>(self, candidates: &[&'a Block]) -> Option<&'a Block> {
         let mut candidates = candidates.iter().copied();
