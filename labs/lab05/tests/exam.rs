@@ -11,7 +11,7 @@ use heapkit::image::{ListHead, Offset};
 use heapkit::memory::{Arena, HEAP_ROOM, PAGE};
 use heapkit::os::{self, Call as OsCall, Place, Refusal};
 use heapkit::referee::{Call, MallocRules, Rules, THRESHOLD, THRESHOLD_MAX, TOP_PAD};
-use heapkit::workload::{self, Op, Rng};
+use heapkit::workload::{self, Op, Rng, ops};
 use proctor::{Desk, Exam, Finding, Memory, ROOM, Stage, System, one_list};
 use questions::Question;
 use std::rc::Rc;
@@ -40,10 +40,6 @@ fn stage(room: usize, refusal: Refusal) -> Stage<'static, Question> {
 /// The same under all rules.
 fn strict_stage(room: usize, refusal: Refusal) -> Stage<'static, Question> {
     Stage { rules: &all_rules, ..stage(room, refusal) }
-}
-
-fn ops(story: &str) -> Vec<Op> {
-    workload::parse(story).expect("the cases write their workloads correctly")
 }
 
 /// Plays a story on a fresh malloc. Where each block was last.
