@@ -396,7 +396,7 @@ impl List {
             Link::To(to) => format!("the list leads to {}, where no chunk starts", Offset(to)),
             Link::Wild(UNSET) => "fd was never written: the list leads nowhere".into(),
             Link::Wild(word) => format!("the list leads out of the heap, to {word:#x}"),
-            Link::Payload => format!("{} is in the list, but it is in use: its fd is payload", Offset(last)),
+            Link::Payload => format!("{} is in the list, but it isn't free: no link is kept here", Offset(last)),
         };
         Some(Defect { at: last + PAYLOAD, what })
     }

@@ -64,7 +64,7 @@ pub fn list(list: &List) -> String {
         Link::To(at) => write!(text, " → {}, where no chunk starts", Offset(at)),
         Link::Wild(UNSET) => write!(text, " → nowhere: fd was never written"),
         Link::Wild(word) => write!(text, " → {word:#x}, outside the heap"),
-        Link::Payload => write!(text, ", which is in use"),
+        Link::Payload => write!(text, ", which isn't free"),
     };
     text
 }
