@@ -265,9 +265,7 @@ fn in_a_region(memory: Memory, region: &mut Region<'_, AskedOs>) {
                 in_a_region(memory, &mut region.nested());
                 Answer::done()
             }
-            Question::Text { text } => {
-                Answer::say(region.alloc_str(&text).map(|text| memory.offset_of(text.as_ptr())))
-            }
+            Question::Text { text } => Answer::say(region.alloc_str(&text).map(|text| memory.offset_of(text.as_ptr()))),
             Question::End => return,
             question @ (Question::Pool { .. } | Question::Mappings) => opens(memory, question),
             question => fill_region(memory, region, question),
