@@ -1,6 +1,7 @@
 //! A parser, whose nodes come from a pool, from a region, or from a malloc: the same tree of the same text each time.
 
 use heapkit::os::Os;
+use heapkit::workload::Rng;
 use lab05::Malloc;
 use lab07::{Handle, Pool, Region};
 use std::iter::Peekable;
@@ -109,6 +110,29 @@ pub mod in_a_region {
 pub mod in_blocks {
     use super::{Malloc, NoMemory, NonNull, Os, Tokens, has_children, name};
 
+    /// A malloc, whichever it is.
+    pub trait Blocks {
+        /// A block of so many bytes.
+        fn malloc(&mut self, request: usize) -> Option<NonNull<u8>>;
+
+        /// Takes a block back.
+        ///
+        /// # Safety
+        /// A block of this malloc that has not been freed, and nobody uses it any more.
+        unsafe fn free(&mut self, block: NonNull<u8>);
+    }
+
+    impl<O: Os> Blocks for Malloc<O> {
+        fn malloc(&mut self, request: usize) -> Option<NonNull<u8>> {
+            self.malloc(request)
+        }
+
+        unsafe fn free(&mut self, block: NonNull<u8>) {
+            // SAFETY: the contract is the same one.
+            unsafe { self.free(block) }
+        }
+    }
+
     /// A node leads to the first of its children, and to the next of its siblings.
     pub struct Node<'t> {
         /// What it is called.
@@ -120,17 +144,12 @@ pub mod in_blocks {
     /// A node and all that it leads to, or nothing.
     pub type Tree<'t> = Option<NonNull<Node<'t>>>;
 
-    /// Reads a list of names. `seen` is called with the malloc before each request.
-    pub fn parse<'t, O: Os>(
-        tokens: &mut Tokens<'t>,
-        malloc: &mut Malloc<O>,
-        seen: &mut impl FnMut(&Malloc<O>),
-    ) -> Result<Tree<'t>, NoMemory> {
+    /// Reads a list of names.
+    pub fn parse<'t>(tokens: &mut Tokens<'t>, blocks: &mut impl Blocks) -> Result<Tree<'t>, NoMemory> {
         let Some(name) = name(tokens) else { return Ok(None) };
-        let first = if has_children(tokens) { parse(tokens, malloc, seen)? } else { None };
-        let next = parse(tokens, malloc, seen)?;
-        seen(malloc);
-        let node = malloc.malloc(size_of::<Node<'_>>()).ok_or(NoMemory)?.cast::<Node<'t>>();
+        let first = if has_children(tokens) { parse(tokens, blocks)? } else { None };
+        let next = parse(tokens, blocks)?;
+        let node = blocks.malloc(size_of::<Node<'_>>()).ok_or(NoMemory)?.cast::<Node<'t>>();
         // SAFETY: a block of that size, which is nobody else's.
         unsafe { node.write(Node { name, first, next }) };
         Ok(Some(node))
@@ -140,17 +159,42 @@ pub mod in_blocks {
     ///
     /// # Safety
     /// The tree was parsed with this malloc, has not been freed, and nobody uses it any more.
-    pub unsafe fn free<O: Os>(mut tree: Tree<'_>, malloc: &mut Malloc<O>) {
+    pub unsafe fn free(mut tree: Tree<'_>, blocks: &mut impl Blocks) {
         while let Some(node) = tree {
             // SAFETY: each node is a live block of this malloc, and freed once.
             unsafe {
                 let Node { first, next, .. } = node.read();
-                malloc.free(node.cast());
-                free(first, malloc);
+                blocks.free(node.cast());
+                free(first, blocks);
                 tree = next;
             }
         }
     }
+}
+
+/// Texts of a few names, and of a few thousand.
+pub fn texts(count: usize) -> Vec<String> {
+    let mut rng = Rng::new(7);
+    let mut text = |names: usize| {
+        let (mut text, mut depth) = (String::new(), 0);
+        for _ in 0..names {
+            text.push_str(["chunk", "list", "head", "top", "bin"][rng.below(5)]);
+            match rng.below(5) {
+                0 if depth < 20 => {
+                    text.push_str(" ( ");
+                    depth += 1;
+                }
+                1 | 2 if depth > 0 => {
+                    text.push_str(" ) ");
+                    depth -= 1;
+                }
+                _ => text.push(' '),
+            }
+        }
+        text
+    };
+    let mut sizes = Rng::new(9);
+    (0..count).map(|_| text(sizes.within(&(20..=4000)))).collect()
 }
 
 #[cfg(test)]

@@ -1,7 +1,8 @@
 //! Lab 7's reference: the slots of a pool, a region that grows, and two workloads on malloc, pool and region.
 
 use super::{Capture, Content, programs};
-use crate::parser::{in_a_pool, in_a_region, in_blocks, tokens};
+use crate::parser::in_blocks::Blocks;
+use crate::parser::{in_a_pool, in_a_region, in_blocks, texts, tokens};
 use heapkit::image::Offset;
 use heapkit::memory::{Arena, HEAP_ROOM, PrivateArena};
 use heapkit::os::{Call, SimOs};
@@ -89,6 +90,9 @@ fn slots() -> Result<String, String> {
 /// What a pool says when a tree is freed by its root alone.
 fn lost() -> Result<String, String> {
     let os = system()?;
+    // Its message is what we want, and not on this program's own stream.
+    let hook = std::panic::take_hook();
+    std::panic::set_hook(Box::new(|_| {}));
     let ended = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
         pool_scope(&os, |brand| {
             let mut pool = Pool::new(brand);
@@ -97,6 +101,7 @@ fn lost() -> Result<String, String> {
             }
         });
     }));
+    std::panic::set_hook(hook);
     let panic = ended.err().ok_or("the pool has to notice")?;
     let message = panic.downcast_ref::<String>().ok_or("a panic has a message")?;
     Ok(format!("{message}\n"))
@@ -173,6 +178,24 @@ impl<'a> Watch<'a> {
     }
 }
 
+/// A malloc that is watched.
+struct Watched<'w, 'a> {
+    malloc: Malloc<&'a System>,
+    watch: &'w mut Watch<'a>,
+}
+
+impl Blocks for Watched<'_, '_> {
+    fn malloc(&mut self, request: usize) -> Option<NonNull<u8>> {
+        self.watch.before(&self.malloc);
+        self.malloc.malloc(request)
+    }
+
+    unsafe fn free(&mut self, block: NonNull<u8>) {
+        // SAFETY: the contract is the same one.
+        unsafe { self.malloc.free(block) }
+    }
+}
+
 /// What the C library took for the same.
 fn of_glibc(probe: &Path, name: &str, ops: &[Op]) -> Result<String, String> {
     let path = std::env::temp_dir().join(format!("{name}-{}.rep", std::process::id()));
@@ -196,31 +219,6 @@ const TEXTS: usize = 60;
 /// The bytes of a node, whoever keeps it.
 const NODE: usize = size_of::<in_a_region::Node<'_>>();
 const _: () = assert!(size_of::<in_a_pool::Node<'_, '_>>() == NODE && size_of::<in_blocks::Node<'_>>() == NODE);
-
-/// Texts of a few names, and of a few thousand.
-fn texts() -> Vec<String> {
-    let mut rng = Rng::new(7);
-    (0..TEXTS)
-        .map(|_| {
-            let (mut text, mut depth) = (String::new(), 0);
-            for _ in 0..rng.within(&(20..=4000)) {
-                text.push_str(["chunk", "list", "head", "top", "bin"][rng.below(5)]);
-                match rng.below(5) {
-                    0 if depth < 20 => {
-                        text.push_str(" ( ");
-                        depth += 1;
-                    }
-                    1 | 2 if depth > 0 => {
-                        text.push_str(" ) ");
-                        depth -= 1;
-                    }
-                    _ => text.push(' '),
-                }
-            }
-            text
-        })
-        .collect()
-}
 
 /// The same as operations: a node is taken after all below it and beside it, and freed before them.
 fn parser_ops(texts: &[String]) -> Vec<Op> {
@@ -255,15 +253,14 @@ fn parser_ops(texts: &[String]) -> Vec<Op> {
 /// Trees of texts, built and dropped one after the other.
 fn parser(probe: &Path) -> Result<String, String> {
     let no_memory = |_| "the system has memory".to_owned();
-    let texts = texts();
+    let texts = texts(TEXTS);
     let os = system()?;
     let mut watch = Watch::new(&os);
-    let mut malloc = Malloc::new(&os);
+    let mut watched = Watched { malloc: Malloc::new(&os), watch: &mut watch };
     for text in &texts {
-        let tree = in_blocks::parse(&mut tokens(text), &mut malloc, &mut |malloc| watch.before(malloc));
-        let tree = tree.map_err(no_memory)?;
+        let tree = in_blocks::parse(&mut tokens(text), &mut watched).map_err(no_memory)?;
         // SAFETY: the tree was parsed with this malloc, and is used no more.
-        unsafe { in_blocks::free(tree, &mut malloc) };
+        unsafe { in_blocks::free(tree, &mut watched) };
     }
     let looked_at = watch.looked_at();
     let in_blocks = watch.bill();
@@ -461,14 +458,13 @@ fn server(probe: &Path) -> Result<String, String> {
     text.push_str(&row("free chunks before a search", &[looked_at.to_string(), "–".into(), "–".into()]));
     text.push_str(&row("in the end: free in holes", &three(malloc_free.0, slots.dead * SESSION, "–")));
     text.push_str(&row("... the largest hole", &three(malloc_free.1, SESSION, "–")));
-    text.push_str(&row(
-        "... holes that fit a session",
-        &[
-            format!("{} of {}", holes.iter().filter(|hole| **hole >= SESSION + 8).count(), holes.len()),
-            format!("{} of {}", slots.used_again, slots.dead),
-            "–".into(),
-        ],
-    ));
+    let share = |part: usize, whole: usize| format!("{} %", part * 100 / whole.max(1));
+    let fragmented = [
+        share(malloc_free.0 - malloc_free.1, malloc_free.0),
+        share(slots.dead - slots.used_again, slots.dead),
+        "–".into(),
+    ];
+    text.push_str(&row("... external fragmentation", &fragmented));
     Ok(text)
 }
 
