@@ -30,7 +30,7 @@ const ONE_WORD: usize = 2;
 const ALIGNED_PAGE: usize = 7;
 
 /// A fresh system, which refuses what `refusal` says.
-fn system(desk: &Desk, refusal: Refusal) -> Rc<System> {
+fn fresh_system(desk: &Desk, refusal: Refusal) -> Rc<System> {
     let system = desk.os(ROOM);
     desk.draws_no_heap();
     system.refuse(refusal);
@@ -445,7 +445,7 @@ impl<'a> Pool<'a> {
 fn slots_lie_side_by_side() {
     EXAM.case("slots", |desk| {
         for kind in [THREE_WORDS, 1, 5, 8, 4, ONE_WORD, 9, 11, 6, ALIGNED_PAGE, 14] {
-            let system = system(desk, Refusal::Nothing);
+            let system = fresh_system(desk, Refusal::Nothing);
             let mut pool = Pool::strict(desk, &system, kind);
             for _ in 0..6 {
                 pool.alloc();
@@ -463,7 +463,7 @@ fn slots_lie_side_by_side() {
 fn a_handle_leads_to_its_value() {
     EXAM.case("slots", |desk| {
         for kind in (0..KINDS.len()).filter(|kind| !EMPTY.contains(kind)) {
-            let system = system(desk, Refusal::Nothing);
+            let system = fresh_system(desk, Refusal::Nothing);
             let mut pool = Pool::open(desk, &system, kind);
             let ids: Vec<usize> = (0..4).map(|_| pool.alloc()).collect();
             for &id in ids.iter().rev() {
@@ -479,7 +479,7 @@ fn a_handle_leads_to_its_value() {
 fn a_full_pool_asks_for_sixteen_pages() {
     EXAM.case("growth", |desk| {
         for kind in [ALIGNED_PAGE, 6, 15, 11, 16, THREE_WORDS] {
-            let system = system(desk, Refusal::Nothing);
+            let system = fresh_system(desk, Refusal::Nothing);
             let mut pool = Pool::strict(desk, &system, kind);
             desk.expect("Calls before the first value.", 0, system.call_count());
             let count = Slots::of(KINDS[kind]).count();
@@ -499,7 +499,7 @@ fn a_full_pool_asks_for_sixteen_pages() {
 fn a_slot_may_be_longer_than_that() {
     EXAM.case("growth", |desk| {
         for kind in [12, 13, 17] {
-            let system = system(desk, Refusal::Nothing);
+            let system = fresh_system(desk, Refusal::Nothing);
             let mut pool = Pool::strict(desk, &system, kind);
             for _ in 0..5 {
                 pool.alloc();
@@ -512,7 +512,7 @@ fn a_slot_may_be_longer_than_that() {
 fn fresh_slots_are_not_touched() {
     EXAM.case("growth", |desk| {
         for kind in [ONE_WORD, THREE_WORDS, 6] {
-            let system = system(desk, Refusal::Nothing);
+            let system = fresh_system(desk, Refusal::Nothing);
             let mut pool = Pool::open(desk, &system, kind);
             pool.alloc();
             let Slots { size, first, .. } = Slots::of(KINDS[kind]);
@@ -530,7 +530,7 @@ fn fresh_slots_are_not_touched() {
 fn there_may_be_ten_thousand_values() {
     EXAM.case("growth", |desk| {
         for kind in [SMALL[desk.rng().below(SMALL.len())], 15] {
-            let system = system(desk, Refusal::Nothing);
+            let system = fresh_system(desk, Refusal::Nothing);
             let mut pool = Pool::open(desk, &system, kind);
             let slots = Slots::of(KINDS[kind]);
             for _ in 0..MANY {
@@ -555,7 +555,7 @@ const MANY: usize = 10_050;
 #[test]
 fn the_slot_that_died_last_is_used_first() {
     EXAM.case("reuse", |desk| {
-        let system = system(desk, Refusal::Nothing);
+        let system = fresh_system(desk, Refusal::Nothing);
         let mut pool = Pool::strict(desk, &system, THREE_WORDS);
         let [a, b, c, _d] = [(); 4].map(|()| pool.alloc());
         for id in [a, c, b] {
@@ -583,7 +583,7 @@ fn the_slot_that_died_last_is_used_first() {
 fn dead_slots_lead_to_one_another() {
     EXAM.case("reuse", |desk| {
         for kind in [THREE_WORDS, 1, 4, 6] {
-            let system = system(desk, Refusal::Nothing);
+            let system = fresh_system(desk, Refusal::Nothing);
             let mut pool = Pool::open(desk, &system, kind);
             let mut ids: Vec<usize> = (0..40).map(|_| pool.alloc()).collect();
             let expect_links = |pool: &Pool<'_>| {
@@ -622,7 +622,7 @@ fn every_value_survives_long_workloads() {
         for (kind, steps, most) in
             [(THREE_WORDS, 300, 20), (1, 300, 60), (6, 300, 40), (ALIGNED_PAGE, 200, 40), (12, 60, 8)]
         {
-            let system = system(desk, Refusal::Nothing);
+            let system = fresh_system(desk, Refusal::Nothing);
             let mut pool = Pool::strict(desk, &system, kind);
             pool.churn(steps, most);
             let peak = system.mappings().len();
@@ -642,7 +642,7 @@ fn every_value_survives_long_workloads() {
 #[test]
 fn thousands_of_dead_slots_are_used_again() {
     EXAM.case("reuse", |desk| {
-        let system = system(desk, Refusal::Nothing);
+        let system = fresh_system(desk, Refusal::Nothing);
         let mut pool = Pool::open(desk, &system, 4);
         let ids: Vec<usize> = (0..MANY).map(|_| pool.alloc()).collect();
         let calls = system.call_count();
@@ -663,7 +663,7 @@ fn thousands_of_dead_slots_are_used_again() {
 
 /// A system whose heap has a few pages, for the notes of values that are dropped.
 fn noting_system(desk: &Desk) -> Rc<System> {
-    let system = system(desk, Refusal::Nothing);
+    let system = fresh_system(desk, Refusal::Nothing);
     system.sbrk((16 * PAGE).cast_signed());
     system.arena().set_word(NOTES, 0);
     system
@@ -813,7 +813,7 @@ fn nothing_is_lost_when_the_system_refuses() {
     EXAM.case("refusal", |desk| {
         for kind in [ALIGNED_PAGE, 15, 12] {
             refusing_each(desk, |refusal| {
-                let system = system(desk, refusal);
+                let system = fresh_system(desk, refusal);
                 let mut pool = Pool::strict(desk, &system, kind);
                 let slots = Slots::of(KINDS[kind]).count();
                 for _ in 0..2 * slots + 2 {
@@ -830,7 +830,7 @@ fn nothing_is_lost_when_the_system_refuses() {
 fn all_pages_go_back_at_the_end() {
     EXAM.case("end", |desk| {
         for kind in [THREE_WORDS, ALIGNED_PAGE, 12, 13] {
-            let system = system(desk, Refusal::Nothing);
+            let system = fresh_system(desk, Refusal::Nothing);
             let pool = Pool::open(desk, &system, kind);
             pool.end();
             desk.expect("Calls of a pool that held nothing.", 0, system.call_count());
@@ -879,7 +879,7 @@ fn slots_that_are_still_taken_are_counted() {
 fn a_pool_inside_a_pool_has_its_own_slots() {
     EXAM.case("end", |desk| {
         for kind in [THREE_WORDS, 6] {
-            let system = system(desk, Refusal::Nothing);
+            let system = fresh_system(desk, Refusal::Nothing);
             let mut outer = Pool::strict(desk, &system, kind);
             let ids: Vec<usize> = (0..10).map(|_| outer.alloc()).collect();
             ids[..6].iter().for_each(|&id| outer.free(id));
@@ -1123,7 +1123,7 @@ type Made = (Option<(usize, usize)>, Vec<usize>);
 #[test]
 fn values_follow_one_another() {
     EXAM.case("bump", |desk| {
-        let system = system(desk, Refusal::Nothing);
+        let system = fresh_system(desk, Refusal::Nothing);
         let mut regions = Regions::strict(desk, &system);
         desk.expect("Calls before the first value.", 0, system.call_count());
         // A byte, a word, a byte, 100 bytes, three words.
@@ -1132,7 +1132,7 @@ fn values_follow_one_another() {
         let expected: Vec<usize> = [16, 24, 32, 36, 136].iter().map(|at| start + at).collect();
         desk.expect("Where the five values are.", places(&system, &expected), places(&system, &seen));
         for _ in 0..3 {
-            let system = noting_system(desk);
+            let system = fresh_system(desk, Refusal::Nothing);
             let mut regions = Regions::strict(desk, &system);
             for _ in 0..20 {
                 let kind = [1, 2, 3, 4, 5, 8, 14, 9][regions.rng.below(8)];
@@ -1147,7 +1147,7 @@ fn any_type_is_aligned() {
     EXAM.case("bump", |desk| {
         let mut rng = desk.rng();
         for kind in 0..KINDS.len() {
-            let system = system(desk, Refusal::Nothing);
+            let system = fresh_system(desk, Refusal::Nothing);
             let mut regions = Regions::open(desk, &system);
             for _ in 0..4 {
                 regions.value(kind);
@@ -1161,7 +1161,7 @@ fn any_type_is_aligned() {
 #[test]
 fn slices_and_texts_are_copied() {
     EXAM.case("slices", |desk| {
-        let system = system(desk, Refusal::Nothing);
+        let system = fresh_system(desk, Refusal::Nothing);
         let mut regions = Regions::open(desk, &system);
         let mut rng = desk.rng();
         for kind in [1, 2, 3, 5, 8, 14, 4] {
@@ -1186,7 +1186,7 @@ fn slices_and_texts_are_copied() {
 #[test]
 fn a_panic_on_the_way_leaves_the_region_whole() {
     EXAM.case("slices", |desk| {
-        let system = system(desk, Refusal::Nothing);
+        let system = fresh_system(desk, Refusal::Nothing);
         let mut regions = Regions::open(desk, &system);
         for (kind, len) in [(2, 10), (3, 30), (1, 5000), (5, 100)] {
             regions.value(kind);
@@ -1204,7 +1204,7 @@ fn a_panic_on_the_way_leaves_the_region_whole() {
 #[test]
 fn each_mapping_is_as_long_as_all_before() {
     EXAM.case("doubling", |desk| {
-        let system = system(desk, Refusal::Nothing);
+        let system = fresh_system(desk, Refusal::Nothing);
         let mut regions = Regions::strict(desk, &system);
         for _ in 0..1400 {
             regions.value(5);
@@ -1213,7 +1213,7 @@ fn each_mapping_is_as_long_as_all_before() {
         let lengths: Vec<usize> = system.mappings().iter().map(|(_, mapping)| mapping.len / PAGE).collect();
         desk.expect("The mappings for 1400 values of 100 bytes, in pages.", vec![1, 1, 2, 4, 8, 16, 32], lengths);
         for most in [600, 5000] {
-            let system = noting_system(desk);
+            let system = fresh_system(desk, Refusal::Nothing);
             let mut regions = Regions::strict(desk, &system);
             regions.churn(60, most, 1);
         }
@@ -1227,7 +1227,7 @@ fn a_large_value_gets_what_it_needs() {
         // Just enough for a mapping of so many pages, and a byte more.
         for pages in [1, 2, 40 + rng.below(300)] {
             for more in [0, 1] {
-                let system = system(desk, Refusal::Nothing);
+                let system = fresh_system(desk, Refusal::Nothing);
                 let mut regions = Regions::strict(desk, &system);
                 regions.slice(1, pages * PAGE - HEADER + more);
                 regions.value(1);
@@ -1235,14 +1235,14 @@ fn a_large_value_gets_what_it_needs() {
             }
         }
         for kind in [12, 13, 6, ALIGNED_PAGE] {
-            let system = system(desk, Refusal::Nothing);
+            let system = fresh_system(desk, Refusal::Nothing);
             let mut regions = Regions::strict(desk, &system);
             for _ in 0..3 {
                 regions.value(ONE_WORD);
                 regions.value(kind);
             }
         }
-        let system = system(desk, Refusal::Nothing);
+        let system = fresh_system(desk, Refusal::Nothing);
         let mut regions = Regions::strict(desk, &system);
         regions.value(1);
         regions.slice(1, 20_000_000 + rng.below(1 << 20));
@@ -1253,7 +1253,7 @@ fn a_large_value_gets_what_it_needs() {
 #[test]
 fn all_mappings_go_back_at_the_end() {
     EXAM.case("doubling", |desk| {
-        let system = system(desk, Refusal::Nothing);
+        let system = fresh_system(desk, Refusal::Nothing);
         Regions::memory(desk, &system).end();
         Regions::open(desk, &system).end();
         desk.expect("Calls of a region that held nothing.", 0, system.call_count());
@@ -1268,7 +1268,7 @@ fn all_mappings_go_back_at_the_end() {
 #[test]
 fn an_inner_region_ends_where_it_began() {
     EXAM.case("nested", |desk| {
-        let system = system(desk, Refusal::Nothing);
+        let system = fresh_system(desk, Refusal::Nothing);
         let mut regions = Regions::strict(desk, &system);
         let a = regions.value(THREE_WORDS);
         regions.enter();
@@ -1295,7 +1295,7 @@ fn an_inner_region_ends_where_it_began() {
 fn the_outer_values_stay() {
     EXAM.case("nested", |desk| {
         for most in [60, 600, 6000] {
-            let system = system(desk, Refusal::Nothing);
+            let system = fresh_system(desk, Refusal::Nothing);
             let mut regions = Regions::strict(desk, &system);
             regions.churn(150, most, 5);
             regions.end();
@@ -1306,7 +1306,7 @@ fn the_outer_values_stay() {
 #[test]
 fn mappings_are_used_again() {
     EXAM.case("nested", |desk| {
-        let system = system(desk, Refusal::Nothing);
+        let system = fresh_system(desk, Refusal::Nothing);
         let mut regions = Regions::strict(desk, &system);
         regions.value(ONE_WORD);
         let mut calls = 0;
@@ -1326,8 +1326,16 @@ fn mappings_are_used_again() {
             regions.value(11);
         }
         desk.expect("Calls of the system for the outer region.", calls, system.call_count());
-        // What is too large for the mapping that comes next, gets one before it.
-        let system = noting_system(desk);
+        // What is too large for the mapping that comes next, gets one before it, whatever comes after that.
+        let system = fresh_system(desk, Refusal::Nothing);
+        let mut regions = Regions::strict(desk, &system);
+        regions.value(1);
+        regions.enter();
+        regions.slice(1, 5000);
+        regions.slice(1, 30_000);
+        regions.leave();
+        regions.slice(1, 20_000);
+        let system = fresh_system(desk, Refusal::Nothing);
         let mut regions = Regions::strict(desk, &system);
         regions.value(1);
         regions.enter();
@@ -1346,7 +1354,7 @@ fn mappings_are_used_again() {
 #[test]
 fn a_later_region_starts_over() {
     EXAM.case("nested", |desk| {
-        let system = system(desk, Refusal::Nothing);
+        let system = fresh_system(desk, Refusal::Nothing);
         let mut regions = Regions::open(desk, &system);
         regions.is_strict = true;
         for _ in 0..4 {
@@ -1367,7 +1375,7 @@ fn a_region_loses_nothing_to_a_refusal() {
             let mut rng = desk.rng();
             let story = rng.bits();
             refusing_each(desk, |refusal| {
-                let system = system(desk, refusal);
+                let system = fresh_system(desk, refusal);
                 let mut regions = Regions::strict(desk, &system);
                 regions.rng = Rng::new(story);
                 regions.churn(60, most, depth);
@@ -1380,7 +1388,7 @@ fn a_region_loses_nothing_to_a_refusal() {
 #[test]
 fn no_length_wraps_around() {
     EXAM.case("region-refusal", |desk| {
-        let system = system(desk, Refusal::Nothing);
+        let system = fresh_system(desk, Refusal::Nothing);
         let mut regions = Regions::strict(desk, &system);
         regions.value(5);
         for (kind, len) in [
@@ -1411,7 +1419,7 @@ fn no_length_wraps_around() {
 #[test]
 fn the_types_refuse_misuse() {
     EXAM.case_with_types("types", |desk| {
-        let system = system(desk, Refusal::Nothing);
+        let system = fresh_system(desk, Refusal::Nothing);
         let mut pool = Pool::open(desk, &system, THREE_WORDS);
         let [a, b] = [(); 2].map(|()| pool.alloc());
         pool.free(a);

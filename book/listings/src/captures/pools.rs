@@ -20,7 +20,7 @@ pub fn draw_all() -> Result<Vec<Capture>, String> {
     let fixed = |name: &str, text| Capture::new(name, Content::Fixed(text));
     let probe = programs::build(&["--package", "listings", "--features", "reference", "--bin", PROBE])?.join(PROBE);
     Ok(vec![
-        fixed("pool_slots.txt", slots()?),
+        fixed("figures/pool_slots.svg", slots()?),
         fixed("lost_slots.txt", lost()?),
         fixed("region_grows.txt", region_grows()?),
         Capture::new("parser.txt", Content::GlibcLast(parser(&probe)?)),
@@ -38,53 +38,144 @@ fn system() -> Result<System, String> {
 
 // ---- pictures ----
 
-/// A pool of names, after two of five were freed: its memory, word by word.
+/// The values of the figure: 24 bytes each.
+type Value = [usize; 3];
+
+/// A pool, drawn from its memory three times: five values, two of them freed, and one more.
 fn slots() -> Result<String, String> {
+    const SHOWN: usize = 6;
     let os = system()?;
     pool_scope(&os, |brand| {
-        let mut pool: Pool<'_, [usize; 3], _> = Pool::new(brand);
-        let mut taken: BTreeMap<usize, (&str, Handle<'_, _>)> = BTreeMap::new();
-        let offset = |handle: &Handle<'_, [usize; 3]>| os.arena().offset_of(&raw const **handle);
+        let mut pool: Pool<'_, Value, _> = Pool::new(brand);
+        let mut taken: BTreeMap<usize, (&str, Handle<'_, Value>)> = BTreeMap::new();
+        let mut dead: BTreeSet<usize> = BTreeSet::new();
+        let mut moments = Vec::new();
+        let moment = |title: &str, taken: &BTreeMap<usize, (&str, Handle<'_, Value>)>, dead: &BTreeSet<usize>| {
+            let (_, mapping) = os.mappings().first().copied().ok_or("the pool has a mapping")?;
+            let first = taken.keys().chain(dead).min().copied().ok_or("the pool has a value")?;
+            let cells = (0..SHOWN).map(|n| first + n * size_of::<Value>()).map(|at| {
+                let (name, what) = match taken.get(&at) {
+                    Some((name, _)) => (*name, State::Taken),
+                    None if dead.contains(&at) => {
+                        let link = os.arena().word(at).checked_sub(os.arena().base());
+                        ("dead", State::Dead(link.map(|link| (link - first) / size_of::<Value>())))
+                    }
+                    None => ("fresh", State::Fresh),
+                };
+                Slot { at: at - mapping.start, name: name.to_owned(), state: what }
+            });
+            Ok::<_, &str>(Moment { title: title.to_owned(), header: first - mapping.start, slots: cells.collect() })
+        };
+        let offset = |handle: &Handle<'_, Value>| os.arena().offset_of(&raw const **handle);
         for name in ["a", "b", "c", "d", "e"] {
-            let handle = pool.alloc([0; 3]).map_err(|_| "the pool has room")?;
+            let handle = pool.alloc([0; 3]).map_err(|_| "the system has memory")?;
             taken.insert(offset(&handle), (name, handle));
         }
-        let (_, mapping) = os.mappings().first().copied().ok_or("the pool has a mapping")?;
-        let first = *taken.keys().next().ok_or("five values")?;
-        let mut dead = Vec::new();
+        moments.push(moment("five values", &taken, &dead)?);
         for freed in ["b", "d"] {
-            let at = taken.iter().find(|(_, (name, _))| *name == freed).map(|(at, _)| *at).ok_or("a name")?;
+            let at = taken.iter().find(|(_, (name, _))| *name == freed).map(|(at, _)| *at).ok_or("a value")?;
             let (_, handle) = taken.remove(&at).ok_or("a handle")?;
             pool.free(handle);
-            dead.push(at);
+            dead.insert(at);
         }
-        let inside = |at: usize| Offset(at - mapping.start);
-        let link = |at: usize| match os.arena().word(at) {
-            0 => "no other".to_owned(),
-            word => inside(word - os.arena().base()).to_string(),
-        };
-        let mut text = format!("  {}  header   one mapping, {} bytes\n", inside(mapping.start), mapping.len);
-        for at in (0..5).map(|n| first + n * size_of::<[usize; 3]>()) {
-            let line = match taken.get(&at) {
-                Some((name, _)) => format!("taken    {name}"),
-                None => format!("dead     the first word leads to {}", link(at)),
-            };
-            let _ = writeln!(text, "  {}  {line}", inside(at));
-        }
-        let fresh = first + 5 * size_of::<[usize; 3]>();
-        let count = (mapping.range().end - fresh) / size_of::<[usize; 3]>();
-        let _ = writeln!(text, "  {}  fresh    {count} slots that nobody has touched", inside(fresh));
-        let _ = writeln!(
-            text,
-            "\n  the pool: dead → {}, fresh → {}",
-            dead.last().map_or(String::new(), |&at| inside(at).to_string()),
-            inside(fresh)
-        );
+        moments.push(moment("after pool.free(b), pool.free(d)", &taken, &dead)?);
+        let handle = pool.alloc([0; 3]).map_err(|_| "the system has memory")?;
+        dead.remove(&offset(&handle));
+        taken.insert(offset(&handle), ("f", handle));
+        moments.push(moment("after f = pool.alloc(…)", &taken, &dead)?);
         for (_, handle) in taken.into_values() {
             pool.free(handle);
         }
-        Ok(text)
+        Ok(drawing(&moments))
     })
+}
+
+/// One state of a pool.
+struct Moment {
+    title: String,
+    /// How many bytes come before the first slot.
+    header: usize,
+    slots: Vec<Slot>,
+}
+
+struct Slot {
+    /// From the mapping's start.
+    at: usize,
+    name: String,
+    state: State,
+}
+
+enum State {
+    Taken,
+    /// Its link leads to the slot of this number.
+    Dead(Option<usize>),
+    Fresh,
+}
+
+/// The slots of each moment side by side, with an arrow for each link.
+fn drawing(moments: &[Moment]) -> String {
+    const CELL: usize = 92;
+    const HEADER: usize = 70;
+    const ROW: usize = 128;
+    let slots = moments.first().map_or(0, |moment| moment.slots.len());
+    let (width, height) = (16 + HEADER + slots * CELL, moments.len() * ROW);
+    let mut svg = format!(
+        "<svg class=\"heap\" xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width} {height}\" width=\"{width}\" height=\"{height}\" role=\"img\">"
+    );
+    for (row, Moment { title, header, slots }) in moments.iter().enumerate() {
+        let top = row * ROW;
+        let _ = write!(
+            svg,
+            "<text class=\"label\" x=\"4\" y=\"{}\">{title}</text>\
+             <rect class=\"word\" x=\"8\" y=\"{y}\" width=\"{HEADER}\" height=\"44\"/>\
+             <text class=\"label\" text-anchor=\"middle\" x=\"{}\" y=\"{}\">header</text>\
+             <text class=\"small\" text-anchor=\"middle\" x=\"{}\" y=\"{}\">{header} bytes</text>\
+             <text class=\"addr\" x=\"8\" y=\"{}\">+0x0000</text>",
+            top + 15,
+            8 + HEADER / 2,
+            top + 52,
+            8 + HEADER / 2,
+            top + 68,
+            top + 92,
+            y = top + 34,
+        );
+        let left = |n: usize| 8 + HEADER + n * CELL;
+        for (n, Slot { at, name, state }) in slots.iter().enumerate() {
+            let (class, what) = match state {
+                State::Taken => ("used", "a value".to_owned()),
+                State::Dead(Some(_)) => ("free", "a link".to_owned()),
+                State::Dead(None) => ("free", "the last: 0".to_owned()),
+                State::Fresh => ("top", "never used".to_owned()),
+            };
+            let middle = left(n) + CELL / 2;
+            let _ = write!(
+                svg,
+                "<rect class=\"{class}\" x=\"{}\" y=\"{}\" width=\"{CELL}\" height=\"44\"/>\
+                 <text class=\"label\" text-anchor=\"middle\" x=\"{middle}\" y=\"{}\">{name}</text>\
+                 <text class=\"small\" text-anchor=\"middle\" x=\"{middle}\" y=\"{}\">{what}</text>\
+                 <text class=\"addr\" x=\"{}\" y=\"{}\">{}</text>",
+                left(n),
+                top + 34,
+                top + 52,
+                top + 68,
+                left(n),
+                top + 92,
+                Offset(*at)
+            );
+            if let State::Dead(Some(to)) = state {
+                let (from, to, y) = (middle, left(*to) + CELL / 2, top + 34);
+                let _ = write!(
+                    svg,
+                    "<path class=\"link\" d=\"M {from} {y} C {from} {up}, {to} {up}, {to} {end}\"/>\
+                     <path class=\"arrow\" d=\"M {to} {y} l -4 -8 h 8 z\"/>",
+                    up = top + 14,
+                    end = y - 6,
+                );
+            }
+        }
+    }
+    svg.push_str("</svg>\n");
+    svg
 }
 
 /// What a pool says when a tree is freed by its root alone.
