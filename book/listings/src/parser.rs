@@ -1,11 +1,11 @@
 //! A parser, whose nodes come from a pool, from a region, or from a malloc: the same tree of the same text each time.
 
-use heapkit::os::Os;
+pub mod in_a_pool;
+pub mod in_a_region;
+pub mod in_blocks;
+
 use heapkit::workload::Rng;
-use lab05::Malloc;
-use lab07::{Handle, Pool, Region};
 use std::iter::Peekable;
-use std::ptr::NonNull;
 use std::str::SplitWhitespace;
 
 /// `list ( head ( fd bk ) tail )`: each name may have others below it.
@@ -29,148 +29,6 @@ fn has_children(tokens: &mut Tokens<'_>) -> bool {
 /// The system had no memory for a node.
 #[derive(Debug)]
 pub struct NoMemory;
-
-/// Nodes in a pool: each one owns the next ones.
-pub mod in_a_pool {
-    use super::{Handle, NoMemory, Os, Pool, Tokens, has_children, name};
-
-    // ANCHOR: pool
-    /// A node owns the first of its children, and the next of its siblings.
-    pub struct Node<'id, 't> {
-        /// What it is called.
-        pub name: &'t str,
-        first: Tree<'id, 't>,
-        next: Tree<'id, 't>,
-    }
-
-    /// A node and all that it owns, or nothing.
-    pub type Tree<'id, 't> = Option<Handle<'id, Node<'id, 't>>>;
-
-    /// Reads a list of names.
-    pub fn parse<'id, 't, O: Os>(
-        tokens: &mut Tokens<'t>,
-        pool: &mut Pool<'id, Node<'id, 't>, O>,
-    ) -> Result<Tree<'id, 't>, NoMemory> {
-        let Some(name) = name(tokens) else { return Ok(None) };
-        let first = if has_children(tokens) { parse(tokens, pool)? } else { None };
-        let next = parse(tokens, pool)?;
-        pool.alloc(Node { name, first, next }).map(Some).map_err(|_| NoMemory)
-    }
-
-    /// Frees a tree, node by node.
-    pub fn free<'id, 't, O: Os>(mut tree: Tree<'id, 't>, pool: &mut Pool<'id, Node<'id, 't>, O>) {
-        while let Some(node) = tree {
-            let Node { first, next, .. } = pool.take(node);
-            free(first, pool);
-            tree = next;
-        }
-    }
-    // ANCHOR_END: pool
-
-    /// How many nodes a tree has.
-    pub fn count(tree: &Tree<'_, '_>) -> usize {
-        tree.as_ref().map_or(0, |node| 1 + count(&node.first) + count(&node.next))
-    }
-}
-
-/// Nodes in a region: each one borrows the next ones.
-pub mod in_a_region {
-    use super::{NoMemory, Os, Region, Tokens, has_children, name};
-
-    // ANCHOR: region
-    /// A node refers to the first of its children, and to the next of its siblings.
-    #[derive(Clone, Copy)]
-    pub struct Node<'r> {
-        /// What it is called.
-        pub name: &'r str,
-        first: Tree<'r>,
-        next: Tree<'r>,
-    }
-
-    /// A node and all that it refers to, or nothing.
-    pub type Tree<'r> = Option<&'r Node<'r>>;
-
-    /// Reads a list of names.
-    pub fn parse<'r, O: Os>(tokens: &mut Tokens<'r>, region: &mut Region<'r, O>) -> Result<Tree<'r>, NoMemory> {
-        let Some(name) = name(tokens) else { return Ok(None) };
-        let first = if has_children(tokens) { parse(tokens, region)? } else { None };
-        let next = parse(tokens, region)?;
-        let node = region.alloc(Node { name, first, next }).ok_or(NoMemory)?;
-        Ok(Some(node))
-    }
-    // ANCHOR_END: region
-
-    /// How many nodes a tree has.
-    pub fn count(tree: Tree<'_>) -> usize {
-        tree.map_or(0, |node| 1 + count(node.first) + count(node.next))
-    }
-}
-
-/// Nodes in blocks of a malloc, as in C.
-pub mod in_blocks {
-    use super::{Malloc, NoMemory, NonNull, Os, Tokens, has_children, name};
-
-    /// A malloc, whichever it is.
-    pub trait Blocks {
-        /// A block of so many bytes.
-        fn malloc(&mut self, request: usize) -> Option<NonNull<u8>>;
-
-        /// Takes a block back.
-        ///
-        /// # Safety
-        /// A block of this malloc that has not been freed, and nobody uses it any more.
-        unsafe fn free(&mut self, block: NonNull<u8>);
-    }
-
-    impl<O: Os> Blocks for Malloc<O> {
-        fn malloc(&mut self, request: usize) -> Option<NonNull<u8>> {
-            self.malloc(request)
-        }
-
-        unsafe fn free(&mut self, block: NonNull<u8>) {
-            // SAFETY: the contract is the same one.
-            unsafe { self.free(block) }
-        }
-    }
-
-    /// A node leads to the first of its children, and to the next of its siblings.
-    pub struct Node<'t> {
-        /// What it is called.
-        pub name: &'t str,
-        first: Tree<'t>,
-        next: Tree<'t>,
-    }
-
-    /// A node and all that it leads to, or nothing.
-    pub type Tree<'t> = Option<NonNull<Node<'t>>>;
-
-    /// Reads a list of names.
-    pub fn parse<'t>(tokens: &mut Tokens<'t>, blocks: &mut impl Blocks) -> Result<Tree<'t>, NoMemory> {
-        let Some(name) = name(tokens) else { return Ok(None) };
-        let first = if has_children(tokens) { parse(tokens, blocks)? } else { None };
-        let next = parse(tokens, blocks)?;
-        let node = blocks.malloc(size_of::<Node<'_>>()).ok_or(NoMemory)?.cast::<Node<'t>>();
-        // SAFETY: a block of that size, which is nobody else's.
-        unsafe { node.write(Node { name, first, next }) };
-        Ok(Some(node))
-    }
-
-    /// Frees a tree, node by node.
-    ///
-    /// # Safety
-    /// The tree was parsed with this malloc, has not been freed, and nobody uses it any more.
-    pub unsafe fn free(mut tree: Tree<'_>, blocks: &mut impl Blocks) {
-        while let Some(node) = tree {
-            // SAFETY: each node is a live block of this malloc, and freed once.
-            unsafe {
-                let Node { first, next, .. } = node.read();
-                blocks.free(node.cast());
-                free(first, blocks);
-                tree = next;
-            }
-        }
-    }
-}
 
 /// Texts of a few names, and of a few thousand.
 pub fn texts(count: usize) -> Vec<String> {
@@ -201,7 +59,7 @@ pub fn texts(count: usize) -> Vec<String> {
 mod tests {
     use super::*;
     use heapkit::os::LinuxOs;
-    use lab07::{Mappings, pool_scope};
+    use lab07::{Mappings, Pool, Region, pool_scope};
 
     #[test]
     fn both_trees_have_all_nodes() {

@@ -308,7 +308,7 @@ fn row(what: &str, cells: &[String]) -> String {
 
 const TEXTS: usize = 60;
 /// The bytes of a node, whoever keeps it.
-const NODE: usize = size_of::<in_a_region::Node<'_>>();
+pub const NODE: usize = size_of::<in_a_region::Node<'_>>();
 const _: () = assert!(size_of::<in_a_pool::Node<'_, '_>>() == NODE && size_of::<in_blocks::Node<'_>>() == NODE);
 
 /// The same as operations: a node is taken after all below it and beside it, and freed before them.
