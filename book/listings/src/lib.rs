@@ -6,6 +6,8 @@
 pub mod block;
 #[cfg(feature = "reference")]
 pub mod captures;
+#[cfg(feature = "reference")]
+pub mod parser;
 pub mod process;
 #[cfg(feature = "reference")]
 pub mod story;

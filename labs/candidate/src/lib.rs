@@ -68,6 +68,14 @@ macro_rules! main {
     };
 }
 
+/// Answers in the middle of a question, and waits for the next one: for what a learner's function lends only until it returns.
+pub fn go_on<Q: Words>(memory: Memory, Answer(answer): Answer) -> Q {
+    Connection::send(ANSWER, &answer);
+    let question = Connection::next(memory).and_then(|words| Q::read(&mut wire::Reader::new(&words)));
+    // An examiner that is gone asks no more.
+    question.unwrap_or_else(|| std::process::exit(0))
+}
+
 /// Answers the examiner's questions until there are no more.
 pub fn run<C: Candidate>() -> ExitCode {
     let Some(ticket) = std::env::var(wire::TICKET).ok().and_then(|line| Ticket::read(&line)) else {

@@ -1,7 +1,7 @@
 //! The numbers that stand in the pages' sentences.
 
 use super::traces::Bill;
-use super::{Capture, Content, whole};
+use super::{Capture, Content, pools, whole};
 use crate::block;
 use crate::process::PAGE;
 use lab02::{CHUNK_COST, Header, MIN_CHUNK_SIZE, SizeWord, request_to_chunk_size};
@@ -162,6 +162,8 @@ pub fn compute(programs: &[Capture], bills: &[Bill]) -> Result<Vec<Fact>, String
     course("unused_in_f", chunk(64) - CHUNK_COST - 32);
     course("first_growth_of_yours", whole::moved_by_the_first()?);
     course("traces", bills.len());
+    course("node_bytes", pools::NODE);
+    course("chunk_of_node", chunk(pools::NODE));
     let example = SizeWord::new(chunk(64), SizeWord::PREV_INUSE);
     let mut hex = |name, word: usize| {
         facts.push(Fact { name, value: Value::Text(format!("{word:#x}")), source: Source::Course });

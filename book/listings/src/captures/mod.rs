@@ -7,6 +7,7 @@ mod fragmentation;
 mod growth;
 mod holes;
 mod plot;
+mod pools;
 mod programs;
 mod rivals;
 mod stage;
@@ -87,6 +88,7 @@ pub fn all() -> Result<Vec<Capture>, String> {
     captures.extend(figures::draw_all()?);
     captures.extend(fragmentation::draw_all()?);
     captures.extend(whole::draw_all()?);
+    captures.extend(pools::draw_all()?);
     captures.push(Capture::new("figures/exam.svg", Content::Fixed(exam::drawing()?)));
     captures.push(Capture::new("growth_sum.txt", Content::Fixed(growth::first_growth()?)));
     captures.push(Capture::new("traces.txt", Content::GlibcLast(traces::table(&bills))));

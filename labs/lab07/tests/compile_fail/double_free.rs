@@ -1,0 +1,12 @@
+// A value is freed once.
+use heapkit::os::LinuxOs;
+use lab07::{Pool, pool_scope};
+
+fn main() {
+    pool_scope(LinuxOs, |brand| {
+        let mut pool = Pool::new(brand);
+        let Ok(number) = pool.alloc(7) else { return };
+        pool.free(number);
+        pool.free(number);
+    });
+}
