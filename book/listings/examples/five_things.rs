@@ -48,7 +48,8 @@ fn main() {
     println!("16 bytes after first                 {sixteen_on:>3}");
 
     // ANCHOR: field
-    let mut chunk = Header { prev_size: 0, size_word: 0x51, fd: ptr::null_mut(), bk: ptr::null_mut() };
+    let none = ptr::null_mut();
+    let mut chunk = Header { prev_size: 0, size_word: 0x51, fd: none, bk: none };
     let header: *mut Header = &raw mut chunk;
 
     // SAFETY: `header` points to a header; this reads one word of it.
