@@ -62,7 +62,7 @@ impl Moment {
             .map(|block| {
                 let least = (self.name(block.at).len() * 9 + 16).max(Offset(block.at).to_string().len() * 8 + 6);
                 let width = (62 + 5 * block.size.saturating_sub(32).isqrt()).max(least).min(108);
-                let width = width.max(words(block, self.name(block.at)).1.chars().count() * 19 / 3 + 6);
+                let width = width.max(words(block, self.name(block.at)).1.chars().count() * 19 / 3 + 12);
                 x += width;
                 (x - width, width)
             })
