@@ -38,7 +38,7 @@ fn fill_in(chapter: &mut Chapter, course: &Path, facts: &Facts, pages: &Path) ->
     };
     let to_root = "../".repeat(path.components().count() - 1);
     match expand(&chapter.content, course, facts, &to_root) {
-        Ok(content) => chapter.content = run::add_commands(&content, course),
+        Ok(content) => chapter.content = run::add_commands(&run::drop_prompts(&content), course),
         Err(directive::Mistake { line, what }) => {
             bail!("{}:{line}: {what}", pages.join(source).display())
         }

@@ -1,4 +1,4 @@
-//! How to run a listing: the command under its code, ready to be copied.
+//! Commands that can be copied: one under each listing, which runs it, and those of the page without their prompts.
 
 use mdbook_markdown::pulldown_cmark::{CodeBlockKind, Event, Tag};
 use mdbook_markdown::{MarkdownOptions, new_cmark_parser};
@@ -41,6 +41,28 @@ pub fn add_commands(text: &str, course: &Path) -> String {
     with_commands
 }
 
+/// `text` with the blocks that hold nothing but commands (`$ cargo book`) as a shell takes them: the page has a button that
+/// copies them.
+pub fn drop_prompts(text: &str) -> String {
+    let mut dropped = String::with_capacity(text.len());
+    let mut done = 0;
+    for (event, range) in new_cmark_parser(text, &MarkdownOptions::default()).into_offset_iter() {
+        let Event::Start(Tag::CodeBlock(CodeBlockKind::Fenced(language))) = event else { continue };
+        let block = &text[range.clone()];
+        let Some((_, commands)) = block.split_once('\n').filter(|_| &*language == "console") else { continue };
+        let Some(commands) = commands.trim_end().strip_suffix("```") else { continue };
+        let commands: Option<Vec<&str>> = commands.lines().map(|line| line.strip_prefix("$ ")).collect();
+        if let Some(commands) = commands {
+            dropped.push_str(&text[done..range.start]);
+            dropped.push_str(&format!("```sh\n{}\n```", commands.join("\n")));
+            // The line break after the fence, if it is part of the block, stays.
+            done = range.start + block.trim_end().len();
+        }
+    }
+    dropped.push_str(&text[done..]);
+    dropped
+}
+
 /// The name of the file that a code block includes from a folder.
 fn included<'a>(block: &'a str, folder: &str, ending: &str) -> Option<&'a str> {
     let (_, include) = block.split_once("{{#include ")?;
@@ -77,6 +99,20 @@ mod tests {
         let text = add_commands(&format!("{OUTPUT}\nMore.\n\n{OUTPUT}"), course().path());
         let (before, after) = text.split_once("cargo run").expect("a command");
         assert!(before.contains("padding.txt") && after.contains("padding.txt"), "{text}");
+    }
+
+    #[test]
+    fn commands_lose_their_prompts() {
+        let text = "One:\n\n```console\n$ cargo book   # reads\n$ cargo lab\n```\n\nMore.\n";
+        assert_eq!(drop_prompts(text), "One:\n\n```sh\ncargo book   # reads\ncargo lab\n```\n\nMore.\n");
+    }
+
+    #[test]
+    fn a_session_with_output_keeps_its_prompts() {
+        let text = "```console\n$ cargo lab\nlab01 100\n```\n";
+        assert_eq!(drop_prompts(text), text);
+        let text = "```text\n$ cargo lab\n```\n";
+        assert_eq!(drop_prompts(text), text);
     }
 
     #[test]
