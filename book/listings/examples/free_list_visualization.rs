@@ -11,9 +11,9 @@ fn link(block: *mut u8) -> usize {
     unsafe { word(block, 0) ^ (block.addr() >> 12) }
 }
 
-/// Whether the header behind the block says that the block is in use.
+/// Whether the header after the block says that the block is in use.
 fn looks_in_use(block: *mut u8) -> bool {
-    // SAFETY: in glibc, a header stands before each block, and another one behind it.
+    // SAFETY: in glibc, a header lies before each block, and another one after it.
     unsafe { size_word(block.wrapping_byte_add(chunk_size(block))) & 1 == 1 }
 }
 
@@ -68,11 +68,11 @@ extern "C" fn main() -> i32 {
     println!("  the link in C leads to {}, the link in B to {}", name(after_c), name(after_b));
     let shown = "ABCD".chars().zip(headers_say);
     let shown: String = shown.map(|(letter, used)| if used { format!("[{letter}]") } else { "[ ]".into() }).collect();
-    println!("  in use, if you ask the header behind each block: {shown}");
+    println!("  in use, if you ask the header after each block:  {shown}");
     println!("Step 3: 64 bytes again");
     println!("  E {}: the place of {}", place(e), name(e.addr()));
     println!("Step 4: 32 bytes");
     let in_b = (b.addr()..c.addr()).contains(&f.addr());
-    println!("  F {}, {} bytes behind D; cut out of B: {}", place(f), offset(f, d), if in_b { "yes" } else { "no" });
+    println!("  F {}, {} bytes after D; cut out of B: {}", place(f), offset(f, d), if in_b { "yes" } else { "no" });
     0
 }

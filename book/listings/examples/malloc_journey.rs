@@ -3,14 +3,14 @@
 //! `no_main`: Rust's runtime would have used the heap before the program.
 #![no_main]
 
-use listings::block::{free, malloc, offset, size_behind, size_word};
+use listings::block::{free, malloc, offset, size_after, size_word};
 use listings::process::{PAGE, program_break, resident_pages, signal_in_a_copy};
 use listings::yes;
 
 fn how_it_ended(signal: Option<i32>) -> &'static str {
     match signal {
-        Some(libc::SIGSEGV) => "and is ended: SIGSEGV",
-        Some(_) => "and is ended",
+        Some(libc::SIGSEGV) => "SIGSEGV: the kernel kills it",
+        Some(_) => "and is killed",
         None => "and goes on",
     }
 }
@@ -24,10 +24,10 @@ extern "C" fn main() -> i32 {
     let after_small = program_break();
 
     // SAFETY: `small` was cut from the top chunk a moment ago, `second` is cut now.
-    let top_before = unsafe { size_behind(small) };
+    let top_before = unsafe { size_after(small) };
     let second = malloc(200);
     // SAFETY: as above.
-    let top_after = unsafe { size_behind(second) };
+    let top_after = unsafe { size_after(second) };
     let after_second = program_break();
 
     let large = malloc(10 << 20);
@@ -52,7 +52,7 @@ extern "C" fn main() -> i32 {
     println!("   the block, from the heap's start   {:>+9}", offset(small, start));
     println!("   the break moved                    {:>+9} bytes", offset(after_small, start));
     println!("2. malloc(200)");
-    println!("   behind the first block             {:>+9} bytes", offset(second, small));
+    println!("   after the first block starts       {:>+9} bytes", offset(second, small));
     println!("   the break moved                    {:>+9} bytes", offset(after_second, after_small));
     println!("   the top chunk lost                 {:>9} bytes", top_before - top_after);
     println!("3. malloc(10 MiB)");
