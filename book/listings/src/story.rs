@@ -2,6 +2,7 @@
 
 use heapkit::os::Os;
 use heapkit::workload::{Op, elements};
+use lab04::FreeChunks;
 use lab05::Malloc;
 use std::ptr::NonNull;
 
@@ -13,7 +14,7 @@ pub const STORY: &str =
 ///
 /// # Safety
 /// The blocks are live blocks of this malloc, and nobody uses them.
-pub unsafe fn take<O: Os>(malloc: &mut Malloc<O>, blocks: &mut [Option<NonNull<u8>>], op: Op) {
+pub unsafe fn take<O: Os, F: FreeChunks>(malloc: &mut Malloc<O, F>, blocks: &mut [Option<NonNull<u8>>], op: Op) {
     match op {
         Op::Malloc { id, size } => blocks[id] = malloc.malloc(size),
         Op::Calloc { id, size } => {

@@ -29,20 +29,25 @@ pub fn draw_all() -> Result<Vec<Capture>, String> {
     Ok(captures)
 }
 
-type System = SimOs<PrivateArena>;
+pub type System = SimOs<PrivateArena>;
 
 /// A malloc on a system of its own, and its blocks.
-struct Stage {
-    os: &'static System,
-    malloc: Malloc<&'static System>,
-    blocks: [Option<NonNull<u8>>; 16],
+pub struct Stage {
+    pub os: &'static System,
+    pub malloc: Malloc<&'static System>,
+    blocks: Vec<Option<NonNull<u8>>>,
 }
 
 impl Stage {
     fn new() -> Result<Self, String> {
-        let arena = PrivateArena::reserve().map_err(|e| format!("no memory for a figure: {e}"))?;
-        let os: &System = Box::leak(Box::new(SimOs::new(arena, 1024 * PAGE)));
-        Ok(Stage { os, malloc: Malloc::new(os), blocks: [None; 16] })
+        Self::with_room(1024, 16)
+    }
+
+    /// For a break that can move by so many pages, and as many blocks.
+    pub fn with_room(pages: usize, blocks: usize) -> Result<Self, String> {
+        let arena = PrivateArena::reserve().map_err(|e| format!("no memory for a heap: {e}"))?;
+        let os: &System = Box::leak(Box::new(SimOs::new(arena, pages * PAGE)));
+        Ok(Stage { os, malloc: Malloc::new(os), blocks: vec![None; blocks] })
     }
 
     fn play(mut self, story: &str) -> Result<Self, String> {
@@ -52,12 +57,17 @@ impl Stage {
         Ok(self)
     }
 
-    fn take(&mut self, op: Op) {
+    pub fn take(&mut self, op: Op) {
         match op {
             Op::Foreign { delta } => self.os.foreign_sbrk(delta),
             // SAFETY: the blocks are this malloc's, and nobody else has them.
             _ => unsafe { take(&mut self.malloc, &mut self.blocks, op) },
         }
+    }
+
+    /// How many bytes the malloc has from the system now.
+    pub fn memory(&self) -> usize {
+        self.os.end() + self.os.mappings().iter().map(|(_, mapping)| mapping.len).sum::<usize>()
     }
 
     fn image(&self) -> Image {
