@@ -9,6 +9,7 @@ pub mod captures;
 pub mod process;
 #[cfg(feature = "reference")]
 pub mod story;
+pub mod waiting;
 
 /// An answer to a question, in the words of the listings.
 pub fn yes(answer: bool) -> &'static str {
