@@ -1,5 +1,6 @@
 //! Everything in `captured/`: what the listings print, the figures, and the facts.
 
+mod bins;
 mod exam;
 mod facts;
 mod figures;
@@ -87,6 +88,7 @@ pub fn all() -> Result<Vec<Capture>, String> {
     captures.extend(figures::draw_all()?);
     captures.extend(fragmentation::draw_all()?);
     captures.extend(whole::draw_all()?);
+    captures.extend(bins::draw_all()?);
     captures.push(Capture::new("figures/exam.svg", Content::Fixed(exam::drawing()?)));
     captures.push(Capture::new("growth_sum.txt", Content::Fixed(growth::first_growth()?)));
     captures.push(Capture::new("traces.txt", Content::GlibcLast(traces::table(&bills))));

@@ -4,6 +4,7 @@ use super::programs;
 use super::whole::Stage;
 use heapkit::trace::{self, Trace};
 use heapkit::workload::Op;
+use lab05::Malloc;
 use std::fmt::Write;
 use std::path::Path;
 use std::process::Command;
@@ -55,7 +56,7 @@ fn bill(program: String, traces: &Path, probe: &Path) -> Result<Bill, String> {
 
 /// Plays the trace: the most bytes taken from the system, the chunks in the list before a search, on average, and the calls.
 fn of_the_reference(trace: &Trace) -> Result<(usize, usize, usize), String> {
-    let mut stage = Stage::with_room(16_384, trace.ids)?;
+    let mut stage = Stage::of(Malloc::new, 16_384, trace.ids)?;
     let (mut memory, mut searches, mut looked_at) = (0, 0, 0);
     for &op in &trace.ops {
         if matches!(op, Op::Malloc { .. } | Op::Calloc { .. } | Op::Aligned { .. }) {

@@ -1,7 +1,7 @@
 //! The reference of lab 5: its heaps, and what it asks of the system.
 
 use super::{Capture, Content, programs};
-use crate::story::{STORY, take};
+use crate::story::{STORY, Whole};
 use heapkit::draw::{self, Strip};
 use heapkit::image::{Image, ListHead, Raw};
 use heapkit::memory::{Arena, PAGE, PrivateArena};
@@ -32,25 +32,31 @@ pub fn draw_all() -> Result<Vec<Capture>, String> {
 pub type System = SimOs<PrivateArena>;
 
 /// A malloc on a system of its own, and its blocks.
-pub struct Stage {
+pub struct Stage<M = Malloc<&'static System>> {
     pub os: &'static System,
-    pub malloc: Malloc<&'static System>,
+    pub malloc: M,
     blocks: Vec<Option<NonNull<u8>>>,
 }
 
 impl Stage {
     fn new() -> Result<Self, String> {
-        Self::with_room(1024, 16)
+        Self::of(Malloc::new, 1024, 16)
     }
 
-    /// For a break that can move by so many pages, and as many blocks.
-    pub fn with_room(pages: usize, blocks: usize) -> Result<Self, String> {
+    fn image(&self) -> Image {
+        self.image_with(&[ListHead::free_list(self.malloc.free_chunks().head().addr())])
+    }
+}
+
+impl<M: Whole> Stage<M> {
+    /// A malloc for so many blocks, on a system whose break can move by so many pages.
+    pub fn of(malloc: impl FnOnce(&'static System) -> M, pages: usize, blocks: usize) -> Result<Self, String> {
         let arena = PrivateArena::reserve().map_err(|e| format!("no memory for a heap: {e}"))?;
         let os: &System = Box::leak(Box::new(SimOs::new(arena, pages * PAGE)));
-        Ok(Stage { os, malloc: Malloc::new(os), blocks: vec![None; blocks] })
+        Ok(Stage { os, malloc: malloc(os), blocks: vec![None; blocks] })
     }
 
-    fn play(mut self, story: &str) -> Result<Self, String> {
+    pub fn play(mut self, story: &str) -> Result<Self, String> {
         for op in workload::parse(story).map_err(|e| e.to_string())? {
             self.take(op);
         }
@@ -61,7 +67,7 @@ impl Stage {
         match op {
             Op::Foreign { delta } => self.os.foreign_sbrk(delta),
             // SAFETY: the blocks are this malloc's, and nobody else has them.
-            _ => unsafe { take(&mut self.malloc, &mut self.blocks, op) },
+            _ => unsafe { self.malloc.take(&mut self.blocks, op) },
         }
     }
 
@@ -70,11 +76,11 @@ impl Stage {
         self.os.end() + self.os.mappings().iter().map(|(_, mapping)| mapping.len).sum::<usize>()
     }
 
-    fn image(&self) -> Image {
+    /// The heap as it is now, with these lists.
+    pub fn image_with(&self, lists: &[ListHead]) -> Image {
         let layout = self.os.layout();
         let bytes = self.os.arena().snapshot(0..layout.end);
-        let list = ListHead::free_list(self.malloc.free_chunks().head().addr());
-        Image::decode(&Raw { bytes: &bytes, foreign: &layout.foreign }, &[list])
+        Image::decode(&Raw { bytes: &bytes, foreign: &layout.foreign }, lists)
     }
 
     /// The first block's mapping: one chunk.
@@ -88,7 +94,7 @@ impl Stage {
     }
 
     /// What has become of the break since.
-    fn moved_since(&self, before: &Stage) -> String {
+    fn moved_since(&self, before: &Stage<M>) -> String {
         match self.os.end() - before.os.end() {
             0 => "the break stays".into(),
             bytes => format!("the break moves by {bytes}"),
@@ -96,7 +102,7 @@ impl Stage {
     }
 
     /// The chunks of the first blocks, with these names.
-    fn names<'a>(&self, names: &[&'a str]) -> Vec<(usize, &'a str)> {
+    pub fn names<'a>(&self, names: &[&'a str]) -> Vec<(usize, &'a str)> {
         let arena = self.os.arena();
         let chunk =
             |block: &Option<NonNull<u8>>| Some(arena.offset_of(block.as_ref()?.as_ptr()) - heapkit::format::PAYLOAD);

@@ -1,11 +1,12 @@
 //! The heap picture as SVG. Colours come from the page's style sheet, by class.
 
-use super::flag_letters;
+use super::{flag_letters, lists};
 use crate::format::{FLAGS, IS_MMAPPED, NON_MAIN_ARENA, PREV_INUSE};
 use crate::image::{Image, Link, Offset, State};
 use std::fmt::Write;
 
-/// Heaps side by side in time: each a strip of chunks from left to right, with the free list as arrows above it.
+/// Heaps side by side in time: each a strip of chunks from left to right, with the free list as arrows above it. Where there are
+/// several lists, each is a row below it.
 #[derive(Default)]
 pub struct Strip {
     moments: Vec<Moment>,
@@ -70,18 +71,28 @@ impl Moment {
 
     fn width(&self) -> usize {
         let chunks = self.places().last().map_or(LEFT, |(x, width)| x + width);
-        chunks.max(self.title.chars().count() * 8) + 8
+        let rows = if self.has_rows() { lists::width(&self.image, |at| self.name(at).to_owned()) } else { 0 };
+        chunks.max(self.title.chars().count() * 8).max(rows) + 8
     }
 
     /// The chunks' top edge, from the top of the moment.
     fn chunks_at(&self) -> usize {
         let title = if self.title.is_empty() { 4 } else { TITLE };
-        let has_list = self.image.list().is_some_and(|list| !list.chunks.is_empty());
-        title + if has_list { ARROWS } else { 0 }
+        title + if self.has_arrows() { ARROWS } else { 0 }
+    }
+
+    /// Whether there is one list, as arrows.
+    fn has_arrows(&self) -> bool {
+        !self.has_rows() && self.image.list().is_some_and(|list| !list.chunks.is_empty())
+    }
+
+    /// Whether there are several lists, as rows.
+    fn has_rows(&self) -> bool {
+        self.image.lists.len() > 1
     }
 
     fn height(&self) -> usize {
-        self.chunks_at() + BOX + FOOT
+        self.chunks_at() + BOX + FOOT + if self.has_rows() { lists::height(&self.image) } else { 0 }
     }
 
     fn name(&self, at: usize) -> &str {
@@ -121,7 +132,11 @@ impl Moment {
                 at = Offset(block.at),
             );
         }
-        self.draw_list(svg, y, &places);
+        if self.has_rows() {
+            lists::draw(svg, &self.image, y + BOX + FOOT, |at| self.name(at).to_owned());
+        } else {
+            self.draw_list(svg, y, &places);
+        }
     }
 
     /// Arrows from the head to the first chunk and from each chunk to the next one.

@@ -1,0 +1,105 @@
+//! The reference of lab 6: its bins.
+
+use super::whole::{Stage, System};
+use super::{Capture, Content};
+use heapkit::draw::Strip;
+use heapkit::image::{Image, Links, ListHead};
+use lab02::ALIGNMENT;
+use lab06::{BIN_COUNT, FIRST_LARGE_BIN, FastMalloc, sizes_of};
+use std::fmt::Write;
+
+type Bins = Stage<FastMalloc<&'static System>>;
+
+pub fn draw_all() -> Result<Vec<Capture>, String> {
+    let mut captures = Vec::new();
+    let mut svg = |name: &str, text| captures.push(Capture::new(format!("figures/{name}.svg"), Content::Fixed(text)));
+    svg("bins", every_kind()?);
+    svg("one_chance", one_chance()?);
+    svg("consolidated", consolidated()?);
+    captures.push(Capture::new("bin_map.txt", Content::Fixed(bin_map())));
+    Ok(captures)
+}
+
+fn stage() -> Result<Bins, String> {
+    Bins::of(FastMalloc::new, 1024, 32)
+}
+
+/// The heap, with every list.
+fn image(stage: &Bins) -> Image {
+    let bins = stage.malloc.bins();
+    let list = |name: String, head: usize, links| ListHead { name, head, links };
+    let fast = stage
+        .malloc
+        .fast_bins()
+        .iter()
+        .enumerate()
+        .map(|(index, bin)| list(format!("fast bin: {}", index * ALIGNMENT), bin.head().addr(), Links::OneWay));
+    let unsorted = [list("unsorted bin".into(), bins.unsorted().head().addr(), Links::BothWays)];
+    let sorted = bins.sorted().iter().enumerate().map(|(bin, chunks)| {
+        list(format!("bin {bin}: {}", sizes_in_words(bin)), chunks.head().addr(), Links::BothWays)
+    });
+    stage.image_with(&fast.chain(unsorted).chain(sorted).collect::<Vec<_>>())
+}
+
+/// The chunk sizes of a bin: the only one, or the first and the last.
+fn sizes_in_words(bin: usize) -> String {
+    let sizes = sizes_of(bin);
+    match sizes.len() {
+        _ if bin == BIN_COUNT - 1 => format!("{} and more", sizes.start),
+        ..=ALIGNMENT => sizes.start.to_string(),
+        _ => format!("{} to {}", sizes.start, sizes.end - ALIGNMENT),
+    }
+}
+
+/// Blocks of these sizes, each with one after it that stays in use, and their chunks with the names A, B, …
+fn apart(requests: &[usize]) -> Result<(Bins, Vec<(usize, &'static str)>), String> {
+    const NAMES: [&str; 8] = ["A", "B", "C", "D", "E", "F", "G", "H"];
+    let story: Vec<String> =
+        requests.iter().enumerate().map(|(i, size)| format!("m{i}:{size} m{}:8", i + 16)).collect();
+    let stage = stage()?.play(&story.join(" "))?;
+    let names = stage.names(&NAMES[..requests.len()]);
+    Ok((stage, names))
+}
+
+/// Something in every kind of bin. The blocks of 32 bytes keep the others apart, also when they wait in their fast bin.
+fn every_kind() -> Result<String, String> {
+    let stage = stage()?.play("m0:200 m1:32 m2:3000 m3:32 m4:2700 m5:32 m6:200 m8:8 m7:1500 m9:8")?;
+    let names = stage.names(&["A", "B", "C", "D", "E", "F", "G", "H"]);
+    // The request for 4000 bytes empties the fast bins and sorts what waits. Its own block goes back to the top chunk.
+    let stage = stage.play("f0 f6 f2 f4 m10:4000 f10 f1 f3 f5 f7")?;
+    Ok(Strip::default().moment("", image(&stage), &names).svg())
+}
+
+/// A chunk that fits exactly is taken out of the unsorted bin; those before it are sorted.
+fn one_chance() -> Result<String, String> {
+    let (stage, names) = apart(&[1500, 2000, 3000])?;
+    let freed = stage.play("f0 f1 f2")?;
+    let strip = Strip::default().moment("after free(A), free(B), free(C)", image(&freed), &names);
+    let taken = freed.play("m8:2000")?;
+    Ok(strip.moment("after malloc(2000)", image(&taken), &names).svg())
+}
+
+/// Neighbours in fast bins are joined when these are emptied.
+fn consolidated() -> Result<String, String> {
+    let stage = stage()?.play("m0:100 m1:150 m2:8")?;
+    let names = stage.names(&["A", "B"]);
+    let freed = stage.play("f0 f1")?;
+    let strip = Strip::default().moment("after free(A), free(B)", image(&freed), &names);
+    let joined = freed.play("m3:2000")?;
+    Ok(strip.moment("after malloc(2000)", image(&joined), &names).svg())
+}
+
+/// Some bins, and their sizes.
+fn bin_map() -> String {
+    let mut text = String::from("  bin   chunk sizes\n");
+    let shown = [0..5, FIRST_LARGE_BIN - 2..FIRST_LARGE_BIN + 6, BIN_COUNT - 2..BIN_COUNT];
+    for (index, bins) in shown.into_iter().enumerate() {
+        if index > 0 {
+            text.push_str("    …\n");
+        }
+        for bin in bins {
+            let _ = writeln!(text, "{bin:>5}   {}", if bin < 2 { "none".into() } else { sizes_in_words(bin) });
+        }
+    }
+    text
+}
