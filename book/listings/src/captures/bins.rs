@@ -65,8 +65,10 @@ fn apart(requests: &[usize]) -> Result<(Bins, Vec<(usize, &'static str)>), Strin
 fn every_kind() -> Result<String, String> {
     let stage = stage()?.play("m0:200 m1:32 m2:3000 m3:32 m4:2700 m5:32 m6:200 m8:8 m7:1500 m9:8")?;
     let names = stage.names(&["A", "B", "C", "D", "E", "F", "G", "H"]);
-    // The request for 4000 bytes empties the fast bins and sorts what waits. Its own block goes back to the top chunk.
-    let stage = stage.play("f0 f6 f2 f4 m10:4000 f10 f1 f3 f5 f7")?;
+    let mut stage = stage.play("f0 f6 f2 f4")?;
+    stage.malloc.consolidate();
+    // The request for 4000 bytes sorts what waits. Its own block goes back to the top chunk.
+    let stage = stage.play("m10:4000 f10 f1 f3 f5 f7")?;
     Ok(Strip::default().moment("", image(&stage), &names).svg())
 }
 
@@ -85,8 +87,10 @@ fn consolidated() -> Result<String, String> {
     let names = stage.names(&["A", "B"]);
     let freed = stage.play("f0 f1")?;
     let strip = Strip::default().moment("after free(A), free(B)", image(&freed), &names);
-    let joined = freed.play("m3:2000")?;
-    Ok(strip.moment("after malloc(2000)", image(&joined), &names).svg())
+    let mut joined = freed;
+    joined.malloc.consolidate();
+    let names = [(names[0].0, "A and B")];
+    Ok(strip.moment("after the fast bins were emptied", image(&joined), &names).svg())
 }
 
 /// Some bins, and their sizes.

@@ -7,6 +7,7 @@ mod figures;
 mod fragmentation;
 mod growth;
 mod holes;
+mod looks;
 mod plot;
 mod programs;
 mod rivals;
@@ -91,6 +92,8 @@ pub fn all() -> Result<Vec<Capture>, String> {
     captures.extend(bins::draw_all()?);
     captures.push(Capture::new("figures/exam.svg", Content::Fixed(exam::drawing()?)));
     captures.push(Capture::new("growth_sum.txt", Content::Fixed(growth::first_growth()?)));
+    let looks: Vec<_> = bills.iter().map(|bill| &bill.looks).collect();
+    captures.push(Capture::new("figures/looks.svg", Content::Fixed(looks::plot(&looks))));
     captures.push(Capture::new("traces.txt", Content::GlibcLast(traces::table(&bills))));
     captures.push(Capture::new("facts.toml", Content::Facts(facts)));
     captures.push(Capture::new(rivals::FILE, Content::Rivals(rivals::ask())));

@@ -1,5 +1,6 @@
 //! What the traces of real programs cost the reference of lab 5, and the C library.
 
+use super::looks::{self, Looks};
 use super::programs;
 use super::whole::Stage;
 use heapkit::trace::{self, Trace};
@@ -23,6 +24,8 @@ pub struct Bill {
     calls: usize,
     /// The most bytes that the C library took for the same, if it can tell.
     glibc: Option<usize>,
+    /// What a search costs, with one list and with bins.
+    pub looks: Looks,
 }
 
 impl Bill {
@@ -51,7 +54,8 @@ fn bill(program: String, traces: &Path, probe: &Path) -> Result<Bill, String> {
     let trace = trace::read(&path).map_err(|e| e.to_string())?;
     let (memory, looked_at, calls) = of_the_reference(&trace)?;
     let glibc = of_the_c_library(probe, &path)?;
-    Ok(Bill { program, operations: trace.ops.len(), peak: trace.peak, memory, looked_at, calls, glibc })
+    let looks = looks::count(&program, &trace)?;
+    Ok(Bill { program, operations: trace.ops.len(), peak: trace.peak, memory, looked_at, calls, glibc, looks })
 }
 
 /// Plays the trace: the most bytes taken from the system, the chunks in the list before a search, on average, and the calls.
