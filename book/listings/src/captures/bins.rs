@@ -5,18 +5,22 @@ use super::{Capture, Content};
 use heapkit::draw::Strip;
 use heapkit::image::{Image, Links, ListHead};
 use lab02::ALIGNMENT;
-use lab06::{BIN_COUNT, FIRST_LARGE_BIN, FastMalloc, sizes_of};
+use lab06::{BIN_COUNT, BinMap, FIRST_LARGE_BIN, FastMalloc, sizes_of};
 use std::fmt::Write;
 
 type Bins = Stage<FastMalloc<&'static System>>;
+/// Chunks, and what they are called.
+type Names = Vec<(usize, &'static str)>;
 
 pub fn draw_all() -> Result<Vec<Capture>, String> {
     let mut captures = Vec::new();
     let mut svg = |name: &str, text| captures.push(Capture::new(format!("figures/{name}.svg"), Content::Fixed(text)));
-    svg("bins", every_kind()?);
+    let (stage, names) = every_kind()?;
+    svg("bins", Strip::default().moment("", image(&stage), &names).svg());
     svg("one_chance", one_chance()?);
     svg("consolidated", consolidated()?);
     captures.push(Capture::new("bin_map.txt", Content::Fixed(bin_map())));
+    captures.push(Capture::new("bitmap.txt", Content::Fixed(bitmap(&stage)?)));
     Ok(captures)
 }
 
@@ -52,7 +56,7 @@ fn sizes_in_words(bin: usize) -> String {
 }
 
 /// Blocks of these sizes, each with one after it that stays in use, and their chunks with the names A, B, …
-fn apart(requests: &[usize]) -> Result<(Bins, Vec<(usize, &'static str)>), String> {
+fn apart(requests: &[usize]) -> Result<(Bins, Names), String> {
     const NAMES: [&str; 8] = ["A", "B", "C", "D", "E", "F", "G", "H"];
     let story: Vec<String> =
         requests.iter().enumerate().map(|(i, size)| format!("m{i}:{size} m{}:8", i + 16)).collect();
@@ -61,15 +65,14 @@ fn apart(requests: &[usize]) -> Result<(Bins, Vec<(usize, &'static str)>), Strin
     Ok((stage, names))
 }
 
-/// Something in every kind of bin. The blocks of 32 bytes keep the others apart, also when they wait in their fast bin.
-fn every_kind() -> Result<String, String> {
+/// Something in every kind of bin, and names. The blocks of 32 bytes keep the others apart, also when they wait in their fast bin.
+fn every_kind() -> Result<(Bins, Names), String> {
     let stage = stage()?.play("m0:200 m1:32 m2:3000 m3:32 m4:2700 m5:32 m6:200 m8:8 m7:1500 m9:8")?;
     let names = stage.names(&["A", "B", "C", "D", "E", "F", "G", "H"]);
     let mut stage = stage.play("f0 f6 f2 f4")?;
     stage.malloc.consolidate();
     // The request for 4000 bytes sorts what waits. Its own block goes back to the top chunk.
-    let stage = stage.play("m10:4000 f10 f1 f3 f5 f7")?;
-    Ok(Strip::default().moment("", image(&stage), &names).svg())
+    Ok((stage.play("m10:4000 f10 f1 f3 f5 f7")?, names))
 }
 
 /// A chunk that fits exactly is taken out of the unsorted bin; those before it are sorted.
@@ -91,6 +94,25 @@ fn consolidated() -> Result<String, String> {
     joined.malloc.consolidate();
     let names = [(names[0].0, "A and B")];
     Ok(strip.moment("after the fast bins were emptied", image(&joined), &names).svg())
+}
+
+/// The bits from the last bin that holds something down to the first one, and how the next one is found from the first on.
+fn bitmap(stage: &Bins) -> Result<String, String> {
+    let mut map = BinMap::new();
+    let filled = (0..BIN_COUNT).filter(|&bin| !stage.malloc.bins().sorted()[bin].head().is_null());
+    filled.for_each(|bin| map.set(bin));
+    let first = map.first_from(0).ok_or("the bins of the figure are empty")?;
+    let next = map.first_from(first + 1).ok_or("the figure has one bin alone")?;
+    let bits: String =
+        (first..=next).rev().map(|bin| if map.first_from(bin) == Some(bin) { '1' } else { '0' }).collect();
+    let (left, right) = (format!("bin {next}"), format!("bin {first}"));
+    let zeros = next - first - 1;
+    Ok(format!(
+        "{left}{right:>width$}\n{bits}\nshifted right by {}: {zeros} zeros at the end, and {} + {zeros} = {next}\n",
+        first + 1,
+        first + 1,
+        width = bits.len() - left.len(),
+    ))
 }
 
 /// Some bins, and their sizes.

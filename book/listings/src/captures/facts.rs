@@ -5,6 +5,7 @@ use super::{Capture, Content, whole};
 use crate::block;
 use crate::process::PAGE;
 use lab02::{CHUNK_COST, Header, MIN_CHUNK_SIZE, SizeWord, request_to_chunk_size};
+use lab06::{BIN_COUNT, CONSOLIDATION_SIZE, FAST_LIMIT, bin_of};
 use std::ffi::CStr;
 
 /// A name, a value, and what the value depends on.
@@ -162,6 +163,23 @@ pub fn compute(programs: &[Capture], bills: &[Bill]) -> Result<Vec<Fact>, String
     course("unused_in_f", chunk(64) - CHUNK_COST - 32);
     course("first_growth_of_yours", whole::moved_by_the_first()?);
     course("traces", bills.len());
+    course("chunk_of_1000", chunk(1000));
+    course("chunk_of_1001", chunk(1001));
+    course("chunk_of_2000", chunk(2000));
+    course("bin_of_1000", bin_of(chunk(1000)));
+    course("bin_of_1001", bin_of(chunk(1001)));
+    course("bin_of_2000", bin_of(chunk(2000)));
+    course("bin_count", BIN_COUNT);
+    course("fast_limit", FAST_LIMIT);
+    course("consolidation_kib", CONSOLIDATION_SIZE >> 10);
+    let gs =
+        bills.iter().map(|bill| &bill.looks).find(|looks| looks.program == "gs").ok_or("there is no trace of gs")?;
+    course("gs_searches", gs.searches);
+    course("gs_looks_list", gs.list.round() as usize);
+    course("gs_looks_list_in_all", (gs.list * gs.searches as f64).round() as usize);
+    course("gs_looks_bins_in_all", (gs.bins * gs.searches as f64).round() as usize);
+    let most = bills.iter().map(|bill| bill.looks.bins).fold(0.0, f64::max);
+    facts.push(Fact { name: "most_looks_bins", value: Value::Text(format!("{most:.1}")), source: Source::Course });
     let example = SizeWord::new(chunk(64), SizeWord::PREV_INUSE);
     let mut hex = |name, word: usize| {
         facts.push(Fact { name, value: Value::Text(format!("{word:#x}")), source: Source::Course });

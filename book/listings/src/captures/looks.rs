@@ -13,6 +13,8 @@ use std::fmt::Write;
 /// The mean of each over the searches of one program.
 pub struct Looks {
     pub program: String,
+    /// How many there are.
+    pub searches: usize,
     /// Lab 5's.
     pub list: f64,
     /// Lab 6's.
@@ -23,8 +25,10 @@ pub struct Looks {
 pub fn count(program: &str, trace: &Trace) -> Result<Looks, String> {
     let list = Stage::of(Malloc::new, 16_384, trace.ids)?;
     let bins = Stage::of(FastMalloc::new, 16_384, trace.ids)?;
+    let is_search = |op: &&Op| matches!(op, Op::Malloc { .. } | Op::Calloc { .. } | Op::Aligned { .. });
     Ok(Looks {
         program: program.into(),
+        searches: trace.ops.iter().filter(is_search).count(),
         // A search by best fit looks at every chunk of the list.
         list: mean(list, trace, |malloc, _| malloc.free_chunks().iter().count()),
         bins: mean(bins, trace, in_bins),
