@@ -80,9 +80,9 @@ extern "C" fn main() -> i32 {
         Source::Top { break_moved: true } => "the top chunk; the break moved".to_owned(),
         Source::Mapping => "a mapping".to_owned(),
     };
-    println!("                  comes from       when it was freed and is asked for again");
+    println!("                  the first time   again, after all were freed");
     for ((request, (_, once)), (_, again)) in REQUESTS.iter().zip(once).zip(again) {
-        println!("malloc({request:>7})   {:<15}  {}", name(once), name(again));
+        println!("{:<15}   {:<15}  {}", format!("malloc({request})"), name(once), name(again));
     }
     println!("if nothing were freed: {} blocks, {} bytes", REQUESTS.len(), REQUESTS.iter().sum::<usize>());
     0

@@ -65,14 +65,14 @@ fn apart(requests: &[usize]) -> Result<(Bins, Names), String> {
     Ok((stage, names))
 }
 
-/// Something in every kind of bin, and names. The blocks of 32 bytes keep the others apart, also when they wait in their fast bin.
+/// Something in every kind of bin, and names. The smallest blocks keep the others apart, also when they wait in their fast bin.
 fn every_kind() -> Result<(Bins, Names), String> {
-    let stage = stage()?.play("m0:200 m1:32 m2:3000 m3:32 m4:2700 m5:32 m6:200 m8:8 m7:1500 m9:8")?;
-    let names = stage.names(&["A", "B", "C", "D", "E", "F", "G", "H"]);
-    let mut stage = stage.play("f0 f6 f2 f4")?;
+    let stage = stage()?.play("m0:200 m1:24 m2:3000 m3:24 m4:2700 m5:24 m6:1500 m7:8")?;
+    let names = stage.names(&["A", "B", "C", "D", "E", "F", "G"]);
+    let mut stage = stage.play("f0 f2 f4")?;
     stage.malloc.consolidate();
     // The request for 4000 bytes sorts what waits. Its own block goes back to the top chunk.
-    Ok((stage.play("m10:4000 f10 f1 f3 f5 f7")?, names))
+    Ok((stage.play("m8:4000 f8 f1 f3 f5 f6")?, names))
 }
 
 /// A chunk that fits exactly is taken out of the unsorted bin; those before it are sorted.
