@@ -67,7 +67,7 @@ fn apart(requests: &[usize]) -> Result<(Bins, Names), String> {
 
 /// Something in every kind of bin, and names. The smallest blocks keep the others apart, also when they wait in their fast bin.
 fn every_kind() -> Result<(Bins, Names), String> {
-    let stage = stage()?.play("m0:200 m1:24 m2:3000 m3:24 m4:2700 m5:24 m6:1500 m7:8")?;
+    let stage = stage()?.play("m0:200 m1:32 m2:3000 m3:32 m4:2700 m5:32 m6:1500 m7:8")?;
     let names = stage.names(&["A", "B", "C", "D", "E", "F", "G"]);
     let mut stage = stage.play("f0 f2 f4")?;
     stage.malloc.consolidate();

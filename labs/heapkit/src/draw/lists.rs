@@ -14,8 +14,8 @@ fn filled(image: &Image) -> impl Iterator<Item = &List> {
     image.lists.iter().filter(|list| !list.chunks.is_empty())
 }
 
-/// Where the first box of each row begins: after the longest name.
-fn boxes_at(image: &Image) -> usize {
+/// Where the first box of each row can begin: after the longest name.
+pub(super) fn boxes_at(image: &Image) -> usize {
     20 + filled(image).map(|list| list.name.chars().count()).max().unwrap_or(0) * 8
 }
 
@@ -37,15 +37,14 @@ pub(super) fn height(image: &Image) -> usize {
     }
 }
 
-/// How wide the longest row is; `name` gives the name of the chunk at an offset.
-pub(super) fn width(image: &Image, name: impl Fn(usize) -> String) -> usize {
+/// How wide the longest row is whose boxes begin at `first`; `name` gives the name of the chunk at an offset.
+pub(super) fn width(image: &Image, first: usize, name: impl Fn(usize) -> String) -> usize {
     let row = |list: &List| list.chunks.iter().map(|&at| GAP + width_of(&caption(image, at, &name(at)))).sum::<usize>();
-    boxes_at(image) + filled(image).map(row).max().unwrap_or(0) + GAP + 30
+    first + filled(image).map(row).max().unwrap_or(0) + GAP + 30
 }
 
-/// Draws the rows from `top` on.
-pub(super) fn draw(svg: &mut String, image: &Image, top: usize, name: impl Fn(usize) -> String) {
-    let first = boxes_at(image);
+/// Draws the rows, with the first boxes at `first` and `top`.
+pub(super) fn draw(svg: &mut String, image: &Image, (first, top): (usize, usize), name: impl Fn(usize) -> String) {
     for (row, list) in filled(image).enumerate() {
         let y = top + row * ROW + 4;
         let middle = y + BOX / 2;

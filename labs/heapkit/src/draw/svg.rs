@@ -25,7 +25,7 @@ const TITLE: usize = 26;
 const ARROWS: usize = 58;
 /// Below them: the offsets.
 const FOOT: usize = 34;
-/// Left of them: the head of the list.
+/// Left of them, where there is one list: its head.
 const LEFT: usize = 52;
 
 impl Strip {
@@ -38,14 +38,16 @@ impl Strip {
 
     /// The picture.
     pub fn svg(&self) -> String {
-        let width = self.moments.iter().map(Moment::width).max().unwrap_or(0);
+        // The rows of all moments begin at the same place.
+        let boxes_at = self.moments.iter().map(|moment| lists::boxes_at(&moment.image)).max().unwrap_or(0);
+        let width = self.moments.iter().map(|moment| moment.width(boxes_at)).max().unwrap_or(0);
         let height: usize = self.moments.iter().map(Moment::height).sum();
         let mut svg = format!(
             "<svg class=\"heap\" xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width} {height}\" width=\"{width}\" height=\"{height}\" role=\"img\">"
         );
         let mut top = 0;
         for moment in &self.moments {
-            moment.draw(&mut svg, top);
+            moment.draw(&mut svg, top, boxes_at);
             top += moment.height();
         }
         svg.push_str("</svg>\n");
@@ -57,7 +59,7 @@ impl Moment {
     /// Where the chunks are in the picture: left edge and width of each, in the order of the blocks. A larger chunk is wider,
     /// but less than its size says: the top chunk would fill the page.
     fn places(&self) -> Vec<(usize, usize)> {
-        let mut x = LEFT;
+        let mut x = if self.has_rows() { 4 } else { LEFT };
         let blocks = self.image.blocks.iter();
         blocks
             .map(|block| {
@@ -69,9 +71,9 @@ impl Moment {
             .collect()
     }
 
-    fn width(&self) -> usize {
+    fn width(&self, boxes_at: usize) -> usize {
         let chunks = self.places().last().map_or(LEFT, |(x, width)| x + width);
-        let rows = if self.has_rows() { lists::width(&self.image, |at| self.name(at).to_owned()) } else { 0 };
+        let rows = if self.has_rows() { lists::width(&self.image, boxes_at, |at| self.name(at).to_owned()) } else { 0 };
         chunks.max(self.title.chars().count() * 8).max(rows) + 8
     }
 
@@ -99,7 +101,7 @@ impl Moment {
         self.names.iter().find(|(named, _)| *named == at).map_or("", |(_, name)| name)
     }
 
-    fn draw(&self, svg: &mut String, top: usize) {
+    fn draw(&self, svg: &mut String, top: usize, boxes_at: usize) {
         let y = top + self.chunks_at();
         let places = self.places();
         let _ = write!(svg, "<text class=\"label\" x=\"4\" y=\"{}\">{}</text>", top + 15, escape(&self.title));
@@ -133,7 +135,7 @@ impl Moment {
             );
         }
         if self.has_rows() {
-            lists::draw(svg, &self.image, y + BOX + FOOT, |at| self.name(at).to_owned());
+            lists::draw(svg, &self.image, (boxes_at, y + BOX + FOOT), |at| self.name(at).to_owned());
         } else {
             self.draw_list(svg, y, &places);
         }
