@@ -5,7 +5,7 @@ use super::{Capture, Content, whole};
 use crate::block;
 use crate::process::PAGE;
 use lab02::{CHUNK_COST, Header, MIN_CHUNK_SIZE, SizeWord, request_to_chunk_size};
-use lab06::{BIN_COUNT, CONSOLIDATION_SIZE, FAST_LIMIT, bin_of};
+use lab06::{BIN_COUNT, BINS_PER_DOUBLING, MIN_LARGE_SIZE, bin_of};
 use std::ffi::CStr;
 
 /// A name, a value, and what the value depends on.
@@ -170,8 +170,8 @@ pub fn compute(programs: &[Capture], bills: &[Bill]) -> Result<Vec<Fact>, String
     course("bin_of_1001", bin_of(chunk(1001)));
     course("bin_of_2000", bin_of(chunk(2000)));
     course("bin_count", BIN_COUNT);
-    course("fast_limit", FAST_LIMIT);
-    course("consolidation_kib", CONSOLIDATION_SIZE >> 10);
+    course("min_large_size", MIN_LARGE_SIZE);
+    course("bins_per_doubling", BINS_PER_DOUBLING);
     let gs =
         bills.iter().map(|bill| &bill.looks).find(|looks| looks.program == "gs").ok_or("there is no trace of gs")?;
     course("gs_searches", gs.searches);

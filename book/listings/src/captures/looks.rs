@@ -1,13 +1,16 @@
 //! How many chunks a search looks at: lab 5's list beside lab 6's bins, on the recorded programs.
 
 use super::whole::{Stage, System};
+use crate::story::Whole;
+use heapkit::format::SIZE_WORD;
+use heapkit::memory::Arena;
 use heapkit::trace::Trace;
 use heapkit::workload::Op;
-use lab02::{ALIGNMENT, request_to_chunk_size};
+use lab02::{MIN_CHUNK_SIZE, request_to_chunk_size};
 use lab03::FreeList;
 use lab05::Malloc;
-use lab06::{BIN_COUNT, FastMalloc, bin_of};
-use std::collections::HashMap;
+use lab06::{FastMalloc, bin_of};
+use std::collections::{BTreeMap, HashSet};
 use std::fmt::Write;
 
 /// The mean of each over the searches of one program.
@@ -25,61 +28,157 @@ pub struct Looks {
 pub fn count(program: &str, trace: &Trace) -> Result<Looks, String> {
     let list = Stage::of(Malloc::new, 16_384, trace.ids)?;
     let bins = Stage::of(FastMalloc::new, 16_384, trace.ids)?;
-    let is_search = |op: &&Op| matches!(op, Op::Malloc { .. } | Op::Calloc { .. } | Op::Aligned { .. });
-    Ok(Looks {
-        program: program.into(),
-        searches: trace.ops.iter().filter(is_search).count(),
-        // A search by best fit looks at every chunk of the list.
-        list: mean(list, trace, |malloc, _| malloc.free_chunks().iter().count()),
-        bins: mean(bins, trace, in_bins),
-    })
+    // A search by best fit looks at every chunk of the list.
+    let (searches, list) = play(list, trace, |stage, op, _| {
+        let listed = stage.malloc.free_chunks().iter().count();
+        stage.take(op);
+        listed
+    });
+    let (_, bins) = play(bins, trace, in_bins);
+    let mean = |looks: usize| looks as f64 / searches.max(1) as f64;
+    Ok(Looks { program: program.into(), searches, list: mean(list), bins: mean(bins) })
 }
 
-/// What `looks` finds before each request, on average.
-fn mean<M: crate::story::Whole>(mut stage: Stage<M>, trace: &Trace, looks: impl Fn(&M, usize) -> usize) -> f64 {
-    let (mut searches, mut looked_at) = (0_usize, 0);
+/// Plays a trace; `serve` serves a request, and says how many chunks were looked at. How many requests, and how many looks.
+fn play<M: Whole>(
+    mut stage: Stage<M>,
+    trace: &Trace,
+    mut serve: impl FnMut(&mut Stage<M>, Op, usize) -> usize,
+) -> (usize, usize) {
+    let (mut searches, mut looks) = (0, 0);
     for &op in &trace.ops {
-        if let Op::Malloc { size, .. } | Op::Calloc { size, .. } | Op::Aligned { size, .. } = op {
-            searches += 1;
-            looked_at += looks(&stage.malloc, size);
+        match op {
+            Op::Malloc { size, .. } | Op::Calloc { size, .. } => {
+                searches += 1;
+                looks += serve(&mut stage, op, request_to_chunk_size(size).unwrap_or(0));
+            }
+            _ => stage.take(op),
         }
-        stage.take(op);
     }
-    looked_at as f64 / searches.max(1) as f64
+    (searches, looks)
 }
 
 /// The chunks that a request looks at, by the rules of the page: the first of its fast bin; or those that leave the unsorted bin,
-/// those that they are compared with in their bins, and those that are compared with the request.
-fn in_bins(malloc: &FastMalloc<&'static System>, request: usize) -> usize {
-    let size = request_to_chunk_size(request).unwrap_or(0);
-    if malloc.fast_bins().get(size / ALIGNMENT).is_some_and(|bin| !bin.head().is_null()) {
+/// those that they are compared with in their bins, and those that are compared with the request. Where the fast bins are emptied,
+/// each of their chunks, and what a second search looks at.
+fn in_bins(stage: &mut Stage<FastMalloc<&'static System>>, op: Op, size: usize) -> usize {
+    let fast: Vec<usize> =
+        stage.malloc.fast_bins().iter().flat_map(|bin| fast_chunks(stage, bin.head().addr())).collect();
+    let own_fast_bin = stage.malloc.fast_bins().get(bin_of(size));
+    if own_fast_bin.is_some_and(|bin| !bin.head().is_null()) {
+        stage.take(op);
         return 1;
     }
-    let bins = malloc.bins();
-    let sizes = |list: &FreeList| list.iter().map(|chunk| chunk.size()).collect::<Vec<_>>();
-    let mut sorted: HashMap<usize, Vec<usize>> = HashMap::new();
-    let mut looks = 0;
-    for waiting in sizes(bins.unsorted()) {
-        looks += 1;
-        if waiting == size {
-            return looks;
-        }
-        let bin = bin_of(waiting);
-        let list = sorted.entry(bin).or_insert_with(|| sizes(&bins.sorted()[bin]));
-        let smaller = list.iter().take_while(|&&listed| listed < waiting).count();
-        looks += (smaller + 1).min(list.len());
-        list.insert(smaller, waiting);
+    let mut search = Search::new(stage);
+    let mut end_of_heap = walk(stage, stage.last_in_use().unwrap_or(0));
+    let top = end_of_heap.pop_last().map_or(0, |(_, size)| size);
+    if search.finds(size) || fast.is_empty() || size + MIN_CHUNK_SIZE <= top {
+        stage.take(op);
+        return search.looks;
     }
-    let own = bin_of(size);
-    for bin in own..BIN_COUNT {
-        let list = sorted.remove(&bin).unwrap_or_else(|| sizes(&bins.sorted()[bin]));
-        // All chunks of the bins after its own are large enough, so that the first one is taken.
-        match list.iter().position(|&listed| listed >= size) {
-            Some(before) => return looks + before + 1,
-            None => looks += list.len(),
+    let heap = walk(stage, 0);
+    stage.take(op);
+    if stage.malloc.fast_bins().iter().all(|bin| bin.head().is_null()) {
+        search.consolidate(heap, &fast);
+        search.finds(size);
+    }
+    search.looks
+}
+
+/// The chunks of a fast bin, first to last, as offsets.
+fn fast_chunks(stage: &Stage<FastMalloc<&'static System>>, head: usize) -> impl Iterator<Item = usize> {
+    let arena = stage.os.arena();
+    let next = |link: usize| link.checked_sub(arena.base());
+    std::iter::successors(next(head), move |&at| next(arena.word(at + heapkit::format::PAYLOAD)))
+}
+
+/// Where each chunk of the heap begins, from the one at `at` on, and its size. The last one is the top chunk.
+fn walk<M>(stage: &Stage<M>, mut at: usize) -> BTreeMap<usize, usize> {
+    let mut heap = BTreeMap::new();
+    while at < stage.os.end() {
+        let size = stage.os.arena().word(at + SIZE_WORD) & !heapkit::format::FLAGS;
+        heap.insert(at, size);
+        at += size;
+    }
+    heap
+}
+
+/// A search in bins, step by step, on a copy of the lists.
+struct Search {
+    unsorted: Vec<(usize, usize)>,
+    /// The bins, each with the places and sizes of its chunks.
+    sorted: Vec<Vec<(usize, usize)>>,
+    looks: usize,
+}
+
+impl Search {
+    fn new(stage: &Stage<FastMalloc<&'static System>>) -> Self {
+        let arena = stage.os.arena();
+        let chunks = |list: &FreeList| {
+            list.iter().map(|chunk| (arena.offset_of(chunk.header().as_ptr()), chunk.size())).collect::<Vec<_>>()
+        };
+        let bins = stage.malloc.bins();
+        Search { unsorted: chunks(bins.unsorted()), sorted: bins.sorted().iter().map(chunks).collect(), looks: 0 }
+    }
+
+    /// Whether a chunk serves.
+    fn finds(&mut self, size: usize) -> bool {
+        for chunk in std::mem::take(&mut self.unsorted) {
+            self.looks += 1;
+            if chunk.1 == size {
+                return true;
+            }
+            let bin = &mut self.sorted[bin_of(chunk.1)];
+            let smaller = bin.iter().take_while(|listed| listed.1 < chunk.1).count();
+            self.looks += (smaller + 1).min(bin.len());
+            bin.insert(smaller, chunk);
+        }
+        for bin in &self.sorted[bin_of(size)..] {
+            match bin.iter().position(|listed| listed.1 >= size) {
+                Some(smaller) => {
+                    self.looks += smaller + 1;
+                    return true;
+                }
+                None => self.looks += bin.len(),
+            }
+        }
+        false
+    }
+
+    /// Frees the chunks of the fast bins: each joins its neighbours, and what becomes no part of the top chunk is unsorted.
+    fn consolidate(&mut self, mut heap: BTreeMap<usize, usize>, fast: &[usize]) {
+        let mut free: HashSet<usize> = self.sorted.iter().flatten().map(|chunk| chunk.0).collect();
+        for &chunk in fast {
+            self.looks += 1;
+            let (mut at, mut size) = (chunk, heap[&chunk]);
+            if let Some((&before, &length)) = heap.range(..at).next_back().filter(|(before, _)| free.contains(before)) {
+                heap.remove(&at);
+                self.leaves(before, length);
+                (at, size) = (before, length + size);
+            }
+            let after = at + size;
+            let is_top = heap.range(after..).nth(1).is_none();
+            if let Some(length) = heap.get(&after).copied().filter(|_| is_top || free.contains(&after)) {
+                heap.remove(&after);
+                free.remove(&after);
+                self.leaves(after, length);
+                size += length;
+            }
+            heap.insert(at, size);
+            if is_top {
+                free.remove(&at);
+            } else {
+                free.insert(at);
+                self.unsorted.insert(0, (at, size));
+            }
         }
     }
-    looks
+
+    /// A chunk leaves the list that it is in.
+    fn leaves(&mut self, at: usize, size: usize) {
+        self.sorted[bin_of(size)].retain(|chunk| chunk.0 != at);
+        self.unsorted.retain(|chunk| chunk.0 != at);
+    }
 }
 
 const LEFT: f64 = 96.0;

@@ -83,6 +83,13 @@ impl<M: Whole> Stage<M> {
         Image::decode(&Raw { bytes: &bytes, foreign: &layout.foreign }, lists)
     }
 
+    /// Where the heap's last chunk in use begins that holds a block.
+    pub fn last_in_use(&self) -> Option<usize> {
+        let (arena, end) = (self.os.arena(), self.os.end());
+        let blocks = self.blocks.iter().flatten().map(|block| arena.offset_of(block.as_ptr()));
+        blocks.filter(|&at| at < end).max().map(|payload| payload - heapkit::format::PAYLOAD)
+    }
+
     /// The first block's mapping: one chunk.
     fn first_mapping(&self) -> Option<Image> {
         let arena = self.os.arena();
