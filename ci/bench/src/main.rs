@@ -8,8 +8,9 @@ mod play;
 mod workloads;
 
 use candidate::Pieces;
+use heapkit::workload::Op;
 use mallocs::Kind;
-use play::in_a_child;
+use play::{Memory, in_a_child};
 use std::process::ExitCode;
 use workloads::Workload;
 
@@ -21,13 +22,33 @@ static PIECES: Pieces = Pieces::new();
 const TURNS: usize = 5;
 
 fn main() -> ExitCode {
-    let only = std::env::args().skip(1).find(|arg| !arg.starts_with('-')).unwrap_or_default();
+    // Cargo adds options of its own.
+    let mut args = std::env::args().skip(1).filter(|arg| !arg.starts_with('-'));
+    let only = args.next().unwrap_or_default();
+    let mallocs: Vec<String> = args.collect();
+    let is_wanted = |kind: &Kind| {
+        *kind == Kind::Glibc
+            || mallocs.is_empty()
+            || mallocs.iter().any(|name| kind.name().to_bytes() == name.as_bytes())
+    };
+    let kinds: Vec<Kind> = Kind::ALL.into_iter().filter(is_wanted).collect();
     match workloads::all() {
         Ok(mut workloads) => {
             workloads.retain(|workload| workload.name.contains(&only));
-            let figures: Vec<Vec<Figures>> = workloads.iter().map(measure).collect();
-            print_times(&workloads, &figures);
-            print_use(&workloads, &figures);
+            let figures: Vec<Vec<Figures>> = workloads.iter().map(|workload| measure(&kinds, workload)).collect();
+            println!(
+                "How often it plays a workload while glibc plays it once. Last column: nanoseconds a call, glibc."
+            );
+            println!("\nWhere memory stays the malloc's own:");
+            print_times(&kinds, &workloads, &figures, |figures| figures.in_memory);
+            println!("\nWhere it comes from the system and goes back:");
+            print_times(&kinds, &workloads, &figures, |figures| figures.with_system);
+            println!(
+                "\nUtilisation: the most bytes alive at once, in percent of the memory up to the last block's end."
+            );
+            print_use(&kinds, &workloads, &figures, |memory| memory.used);
+            println!("\nThe same in percent of all memory that came from the system.");
+            print_use(&kinds, &workloads, &figures, |memory| memory.taken);
             ExitCode::SUCCESS
         }
         Err(e) => {
@@ -40,64 +61,83 @@ fn main() -> ExitCode {
 /// What came of a workload on one malloc.
 #[derive(Clone, Copy)]
 struct Figures {
-    /// For each call, in the fastest round.
-    nanoseconds: f64,
-    /// The most memory it took at once.
-    memory: Option<usize>,
+    /// For each call, in the fastest round, where memory stays the malloc's own.
+    in_memory: f64,
+    /// The same where it is the system's.
+    with_system: f64,
+    /// What memory it took, where somebody counts it.
+    memory: Option<Memory>,
 }
 
 /// The best of each malloc's turns; these alternate, so that a slow moment hits all of them.
-fn measure(workload: &Workload) -> Vec<Figures> {
+fn measure(kinds: &[Kind], workload: &Workload) -> Vec<Figures> {
     let ops = &workload.ops;
-    let memory = |kind| in_a_child(|| mallocs::memory(kind, ops).map_or(f64::NAN, |bytes| bytes as f64));
-    let memory = |kind| memory(kind).filter(|bytes| bytes.is_finite()).map(|bytes| bytes as usize);
-    let mut all = Kind::ALL.map(|kind| Figures { nanoseconds: f64::INFINITY, memory: memory(kind) });
+    let memory = |kind: Kind| {
+        let none = [f64::NAN; 2];
+        let counted = || mallocs::memory(kind, ops).map_or(none, |Memory { taken, used }| [taken as f64, used as f64]);
+        let [taken, used] = in_a_child(c"memory", counted)?;
+        taken.is_finite().then_some(Memory { taken: taken as usize, used: used as usize })
+    };
+    let new = |&kind| Figures { in_memory: f64::INFINITY, with_system: f64::INFINITY, memory: memory(kind) };
+    let mut all: Vec<Figures> = kinds.iter().map(new).collect();
     for _ in 0..TURNS {
-        for (kind, best) in Kind::ALL.into_iter().zip(&mut all) {
-            let seen = in_a_child(|| mallocs::nanoseconds(kind, ops)).unwrap_or(f64::INFINITY);
-            best.nanoseconds = best.nanoseconds.min(seen);
+        for (&kind, best) in kinds.iter().zip(&mut all) {
+            let time = |measure: fn(Kind, &[Op]) -> f64| {
+                in_a_child(kind.name(), || [measure(kind, ops)]).map_or(f64::INFINITY, |[time]| time)
+            };
+            best.in_memory = best.in_memory.min(time(mallocs::nanoseconds_in_memory));
+            best.with_system = best.with_system.min(time(mallocs::nanoseconds));
         }
     }
-    all.to_vec()
+    all
 }
 
-fn print_times(workloads: &[Workload], figures: &[Vec<Figures>]) {
-    println!("Speed: how often it plays a workload while glibc plays it once. Last column: nanoseconds a call, glibc.");
-    print_head();
-    let glibc = Kind::ALL.iter().position(|kind| *kind == Kind::Glibc).expect("glibc is one of them");
-    let ratios = |row: &Vec<Figures>| -> Vec<f64> {
-        row.iter().map(|figures| row[glibc].nanoseconds / figures.nanoseconds).collect()
-    };
+fn print_times(kinds: &[Kind], workloads: &[Workload], figures: &[Vec<Figures>], time: fn(&Figures) -> f64) {
+    print_head(kinds);
+    let glibc = kinds.iter().position(|kind| *kind == Kind::Glibc).expect("glibc is one of them");
+    let ratios =
+        |row: &Vec<Figures>| -> Vec<f64> { row.iter().map(|figures| time(&row[glibc]) / time(figures)).collect() };
     for (workload, row) in workloads.iter().zip(figures) {
         let cells: String = ratios(row).iter().map(|ratio| format!("{ratio:9.2}")).collect();
-        println!("{:<16}{cells}{:9.1}", workload.name, row[glibc].nanoseconds);
+        println!("{:<16}{cells}{:9.1}", workload.name, time(&row[glibc]));
     }
     for (name, recorded) in [("traces, mean", Some(true)), ("drawn, mean", Some(false)), ("all, mean", None)] {
-        let rows = workloads.iter().zip(figures).filter(|(workload, _)| recorded.is_none_or(|is| workload.is_recorded == is));
+        let rows =
+            workloads.iter().zip(figures).filter(|(workload, _)| recorded.is_none_or(|is| workload.is_recorded == is));
         let rows: Vec<Vec<f64>> = rows.map(|(_, row)| ratios(row)).collect();
         let mean = |malloc: usize| (rows.iter().map(|row| row[malloc].ln()).sum::<f64>() / rows.len() as f64).exp();
-        println!("{name:<16}{}", (0..Kind::ALL.len()).map(|malloc| format!("{:9.2}", mean(malloc))).collect::<String>());
+        println!("{name:<16}{}", (0..kinds.len()).map(|malloc| format!("{:9.2}", mean(malloc))).collect::<String>());
     }
 }
 
-fn print_use(workloads: &[Workload], figures: &[Vec<Figures>]) {
-    println!("\nUtilisation: the most bytes alive at once, in percent of the most memory below the last block's end.");
-    print_head();
-    let percent = |workload: &Workload, figures: &Figures| figures.memory.map(|memory| 100.0 * workload.peak as f64 / memory as f64);
+fn print_use(kinds: &[Kind], workloads: &[Workload], figures: &[Vec<Figures>], bytes: fn(Memory) -> usize) {
+    print_head(kinds);
+    let percent = |workload: &Workload, figures: &Figures| {
+        figures.memory.map(|memory| 100.0 * workload.peak as f64 / bytes(memory) as f64)
+    };
     let cell = |percent: Option<f64>| percent.map_or(format!("{:>9}", "-"), |percent| format!("{percent:9.1}"));
     for (workload, row) in workloads.iter().zip(figures) {
-        println!("{:<16}{}", workload.name, row.iter().map(|figures| cell(percent(workload, figures))).collect::<String>());
+        println!(
+            "{:<16}{}",
+            workload.name,
+            row.iter().map(|figures| cell(percent(workload, figures))).collect::<String>()
+        );
     }
     for (name, recorded) in [("traces, mean", true), ("drawn, mean", false)] {
-        let rows: Vec<_> = workloads.iter().zip(figures).filter(|(workload, _)| workload.is_recorded == recorded).collect();
+        let rows: Vec<_> =
+            workloads.iter().zip(figures).filter(|(workload, _)| workload.is_recorded == recorded).collect();
         let mean = |malloc: usize| {
             let sum: Option<f64> = rows.iter().map(|(workload, row)| percent(workload, &row[malloc])).sum();
             sum.map(|sum| sum / rows.len() as f64)
         };
-        println!("{name:<16}{}", (0..Kind::ALL.len()).map(|malloc| cell(mean(malloc))).collect::<String>());
+        println!("{name:<16}{}", (0..kinds.len()).map(|malloc| cell(mean(malloc))).collect::<String>());
     }
 }
 
-fn print_head() {
-    println!("{:<16}{}", "", Kind::ALL.iter().map(|kind| format!("{:>9}", kind.name())).collect::<String>());
+fn print_head(kinds: &[Kind]) {
+    println!(
+        "{:<16}{}",
+        "",
+        kinds.iter().map(|kind| format!("{:>9}", kind.name().to_string_lossy())).collect::<String>()
+    );
 }

@@ -1,6 +1,6 @@
 //! The mallocs that are measured.
 
-use crate::play::{self, Books, Subject};
+use crate::play::{self, Books, Memory, Subject};
 use heapkit::os::{LinuxOs, Os};
 use heapkit::workload::Op;
 use lab05::Malloc;
@@ -8,6 +8,7 @@ use lab06::FastMalloc;
 use mimalloc::MiMalloc;
 use std::alloc::{GlobalAlloc, Layout};
 use std::cell::Cell;
+use std::ffi::CStr;
 use std::ptr::{self, NonNull};
 
 /// One of them.
@@ -26,20 +27,41 @@ impl Kind {
     pub const ALL: [Kind; 7] =
         [Kind::Lab05, Kind::Lab06, Kind::Glibc, Kind::Dlmalloc, Kind::Talc, Kind::Rlsf, Kind::Mimalloc];
 
-    pub fn name(self) -> &'static str {
+    pub fn name(self) -> &'static CStr {
         match self {
-            Kind::Lab05 => "lab05",
-            Kind::Lab06 => "lab06",
-            Kind::Glibc => "glibc",
-            Kind::Dlmalloc => "dlmalloc",
-            Kind::Talc => "talc",
-            Kind::Rlsf => "rlsf",
-            Kind::Mimalloc => "mimalloc",
+            Kind::Lab05 => c"lab05",
+            Kind::Lab06 => c"lab06",
+            Kind::Glibc => c"glibc",
+            Kind::Dlmalloc => c"dlmalloc",
+            Kind::Talc => c"talc",
+            Kind::Rlsf => c"rlsf",
+            Kind::Mimalloc => c"mimalloc",
         }
     }
 }
 
-/// How long a call takes, in nanoseconds, on a new malloc of this kind.
+/// How long a call takes, in nanoseconds, on a new malloc of this kind, whose memory stays its own once it has it: what a malloc
+/// gives back to the system, and takes again, is another question.
+pub fn nanoseconds_in_memory(kind: Kind, ops: &[Op]) -> f64 {
+    let heap = Heap::new();
+    let arena = Arena::new();
+    match kind {
+        Kind::Lab05 => play::nanoseconds(Lab05(Malloc::new(&heap)), ops),
+        Kind::Lab06 => play::nanoseconds(Lab06(FastMalloc::new(&heap)), ops),
+        Kind::Glibc => {
+            // SAFETY: two limits, as large as they may be.
+            unsafe {
+                libc::mallopt(libc::M_TRIM_THRESHOLD, i32::MAX);
+                libc::mallopt(libc::M_MMAP_THRESHOLD, 32 << 20);
+            }
+            play::nanoseconds(Glibc, ops)
+        }
+        Kind::Dlmalloc => play::nanoseconds(Dl(dlmalloc::Dlmalloc::new_with_allocator(&arena)), ops),
+        Kind::Talc | Kind::Rlsf | Kind::Mimalloc => nanoseconds(kind, ops),
+    }
+}
+
+/// The same with the system: each malloc takes and gives back as it likes.
 pub fn nanoseconds(kind: Kind, ops: &[Op]) -> f64 {
     match kind {
         Kind::Lab05 => play::nanoseconds(Lab05(Malloc::new(LinuxOs)), ops),
@@ -52,13 +74,13 @@ pub fn nanoseconds(kind: Kind, ops: &[Op]) -> f64 {
     }
 }
 
-/// How many bytes it takes, if somebody counts them.
-pub fn memory(kind: Kind, ops: &[Op]) -> Option<usize> {
-    let ledger = Ledger::default();
+/// What memory it takes, if somebody counts it.
+pub fn memory(kind: Kind, ops: &[Op]) -> Option<Memory> {
+    let ledger = Ledger::new();
     Some(match kind {
         Kind::Lab05 => play::memory(Lab05(Malloc::new(&ledger)), &ledger, ops),
         Kind::Lab06 => play::memory(Lab06(FastMalloc::new(&ledger)), &ledger, ops),
-        Kind::Glibc => play::memory(Glibc, &GlibcsBooks::new(), ops),
+        Kind::Glibc => play::memory(Glibc, &Glibc, ops),
         Kind::Dlmalloc => {
             let arena = Arena::new();
             play::memory(Dl(dlmalloc::Dlmalloc::new_with_allocator(&arena)), &arena, ops)
@@ -67,12 +89,17 @@ pub fn memory(kind: Kind, ops: &[Op]) -> Option<usize> {
     })
 }
 
-/// How much memory a malloc has: mappings, and the part of a heap up to the end of the last block.
-#[derive(Default)]
+/// Linux, and what a malloc has from it.
 struct Ledger {
-    start: Cell<usize>,
-    end: Cell<usize>,
+    start: usize,
+    heap: Cell<usize>,
     mapped: Cell<usize>,
+}
+
+impl Ledger {
+    fn new() -> Self {
+        Ledger { start: LinuxOs.program_break().addr().get(), heap: Cell::new(0), mapped: Cell::new(0) }
+    }
 }
 
 // SAFETY: Linux, which hands out memory; the ledger only counts along.
@@ -82,13 +109,9 @@ unsafe impl Os for Ledger {
     }
 
     unsafe fn sbrk(&self, delta: isize) -> Option<NonNull<u8>> {
+        self.heap.update(|heap| heap.strict_add_signed(delta));
         // SAFETY: the contract is the same one.
-        let start = unsafe { LinuxOs.sbrk(delta) }?;
-        if self.start.get() == 0 {
-            self.start.set(start.addr().get());
-        }
-        self.end.set(start.addr().get().wrapping_add_signed(delta));
-        Some(start)
+        unsafe { LinuxOs.sbrk(delta) }
     }
 
     fn mmap(&self, len: usize) -> Option<NonNull<u8>> {
@@ -109,9 +132,53 @@ unsafe impl Os for Ledger {
     }
 }
 
+/// A break in a reservation of its own: what it has gone over once, is memory.
+struct Heap {
+    start: NonNull<u8>,
+    used: Cell<usize>,
+}
+
+impl Heap {
+    fn new() -> Self {
+        Heap { start: NonNull::new(reserve()).expect("no null"), used: Cell::new(0) }
+    }
+}
+
+// SAFETY: the break stays in the reservation, which is nobody else's.
+unsafe impl Os for Heap {
+    fn program_break(&self) -> NonNull<u8> {
+        // SAFETY: inside the reservation.
+        unsafe { self.start.add(self.used.get()) }
+    }
+
+    unsafe fn sbrk(&self, delta: isize) -> Option<NonNull<u8>> {
+        let was = self.program_break();
+        self.used.set(self.used.get().checked_add_signed(delta).filter(|used| *used <= RESERVED)?);
+        Some(was)
+    }
+
+    fn mmap(&self, len: usize) -> Option<NonNull<u8>> {
+        LinuxOs.mmap(len)
+    }
+
+    unsafe fn munmap(&self, start: NonNull<u8>, len: usize) {
+        // SAFETY: the contract is the same one.
+        unsafe { LinuxOs.munmap(start, len) }
+    }
+
+    unsafe fn mremap(&self, start: NonNull<u8>, len: usize, new_len: usize) -> Option<NonNull<u8>> {
+        // SAFETY: the contract is the same one.
+        unsafe { LinuxOs.mremap(start, len, new_len) }
+    }
+}
+
 impl Books for Ledger {
     fn in_heap(&self, at: *const u8) -> Option<usize> {
-        (self.start.get()..self.end.get()).contains(&at.addr()).then(|| at.addr() - self.start.get())
+        at.addr().checked_sub(self.start).filter(|at| *at < self.heap.get())
+    }
+
+    fn heap(&self) -> usize {
+        self.heap.get()
     }
 
     fn mapped(&self) -> usize {
@@ -186,19 +253,15 @@ impl Subject for Glibc {
     }
 }
 
-struct GlibcsBooks {
-    start: usize,
-}
-
-impl GlibcsBooks {
-    fn new() -> Self {
-        GlibcsBooks { start: LinuxOs.program_break().addr().get() }
-    }
-}
-
-impl Books for GlibcsBooks {
+impl Books for Glibc {
     fn in_heap(&self, at: *const u8) -> Option<usize> {
-        (self.start..LinuxOs.program_break().addr().get()).contains(&at.addr()).then(|| at.addr() - self.start)
+        let end = LinuxOs.program_break().addr().get();
+        at.addr().checked_sub(end - self.heap()).filter(|at| *at < self.heap())
+    }
+
+    fn heap(&self) -> usize {
+        // SAFETY: it only asks.
+        unsafe { libc::mallinfo2() }.arena
     }
 
     fn mapped(&self) -> usize {
@@ -318,7 +381,11 @@ unsafe impl Sync for Arena {}
 
 impl Books for Arena {
     fn in_heap(&self, at: *const u8) -> Option<usize> {
-        at.addr().checked_sub(self.start.addr()).filter(|offset| *offset < RESERVED)
+        at.addr().checked_sub(self.start.addr()).filter(|at| *at < self.used.get())
+    }
+
+    fn heap(&self) -> usize {
+        self.used.get()
     }
 
     fn mapped(&self) -> usize {

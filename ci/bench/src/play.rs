@@ -2,6 +2,7 @@
 
 use heapkit::trace::NULL;
 use heapkit::workload::Op;
+use std::ffi::CStr;
 use std::ptr;
 use std::time::{Duration, Instant};
 
@@ -15,15 +16,25 @@ pub trait Subject {
     unsafe fn aligned(&mut self, align: usize, size: usize) -> *mut u8;
     unsafe fn realloc(&mut self, block: *mut u8, align: usize, old: usize, size: usize) -> *mut u8;
     unsafe fn free(&mut self, block: *mut u8, align: usize, size: usize);
-
 }
 
-/// Where a malloc's memory is.
+/// Who knows which memory a malloc has from the system.
 pub trait Books {
     /// How far into the heap this address is, if it is there.
     fn in_heap(&self, at: *const u8) -> Option<usize>;
+    /// How long the heap is.
+    fn heap(&self) -> usize;
     /// How many bytes are in mappings of single blocks.
     fn mapped(&self) -> usize;
+}
+
+/// The most memory that a malloc had at once.
+#[derive(Clone, Copy, Debug)]
+pub struct Memory {
+    /// Mappings, and the heap.
+    pub taken: usize,
+    /// Mappings, and the heap up to the end of the last block that ever was in it: what is beyond it, only waits.
+    pub used: usize,
 }
 
 #[derive(Clone, Copy)]
@@ -36,7 +47,7 @@ struct Slot {
 const EMPTY: Slot = Slot { block: ptr::null_mut(), size: 0, align: 16 };
 
 /// So long, and at least so many rounds.
-const TIME: Duration = Duration::from_millis(120);
+const TIME: Duration = Duration::from_millis(100);
 const ROUNDS: usize = 5;
 
 /// Plays the operations round by round on the same malloc; each round ends with everything freed.
@@ -55,15 +66,16 @@ pub fn nanoseconds(mut subject: impl Subject, ops: &[Op]) -> f64 {
     fastest.as_nanos() as f64 / ops.len() as f64
 }
 
-/// The most memory that it takes at once, when it plays the operations once: mappings, and the heap up to the end of the last block.
-pub fn memory(mut subject: impl Subject, books: &impl Books, ops: &[Op]) -> usize {
+/// The memory that it takes to play the operations once.
+pub fn memory(mut subject: impl Subject, books: &impl Books, ops: &[Op]) -> Memory {
     let mut slots = slots(ops);
-    let (mut heap, mut most) = (0, 0);
+    let (mut reached, mut most) = (0, Memory { taken: 0, used: 0 });
     for &op in ops {
         step(&mut subject, &mut slots, op);
-        let ends = op.id().and_then(|id| slots.get(id)).and_then(|slot| Some(books.in_heap(slot.block)? + slot.size));
-        heap = heap.max(ends.unwrap_or(0));
-        most = most.max(heap + books.mapped());
+        let end = op.id().and_then(|id| slots.get(id)).and_then(|slot| Some(books.in_heap(slot.block)? + slot.size));
+        reached = reached.max(end.unwrap_or(0));
+        most.taken = most.taken.max(books.heap() + books.mapped());
+        most.used = most.used.max(reached + books.mapped());
     }
     most
 }
@@ -125,8 +137,9 @@ fn written(slot: Slot) -> Slot {
     slot
 }
 
-/// Measures in a process of its own, so that no malloc meets what another one left. `None` if that fails.
-pub fn in_a_child(measure: impl FnOnce() -> f64) -> Option<f64> {
+/// Measures in a process of its own, so that no malloc meets what another one left. The process has a name for `perf`. `None` if
+/// that fails.
+pub fn in_a_child<const N: usize>(name: &CStr, measure: impl FnOnce() -> [f64; N]) -> Option<[f64; N]> {
     let mut pipe = [0; 2];
     // SAFETY: `pipe` takes the two descriptors. The child of this single thread may do as it likes, and leaves without cleaning up.
     unsafe {
@@ -135,15 +148,16 @@ pub fn in_a_child(measure: impl FnOnce() -> f64) -> Option<f64> {
         }
         let child = libc::fork();
         if child == 0 {
-            let figure = measure().to_ne_bytes();
-            libc::write(pipe[1], figure.as_ptr().cast(), figure.len());
+            libc::prctl(libc::PR_SET_NAME, name.as_ptr());
+            let figures = measure();
+            libc::write(pipe[1], figures.as_ptr().cast(), size_of_val(&figures));
             libc::_exit(0);
         }
         libc::close(pipe[1]);
-        let mut figure = [0; 8];
-        let read = libc::read(pipe[0], figure.as_mut_ptr().cast(), figure.len());
+        let mut figures = [0.0; N];
+        let read = libc::read(pipe[0], figures.as_mut_ptr().cast(), size_of_val(&figures));
         libc::close(pipe[0]);
         libc::waitpid(child, ptr::null_mut(), 0);
-        (read == 8).then(|| f64::from_ne_bytes(figure))
+        (read == size_of_val(&figures).cast_signed()).then_some(figures)
     }
 }

@@ -38,8 +38,10 @@ pub fn all() -> Result<Vec<Workload>, String> {
 fn recorded() -> Result<Vec<Workload>, String> {
     let dir = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../../labs/traces"));
     let entries = std::fs::read_dir(dir).map_err(|e| format!("{}: {e}", dir.display()))?;
-    let mut names: Vec<String> =
-        entries.flatten().filter_map(|entry| Some(entry.file_name().to_str()?.strip_suffix(".rep.gz")?.into())).collect();
+    let mut names: Vec<String> = entries
+        .flatten()
+        .filter_map(|entry| Some(entry.file_name().to_str()?.strip_suffix(".rep.gz")?.into()))
+        .collect();
     names.sort();
     let read = |name: String| {
         let trace = trace::read(dir.join(format!("{name}.rep.gz"))).map_err(|e| e.to_string())?;

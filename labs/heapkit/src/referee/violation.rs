@@ -80,6 +80,8 @@ pub enum Kind {
     BlockLost,
     /// A list and the heap, or two lists, disagree.
     ListBroken,
+    /// A chunk is in a list for other sizes.
+    WrongBin,
     /// A list has another order than the rule says.
     ListOrder,
     /// Free neighbours that should be one chunk.
@@ -115,6 +117,7 @@ impl Kind {
             Kind::HeapUnreadable => "heap-unreadable",
             Kind::BlockLost => "block-lost",
             Kind::ListBroken => "list-broken",
+            Kind::WrongBin => "wrong-bin",
             Kind::ListOrder => "list-order",
             Kind::NotJoined => "not-joined",
             Kind::ChunkLost => "chunk-lost",
