@@ -137,10 +137,13 @@ pub struct ListHead {
     pub links: Links,
 }
 
+/// The name of a list that is the only one.
+pub const FREE_LIST: &str = "list";
+
 impl ListHead {
-    /// The one free list of a lab: linked both ways, called `list`.
+    /// The one free list of a lab: linked both ways, called [`FREE_LIST`].
     pub fn free_list(head: usize) -> Self {
-        ListHead { name: "list".into(), head, links: Links::BothWays }
+        ListHead { name: FREE_LIST.into(), head, links: Links::BothWays }
     }
 }
 

@@ -3,7 +3,8 @@
 use super::whole::{Stage, System};
 use super::{Capture, Content};
 use heapkit::draw::Strip;
-use heapkit::image::{Image, Links, ListHead};
+use heapkit::image::Image;
+use heapkit::referee::bin_rules;
 use lab02::ALIGNMENT;
 use lab06::{BIN_COUNT, BinMap, FIRST_LARGE_BIN, FastMalloc, sizes_of};
 use std::fmt::Write;
@@ -28,21 +29,13 @@ fn stage() -> Result<Bins, String> {
     Bins::of(FastMalloc::new, 1024, 32)
 }
 
-/// The heap, with every list.
+/// The heap, with its lists as the exam calls them.
 fn image(stage: &Bins) -> Image {
     let bins = stage.malloc.bins();
-    let list = |name: String, head: usize, links| ListHead { name, head, links };
-    let fast = stage
-        .malloc
-        .fast_bins()
-        .iter()
-        .enumerate()
-        .map(|(index, bin)| list(format!("fast bin: {}", index * ALIGNMENT), bin.head().addr(), Links::OneWay));
-    let unsorted = [list("unsorted bin".into(), bins.unsorted().head().addr(), Links::BothWays)];
-    let sorted = bins.sorted().iter().enumerate().map(|(bin, chunks)| {
-        list(format!("bin {bin}: {}", sizes_in_words(bin)), chunks.head().addr(), Links::BothWays)
-    });
-    stage.image_with(&fast.chain(unsorted).chain(sorted).collect::<Vec<_>>())
+    let sorted = bins.sorted().iter().map(|list| list.head());
+    let fast = stage.malloc.fast_bins().iter().map(|bin| bin.head());
+    let heads = [bins.unsorted().head()].into_iter().chain(sorted).chain(fast);
+    stage.image_with(&bin_rules::bins(&heads.map(|head| head.addr()).collect::<Vec<_>>()))
 }
 
 /// The chunk sizes of a bin: the only one, or the first and the last.
@@ -67,7 +60,7 @@ fn apart(requests: &[usize]) -> Result<(Bins, Names), String> {
 
 /// Something in every kind of bin, and names. The smallest blocks keep the others apart, also when they wait in their fast bin.
 fn every_kind() -> Result<(Bins, Names), String> {
-    let stage = stage()?.play("m0:200 m1:32 m2:3000 m3:32 m4:2700 m5:32 m6:1500 m7:8")?;
+    let stage = stage()?.play("m0:200 m1:32 m2:2700 m3:32 m4:2600 m5:32 m6:1500 m7:8")?;
     let names = stage.names(&["A", "B", "C", "D", "E", "F", "G"]);
     let mut stage = stage.play("f0 f2 f4")?;
     stage.malloc.consolidate();

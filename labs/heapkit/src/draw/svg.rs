@@ -2,11 +2,11 @@
 
 use super::{flag_letters, lists};
 use crate::format::{FLAGS, IS_MMAPPED, NON_MAIN_ARENA, PREV_INUSE};
-use crate::image::{Image, Link, Offset, State};
+use crate::image::{FREE_LIST, Image, Link, Offset, State};
 use std::fmt::Write;
 
-/// Heaps side by side in time: each a strip of chunks from left to right, with the free list as arrows above it. Where there are
-/// several lists, each is a row below it.
+/// Heaps side by side in time: each a strip of chunks from left to right, with the free list as arrows above it. Where lists
+/// have names of their own, each is a row below it.
 #[derive(Default)]
 pub struct Strip {
     moments: Vec<Moment>,
@@ -88,9 +88,9 @@ impl Moment {
         !self.has_rows() && self.image.list().is_some_and(|list| !list.chunks.is_empty())
     }
 
-    /// Whether there are several lists, as rows.
+    /// Whether there are lists with names of their own, as rows.
     fn has_rows(&self) -> bool {
-        self.image.lists.len() > 1
+        self.image.lists.iter().any(|list| list.name != FREE_LIST)
     }
 
     fn height(&self) -> usize {
