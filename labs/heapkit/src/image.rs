@@ -227,9 +227,10 @@ impl Image {
         self.list().map_or(&[], |list| &list.chunks)
     }
 
-    /// The chunks of all lists that hold at least `size` bytes, in list order.
+    /// The free chunks of all lists that hold at least `size` bytes, in list order.
     pub fn candidates(&self, size: usize) -> Vec<&Block> {
-        let chunks = self.lists.iter().flat_map(|list| &list.chunks);
+        let free = self.lists.iter().filter(|list| list.links == Links::BothWays);
+        let chunks = free.flat_map(|list| &list.chunks);
         chunks.filter_map(|&at| self.block(at)).filter(|block| block.size >= size).collect()
     }
 

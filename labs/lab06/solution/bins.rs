@@ -26,7 +26,7 @@ pub const BINS_PER_DOUBLING: usize = 8;
 /// Below [`MIN_LARGE_SIZE`], each multiple of [`ALIGNMENT`] has a bin of its own: bin 2 for 32 bytes, bin 3 for 48. The other bins
 /// hold ranges, [`BINS_PER_DOUBLING`] of equal length for each doubling: bin 64 starts at 1024 bytes, bin 65 at 1152, bin 66 at
 /// 1280; bin 72 starts at 2048, bin 73 at 2304. The last bin also holds everything larger.
-pub const fn bin_of(size: usize) -> usize {
+pub fn bin_of(size: usize) -> usize {
     if size < MIN_LARGE_SIZE {
         return size / ALIGNMENT;
     }
@@ -39,11 +39,11 @@ pub const fn bin_of(size: usize) -> usize {
 
 /// The sizes that belong in a bin: from its smallest one up to where the next bin starts. The last bin ends at
 /// `isize::MAX as usize + 1`, which no chunk reaches.
-pub const fn sizes_of(bin: usize) -> Range<usize> {
+pub fn sizes_of(bin: usize) -> Range<usize> {
     smallest_of(bin)..if bin == BIN_COUNT - 1 { isize::MAX as usize + 1 } else { smallest_of(bin + 1) }
 }
 
-const fn smallest_of(bin: usize) -> usize {
+fn smallest_of(bin: usize) -> usize {
     if bin < FIRST_LARGE_BIN {
         return bin * ALIGNMENT;
     }
@@ -63,17 +63,17 @@ impl BinMap {
     }
 
     /// Notes that a bin holds something.
-    pub const fn set(&mut self, bin: usize) {
+    pub fn set(&mut self, bin: usize) {
         self.0 |= 1 << bin;
     }
 
     /// Notes that a bin is empty.
-    pub const fn clear(&mut self, bin: usize) {
+    pub fn clear(&mut self, bin: usize) {
         self.0 &= !(1 << bin);
     }
 
     /// The first bin that holds something, of the bin `from` and those after it. `from` may be [`BIN_COUNT`]: there is none.
-    pub const fn first_from(self, from: usize) -> Option<usize> {
+    pub fn first_from(self, from: usize) -> Option<usize> {
         if from >= BIN_COUNT {
             return None;
         }
@@ -131,7 +131,8 @@ impl Bins {
     /// Takes the smallest chunk of at least `size` bytes out of its bin; of equals, the first one there. The unsorted bin isn't
     /// looked at.
     ///
-    /// `None` if there is none, or if its links are damaged: then it stays where it is.
+    /// No chunk comes out whose links are damaged: it stays where it is, and the answer is a larger chunk, or `None`. `None` as
+    /// well if no chunk is large enough.
     pub fn take_sorted(&mut self, size: usize) -> Option<Chunk> {
         let bin = bin_of(size);
         // In its own bin some chunks may be too small, in those after it none is.

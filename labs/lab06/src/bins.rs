@@ -1,5 +1,6 @@
 //! Bins: free chunks by their sizes, and fast bins in front of a malloc.
 
+use core::cell::Cell;
 use core::ops::Range;
 use core::ptr::{self, NonNull};
 use heapkit::os::Os;
@@ -8,45 +9,35 @@ use lab03::{CorruptedLink, Fit, FreeList};
 use lab04::FreeChunks;
 use lab05::Malloc;
 
-/// How many bins there are, with the two that stay empty since no chunk is that small.
+/// How many bins there are. The first two stay empty: no chunk is that small.
 pub const BIN_COUNT: usize = 128;
 
-/// From this chunk size on, a bin holds a range of sizes. In glibc: `MIN_LARGE_SIZE`.
+/// Chunks of this size or more share a bin with chunks of other sizes. In glibc: `MIN_LARGE_SIZE`.
 pub const MIN_LARGE_SIZE: usize = 1024;
 
-/// The bin of [`MIN_LARGE_SIZE`]: the bins before it hold one size each.
+/// The bin of [`MIN_LARGE_SIZE`]. Each bin before it holds chunks of one size.
 pub const FIRST_LARGE_BIN: usize = MIN_LARGE_SIZE / ALIGNMENT;
 
-/// Chunks of less than this many bytes wait in a fast bin when they are freed.
-pub const FAST_LIMIT: usize = 1024;
+/// From one doubling of [`MIN_LARGE_SIZE`] to the next there are so many bins.
+pub const BINS_PER_DOUBLING: usize = 8;
 
-/// When a chunk of this size or more is freed, the fast bins are emptied. In glibc: `FASTBIN_CONSOLIDATION_THRESHOLD`.
-pub const CONSOLIDATION_SIZE: usize = 64 * 1024;
-
-/// The bin for chunks of this size: one for each multiple of [`ALIGNMENT`] below [`MIN_LARGE_SIZE`]; from there on four for
-/// each doubling, as in 1024, 1280, 1536, 1792, 2048, 2560. The last one also holds all that is larger.
+/// The bin for chunks of this size.
+///
+/// Below [`MIN_LARGE_SIZE`], each multiple of [`ALIGNMENT`] has a bin of its own: bin 2 for 32 bytes, bin 3 for 48. The other bins
+/// hold ranges, [`BINS_PER_DOUBLING`] of equal length for each doubling: bin 64 starts at 1024 bytes, bin 65 at 1152, bin 66 at
+/// 1280; bin 72 starts at 2048, bin 73 at 2304. The last bin also holds everything larger.
 pub fn bin_of(size: usize) -> usize {
-    if size < MIN_LARGE_SIZE {
-        return size / ALIGNMENT;
-    }
-    let doublings = (size / MIN_LARGE_SIZE).ilog2() as usize;
-    // The two bits after the highest one say which quarter of the doubling it is.
-    let quarter = (size >> doublings) / (MIN_LARGE_SIZE / 4) - 4;
-    (FIRST_LARGE_BIN + 4 * doublings + quarter).min(BIN_COUNT - 1)
+    todo!("bin_of")
 }
 
-/// The chunk sizes of a bin, from the smallest one to below the smallest one of the next bin. No chunk is larger than
-/// `isize::MAX`, so that is where the last bin's end.
+/// The sizes that belong in a bin: from its smallest one up to where the next bin starts. The last bin ends at
+/// `isize::MAX as usize + 1`, which no chunk reaches.
 pub fn sizes_of(bin: usize) -> Range<usize> {
-    let first = |bin: usize| match bin.checked_sub(FIRST_LARGE_BIN) {
-        None => bin * ALIGNMENT,
-        Some(large) => (4 + large % 4) * (MIN_LARGE_SIZE / 4) << (large / 4),
-    };
-    first(bin)..if bin == BIN_COUNT - 1 { isize::MAX as usize + 1 } else { first(bin + 1) }
+    todo!("sizes_of")
 }
 
 /// Which bins hold something: a bit for each.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct BinMap(u128);
 
 impl BinMap {
@@ -55,36 +46,31 @@ impl BinMap {
         Self(0)
     }
 
-    /// This bin holds something.
-    pub const fn set(&mut self, bin: usize) {
-        self.0 |= 1 << bin;
+    /// Notes that a bin holds something.
+    pub fn set(&mut self, bin: usize) {
+        todo!("BinMap::set")
     }
 
-    /// This bin is empty.
-    pub const fn clear(&mut self, bin: usize) {
-        self.0 &= !(1 << bin);
+    /// Notes that a bin is empty.
+    pub fn clear(&mut self, bin: usize) {
+        todo!("BinMap::clear")
     }
 
-    /// The first bin from `bin` on that holds something.
-    pub const fn first_from(self, bin: usize) -> Option<usize> {
-        if bin >= BIN_COUNT {
-            return None;
-        }
-        match self.0 >> bin {
-            0 => None,
-            rest => Some(bin + rest.trailing_zeros() as usize),
-        }
+    /// The first bin that holds something, of the bin `from` and those after it. `from` may be [`BIN_COUNT`]: there is none.
+    pub fn first_from(self, from: usize) -> Option<usize> {
+        todo!("BinMap::first_from")
     }
 }
 
 /// Free chunks by their sizes.
 ///
-/// A chunk that is put in waits in the unsorted bin, for one chance to serve a request of exactly its size. Then it is sorted
-/// into the bin of its size.
+/// A chunk that is put in waits in the *unsorted* bin first. The next request looks through that one: an exact fit is served at
+/// once, and what doesn't fit is sorted into the bin of its size.
 #[derive(Debug)]
 pub struct Bins {
     unsorted: FreeList,
     sorted: [FreeList; BIN_COUNT],
+    /// Which of the `sorted` ones hold something.
     map: BinMap,
 }
 
@@ -99,59 +85,36 @@ impl Bins {
         &self.unsorted
     }
 
-    /// The bins with sorted chunks.
+    /// The other bins, each at the index that [`bin_of`] says.
     pub const fn sorted(&self) -> &[FreeList; BIN_COUNT] {
         &self.sorted
     }
 
-    /// Sorts a chunk into the bin of its size: before the first chunk there that isn't smaller.
+    /// Puts a chunk into the bin of its size: after all chunks there that are smaller, and before all others. So a bin is
+    /// sorted, and of equals the one that came last is the first.
     ///
     /// # Safety
     /// As for [`FreeList::push`].
     pub unsafe fn sort(&mut self, chunk: Chunk) {
-        let bin = bin_of(chunk.size());
-        self.map.set(bin);
-        match self.sorted[bin].iter().take_while(|listed| listed.size() < chunk.size()).last() {
-            // SAFETY: a free chunk that is in no list, as is said above.
-            None => unsafe { self.sorted[bin].push(chunk) },
-            // SAFETY: both are free chunks, and nobody else writes their links.
-            Some(smaller) => unsafe { insert_after(&smaller, &chunk) },
-        }
+        todo!("Bins::sort")
     }
 
-    /// Takes out the smallest sorted chunk of at least `size` bytes, and of equals the one that was sorted in last.
+    /// Takes the smallest chunk of at least `size` bytes out of its bin; of equals, the first one there. The unsorted bin isn't
+    /// looked at.
     ///
-    /// `None` if there is none, or if its links are damaged: then it stays where it is.
+    /// No chunk comes out whose links are damaged: it stays where it is, and the answer is a larger chunk, or `None`. `None` as
+    /// well if no chunk is large enough.
     pub fn take_sorted(&mut self, size: usize) -> Option<Chunk> {
-        let bin = bin_of(size);
-        // All chunks of the bins after it are large enough; in its own bin, some may be.
-        self.take_from(self.map.first_from(bin)?, size).or_else(|| self.take_from(self.map.first_from(bin + 1)?, size))
+        todo!("Bins::take_sorted")
     }
 
-    /// Takes a chunk of exactly `size` bytes out of the unsorted bin. Those before it are sorted into their bins, all
-    /// if there is none.
+    /// Takes chunks out of the unsorted bin, first to last, until one has exactly `size` bytes: it is returned. Those before it
+    /// are sorted into their bins, each by [`Bins::sort`].
+    ///
+    /// `None` if no chunk has that size: then all are sorted. At a chunk with damaged links it ends, too: that one stays, and so
+    /// do those after it.
     pub fn take_unsorted(&mut self, size: usize) -> Option<Chunk> {
-        while let Some(chunk) = self.unsorted.pop() {
-            if chunk.size() == size {
-                return Some(chunk);
-            }
-            // SAFETY: the chunk is free, and has just left its list.
-            unsafe { self.sort(chunk) };
-        }
-        None
-    }
-
-    /// Takes the first chunk of at least `size` bytes out of a bin: since they are sorted, it is the smallest.
-    fn take_from(&mut self, bin: usize, size: usize) -> Option<Chunk> {
-        let chunk = self.sorted[bin].take(Fit::First, size)?;
-        self.has_lost_one(bin);
-        Some(chunk)
-    }
-
-    fn has_lost_one(&mut self, bin: usize) {
-        if self.sorted[bin].head().is_null() {
-            self.map.clear(bin);
-        }
+        todo!("Bins::take_unsorted")
     }
 }
 
@@ -161,55 +124,30 @@ impl Default for Bins {
     }
 }
 
-// SAFETY: `take` gives chunks of exactly `size` bytes, or what first fit has found; both have left their lists.
+// SAFETY: `take` gives an exact fit, or one that is large enough by `Fit::First`; both have left their list, as has what
+// `remove` takes out.
 unsafe impl FreeChunks for Bins {
     /// Puts a chunk at the head of the unsorted bin.
     unsafe fn put(&mut self, chunk: Chunk) {
-        // SAFETY: `push` asks for the same.
-        unsafe { self.unsorted.push(chunk) }
+        todo!("Bins::put")
     }
 
-    /// An exact fit from the unsorted bin, else the best fit from the others.
+    /// By [`Bins::take_unsorted`], else by [`Bins::take_sorted`].
     fn take(&mut self, size: usize) -> Option<Chunk> {
-        self.take_unsorted(size).or_else(|| self.take_sorted(size))
+        todo!("Bins::take")
     }
 
-    /// Takes a chunk out of its bin, the unsorted one or that of its size.
+    /// Takes a chunk out of the unsorted bin or out of the bin of its size, wherever it is.
     unsafe fn remove(&mut self, chunk: &Chunk) -> Result<(), CorruptedLink> {
-        // Only for the first chunk of a list it matters which list it is: then that one's head changes.
-        if self.unsorted.head() == chunk.header().as_ptr() {
-            // SAFETY: the chunk is in the unsorted bin.
-            return unsafe { self.unsorted.unlink(chunk) };
-        }
-        let bin = bin_of(chunk.size());
-        // SAFETY: the chunk is in this bin, or in the unsorted one, but not its first.
-        unsafe { self.sorted[bin].unlink(chunk) }?;
-        self.has_lost_one(bin);
-        Ok(())
+        todo!("Bins::remove")
     }
 }
 
-/// Puts a chunk into a list, after another one.
-///
-/// # Safety
-/// As for [`FreeList::push`], and `before` is in the list.
-unsafe fn insert_after(before: &Chunk, chunk: &Chunk) {
-    let (before, new) = (before.header().as_ptr(), chunk.header().as_ptr());
-    // SAFETY: all three are chunks in the list or on the way there, and nobody else writes their links.
-    unsafe {
-        let after = (*before).fd;
-        (*new).fd = after;
-        (*new).bk = before;
-        (*before).fd = new;
-        if !after.is_null() {
-            (*after).bk = new;
-        }
-    }
-}
-
-/// Freed chunks of one size, linked in one direction. To their neighbours they are in use, so they are joined to nothing.
+/// Freed chunks of one size that are still marked as in use, so nobody joins them to anything. `fd` leads to the next one; there
+/// is no way back.
 #[derive(Debug)]
 pub struct FastBin {
+    /// The first chunk, null if there is none.
     head: *mut Header,
 }
 
@@ -224,25 +162,18 @@ impl FastBin {
         self.head
     }
 
-    /// Puts a chunk at the head. Of all its words only `fd` is written.
+    /// Puts a chunk at the head. Of all words in memory, only its `fd` is written.
     ///
     /// # Safety
-    /// The chunk is in use and in no list, nobody uses its payload any more, and it stays valid for as long as it is in this bin.
+    /// The chunk is marked as in use, but nobody uses its payload any more. It is in no list, and it stays valid for as long as it
+    /// is in this one.
     pub unsafe fn push(&mut self, chunk: Chunk) {
-        let new = chunk.header().as_ptr();
-        // SAFETY: nobody uses the chunk's payload, where `fd` is.
-        unsafe { (*new).fd = self.head };
-        self.head = new;
+        todo!("FastBin::push")
     }
 
     /// Takes the chunk at the head.
     pub fn pop(&mut self) -> Option<Chunk> {
-        let head = NonNull::new(self.head)?;
-        // SAFETY: `push` has put this chunk here, and has written its `fd`.
-        unsafe {
-            self.head = (*head.as_ptr()).fd;
-            Some(Chunk::from_header(head))
-        }
+        todo!("FastBin::pop")
     }
 }
 
@@ -252,22 +183,71 @@ impl Default for FastBin {
     }
 }
 
-/// A malloc with bins, and fast bins in front of it.
+/// A system with a gate. While it is shut, no memory comes through, and whoever asks for some has to make do with what it has.
+#[derive(Debug)]
+pub struct Gate<O> {
+    os: O,
+    is_shut: Cell<bool>,
+}
+
+impl<O> Gate<O> {
+    /// This system, with an open gate.
+    pub const fn new(os: O) -> Self {
+        Self { os, is_shut: Cell::new(false) }
+    }
+
+    /// From now on [`Os::sbrk`] refuses to move the break up and [`Os::mmap`] refuses everything, without a word to the system.
+    /// Everything else goes through as before.
+    pub fn shut(&self) {
+        todo!("Gate::shut")
+    }
+
+    /// From now on everything goes through to the system.
+    pub fn open(&self) {
+        todo!("Gate::open")
+    }
+}
+
+// SAFETY: what is handed out comes from the system, and what is given back goes there.
+unsafe impl<O: Os> Os for Gate<O> {
+    fn program_break(&self) -> NonNull<u8> {
+        todo!("Gate::program_break")
+    }
+
+    unsafe fn sbrk(&self, delta: isize) -> Option<NonNull<u8>> {
+        todo!("Gate::sbrk")
+    }
+
+    fn mmap(&self, len: usize) -> Option<NonNull<u8>> {
+        todo!("Gate::mmap")
+    }
+
+    unsafe fn munmap(&self, start: NonNull<u8>, len: usize) {
+        todo!("Gate::munmap")
+    }
+
+    unsafe fn mremap(&self, start: NonNull<u8>, len: usize, new_len: usize) -> Option<NonNull<u8>> {
+        todo!("Gate::mremap")
+    }
+}
+
+/// A whole malloc with bins, and with fast bins in front of it.
 ///
-/// A small block that is freed waits in a fast bin for a request of its chunk's size. Everything else goes to the malloc.
+/// A small block that is freed waits in the fast bin of its chunk's size, for a request of that size. Before the malloc asks the
+/// system for memory, the fast bins are emptied, so that what was freed can be joined.
 #[derive(Debug)]
 pub struct FastMalloc<O> {
-    malloc: Malloc<O, Bins>,
-    /// The bin for each chunk size below [`FAST_LIMIT`].
-    fast: [FastBin; FAST_LIMIT / ALIGNMENT],
+    malloc: Malloc<Gate<O>, Bins>,
+    /// One for each bin that holds chunks of one size, at the same index.
+    fast: [FastBin; FIRST_LARGE_BIN],
 }
 
 impl<O: Os> FastMalloc<O> {
     /// A malloc that has asked the system for nothing yet.
     pub const fn new(os: O) -> Self {
         // SAFETY: new bins hold no chunk.
-        let malloc = unsafe { Malloc::with(os, Bins::new()) };
-        Self { malloc, fast: [const { FastBin::new() }; FAST_LIMIT / ALIGNMENT] }
+        let malloc = unsafe { Malloc::with(Gate::new(os), Bins::new()) };
+        Self { malloc, fast: [const { FastBin::new() }; FIRST_LARGE_BIN] }
     }
 
     /// The bins of the malloc.
@@ -275,88 +255,54 @@ impl<O: Os> FastMalloc<O> {
         self.malloc.free_chunks()
     }
 
-    /// The fast bins, by chunk size.
-    pub const fn fast_bins(&self) -> &[FastBin] {
+    /// The fast bins, each at the index that [`bin_of`] says.
+    pub const fn fast_bins(&self) -> &[FastBin; FIRST_LARGE_BIN] {
         &self.fast
     }
 
-    /// A block of `request` bytes: from the fast bin of its chunk's size, else from the malloc.
+    /// A block of `request` bytes: the first chunk of the fast bin for its chunk size, if that holds one. Else what
+    /// [`Malloc::malloc`] gives:
+    ///
+    /// 1. with the gate shut, so from the memory that the malloc has;
+    /// 2. if that is `None`: with the gate open, after [`FastMalloc::consolidate`].
     pub fn malloc(&mut self, request: usize) -> Option<NonNull<u8>> {
-        self.take_fast(request).or_else(|| self.serve(request, |malloc| malloc.malloc(request)))
+        todo!("FastMalloc::malloc")
     }
 
-    /// A block of `count` times `size` bytes, all of them 0.
+    /// A block of `count` times `size` bytes, all of them 0: from a fast bin as in [`FastMalloc::malloc`], else in the same two
+    /// steps from [`Malloc::calloc`].
+    ///
+    /// `None` if `count` times `size` is more than a word can hold, and where [`Malloc::calloc`] says it.
     pub fn calloc(&mut self, count: usize, size: usize) -> Option<NonNull<u8>> {
-        let request = count.checked_mul(size)?;
-        match self.take_fast(request) {
-            Some(payload) => {
-                // SAFETY: a block of `request` bytes that nobody uses yet.
-                unsafe { payload.write_bytes(0, request) };
-                Some(payload)
-            }
-            None => self.serve(request, |malloc| malloc.calloc(count, size)),
-        }
+        todo!("FastMalloc::calloc")
     }
 
-    /// A block of `request` bytes that starts at a multiple of `align`.
+    /// A block of `request` bytes that starts at a multiple of `align`, in the same two steps from [`Malloc::aligned`]. The fast
+    /// bins are not looked at.
     pub fn aligned(&mut self, align: usize, request: usize) -> Option<NonNull<u8>> {
-        self.serve(request, |malloc| malloc.aligned(align, request))
+        todo!("FastMalloc::aligned")
     }
 
-    /// Makes a block hold `request` bytes, and says where it then is.
+    /// Makes a block hold `request` bytes, and says where it then is, in the same two steps by [`Malloc::realloc`]. The fast bins
+    /// are not looked at, and what it frees goes to the malloc.
     ///
     /// # Safety
     /// As for [`Malloc::realloc`].
     pub unsafe fn realloc(&mut self, payload: NonNull<u8>, request: usize) -> Option<NonNull<u8>> {
-        // SAFETY: a block of this malloc that has not been freed, and after a `None` it still is.
-        self.serve(request, |malloc| unsafe { malloc.realloc(payload, request) })
+        todo!("FastMalloc::realloc")
     }
 
-    /// Takes a block back.
+    /// Takes a block back: a chunk of less than [`MIN_LARGE_SIZE`] bytes goes to the head of its fast bin, still marked as in use. A
+    /// larger one, or a mapping, is freed by [`Malloc::free`].
     ///
     /// # Safety
     /// As for [`Malloc::free`].
     pub unsafe fn free(&mut self, payload: NonNull<u8>) {
-        // SAFETY: a block of this malloc that has not been freed is a chunk in use, and nobody uses it any more.
-        unsafe {
-            let chunk = Chunk::from_payload(payload);
-            let size = chunk.size();
-            if size < FAST_LIMIT && !chunk.size_word().has(SizeWord::IS_MMAPPED) {
-                return self.fast[size / ALIGNMENT].push(chunk);
-            }
-            self.malloc.free(payload);
-            if size >= CONSOLIDATION_SIZE {
-                self.consolidate();
-            }
-        }
+        todo!("FastMalloc::free")
     }
 
-    /// Gives all chunks in fast bins to the malloc, which joins them with their neighbours.
+    /// Empties the fast bins: [`Malloc::free`] gets all their chunks, and joins them with what is free around them.
     pub fn consolidate(&mut self) {
-        for bin in &mut self.fast {
-            while let Some(chunk) = bin.pop() {
-                // SAFETY: the chunk is in use, and nobody uses its payload: it was freed.
-                unsafe { self.malloc.free(chunk.payload()) };
-            }
-        }
-    }
-
-    fn take_fast(&mut self, request: usize) -> Option<NonNull<u8>> {
-        let size = request_to_chunk_size(request)?;
-        Some(self.fast.get_mut(size / ALIGNMENT)?.pop()?.payload())
-    }
-
-    /// Asks the malloc for a block. A large request consolidates first; one that is refused does, and asks once more.
-    fn serve<F>(&mut self, request: usize, ask: F) -> Option<NonNull<u8>>
-    where
-        F: Fn(&mut Malloc<O, Bins>) -> Option<NonNull<u8>>,
-    {
-        if request_to_chunk_size(request)? >= MIN_LARGE_SIZE {
-            self.consolidate();
-        }
-        ask(&mut self.malloc).or_else(|| {
-            self.consolidate();
-            ask(&mut self.malloc)
-        })
+        todo!("FastMalloc::consolidate")
     }
 }

@@ -28,7 +28,7 @@ pub fn bin_for(size: usize) -> usize {
 }
 
 /// What a bin is called: by its size, or by the sizes in it.
-fn bin_name(bin: usize) -> String {
+pub fn bin_name(bin: usize) -> String {
     let first = first_sizes();
     match first.get(bin + 1) {
         _ if first[bin] < LARGE => format!("bin {}", first[bin]),
