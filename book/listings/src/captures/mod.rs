@@ -11,6 +11,7 @@ mod looks;
 mod plot;
 mod programs;
 mod rivals;
+mod speed;
 mod stage;
 mod traces;
 mod whole;
@@ -123,7 +124,7 @@ pub fn write(captures: &[Capture], captured: &Path) -> Result<(), String> {
 pub fn differences(captures: &[Capture], captured: &Path) -> String {
     let glibc_comparable = facts::glibc_is_comparable();
     let mut lines = String::new();
-    let is_known = |path: &str| OF_SELFCHECK.contains(&path) || captures.iter().any(|capture| capture.path == path);
+    let is_known = |path: &str| OF_OTHERS.contains(&path) || captures.iter().any(|capture| capture.path == path);
     for path in files(captured).filter(|path| !is_known(path)) {
         let _ = writeln!(lines, "book/listings/captured/{path} is written by no code: remove it");
     }
@@ -137,9 +138,9 @@ pub fn differences(captures: &[Capture], captured: &Path) -> String {
     lines
 }
 
-/// The captures that aren't written here: a failing case, as the exam shows it, and what the labs' cases were tried on. The
-/// proof of the whole course takes them.
-const OF_SELFCHECK: [&str; 2] = ["failing_case.txt", "tests.md"];
+/// The captures that aren't written here: a failing case, as the exam shows it, and what the labs' cases were tried on, which the
+/// proof of the whole course takes; and what was measured once.
+const OF_OTHERS: [&str; 3] = ["failing_case.txt", "tests.md", speed::FILE];
 
 /// The files in the folder `captured`, by their paths in it.
 fn files(captured: &Path) -> impl Iterator<Item = String> {
