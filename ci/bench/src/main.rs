@@ -1,6 +1,6 @@
 //! How fast lab 6's malloc is, beside lab 5's and those of other people, and how much memory each takes.
 //!
-//! `cargo bench-mallocs` plays the recorded traces and some drawn workloads. Each malloc plays each of them in a process of
+//! `ci/bench/run` plays the recorded traces and some drawn workloads. Each malloc plays each of them in a process of
 //! its own, again and again; the fastest time counts. All figures of a table are of one run.
 
 mod mallocs;
@@ -22,8 +22,7 @@ static PIECES: Pieces = Pieces::new();
 const TURNS: usize = 5;
 
 fn main() -> ExitCode {
-    // Cargo adds options of its own.
-    let mut args = std::env::args().skip(1).filter(|arg| !arg.starts_with('-'));
+    let mut args = std::env::args().skip(1);
     let only = args.next().unwrap_or_default();
     let mallocs: Vec<String> = args.collect();
     let is_wanted = |kind: &Kind| {

@@ -4,7 +4,7 @@ use core::cell::Cell;
 use core::ops::Range;
 use core::ptr::{self, NonNull};
 use heapkit::os::Os;
-use lab02::{ALIGNMENT, Chunk, Header, SizeWord, request_to_chunk_size};
+use lab02::{ALIGNMENT, Chunk, Header, request_to_chunk_size};
 use lab03::{CorruptedLink, Fit, FreeList};
 use lab04::FreeChunks;
 use lab05::Malloc;
@@ -395,18 +395,18 @@ impl<O: Os> FastMalloc<O> {
     }
 
     /// Takes a block back: a chunk of less than [`MIN_LARGE_SIZE`] bytes goes to the head of its fast bin, still marked as in use. A
-    /// larger one, or a mapping, is freed by [`Malloc::free`].
+    /// larger one is freed by [`Malloc::free`], and so is a mapping: none is that small.
     ///
     /// # Safety
     /// As for [`Malloc::free`].
     pub unsafe fn free(&mut self, payload: NonNull<u8>) {
-        // SAFETY: a block that has not been freed is a chunk in use, or a mapping, and nobody uses it any more (see `# Safety`).
+        // SAFETY: a block that has not been freed is a chunk in use, and nobody uses it any more (see `# Safety`). A mapping has
+        // whole pages, of which an alignment takes half of one, or all but 16 bytes, which is no chunk without another page.
         unsafe {
             let chunk = Chunk::from_payload(payload);
-            if chunk.size() < MIN_LARGE_SIZE && !chunk.size_word().has(SizeWord::IS_MMAPPED) {
-                self.fast[bin_of(chunk.size())].push(chunk);
-            } else {
-                self.malloc.free(payload);
+            match self.fast.get_mut(bin_of(chunk.size())) {
+                Some(bin) => bin.push(chunk),
+                None => self.malloc.free(payload),
             }
         }
     }

@@ -4,7 +4,7 @@ use core::cell::Cell;
 use core::ops::Range;
 use core::ptr::{self, NonNull};
 use heapkit::os::Os;
-use lab02::{ALIGNMENT, Chunk, Header, SizeWord, request_to_chunk_size};
+use lab02::{ALIGNMENT, Chunk, Header, request_to_chunk_size};
 use lab03::{CorruptedLink, Fit, FreeList};
 use lab04::FreeChunks;
 use lab05::Malloc;
@@ -293,7 +293,7 @@ impl<O: Os> FastMalloc<O> {
     }
 
     /// Takes a block back: a chunk of less than [`MIN_LARGE_SIZE`] bytes goes to the head of its fast bin, still marked as in use. A
-    /// larger one, or a mapping, is freed by [`Malloc::free`].
+    /// larger one is freed by [`Malloc::free`], and so is a mapping: none is that small.
     ///
     /// # Safety
     /// As for [`Malloc::free`].

@@ -386,11 +386,6 @@ fn a_large_bin_is_sorted_by_size() {
                 bench.sort(chunk);
                 bench.expect_bins();
             }
-            while !bench.bins.sorted.is_empty() {
-                bench.take_sorted(first + 16 * rng.below((next - first) / 16));
-                bench.expect_bins();
-                bench.take_sorted(first);
-            }
         }
     });
 }
@@ -406,8 +401,6 @@ fn equals_in_a_large_bin_are_a_stack() {
             bench.sort(chunk);
             bench.expect_bins();
         }
-        (0..12).for_each(|_| bench.take_sorted(first));
-        bench.expect_bins();
     });
 }
 
@@ -417,8 +410,31 @@ fn the_last_bin_holds_all_that_is_larger() {
         let first = *first_sizes().last().unwrap_or(&0);
         let mut rng = desk.rng();
         let sizes = [first - 16, first + 16, first, 4 << 20, 300_000, first + 16 * rng.below(1 << 14), 1 << 20];
+        let mut bench = Bench::new(desk, &sizes);
+        for chunk in bench.chunks.clone() {
+            bench.sort(chunk);
+            bench.expect_bins();
+        }
+    });
+}
+
+#[test]
+fn a_large_bin_serves_the_first_that_is_large_enough() {
+    EXAM.case("best-fit", |desk| {
+        let mut rng = desk.rng();
+        for count in [4, 20] {
+            let bin = bin_for(large(&mut rng));
+            let [first, next] = [bin, bin + 1].map(|bin| first_sizes()[bin]);
+            let mut bench = Bench::new(desk, &several(count, || first + 16 * rng.below((next - first) / 16))).sorted();
+            while !bench.bins.sorted.is_empty() {
+                bench.take_sorted(first + 16 * rng.below((next - first) / 16));
+                bench.expect_bins();
+                bench.take_sorted(first);
+            }
+        }
+        let first = *first_sizes().last().unwrap_or(&0);
+        let sizes = [first - 16, first + 16, first, 4 << 20, 300_000, first + 16 * rng.below(1 << 14), 1 << 20];
         let mut bench = Bench::new(desk, &sizes).sorted();
-        bench.expect_bins();
         for size in [1 << 20, first, 3 << 20, 5 << 20, first - 16, first, 280_000, first] {
             bench.take_sorted(size);
             bench.expect_bins();
@@ -529,10 +545,10 @@ fn a_chunk_leaves_the_unsorted_bin_wherever_it_is() {
         // Chunks of one size here and there.
         for _ in 0..3 {
             let mut bench = Bench::new(desk, &[80; 6]);
-            for chunk in bench.chunks[..3].to_vec() {
+            for chunk in bench.chunks.clone().into_iter().take(3) {
                 bench.sort(chunk);
             }
-            for chunk in bench.chunks[3..].to_vec() {
+            for chunk in bench.chunks.clone().into_iter().skip(3) {
                 bench.put_one(chunk);
             }
             removes_all(bench);
@@ -546,7 +562,10 @@ fn a_bin_from_which_the_last_chunk_is_removed_is_passed_over() {
         let mut rng = desk.rng();
         for _ in 0..4 {
             let size = if rng.below(2) == 0 { small(&mut rng) } else { 1024 + 16 * rng.below(8) };
-            let mut bench = Bench::new(desk, &[size, size, 4096]).sorted();
+            let mut bench = Bench::new(desk, &[size, size, 80, 4096]);
+            for index in [0, 1, 3] {
+                bench.sort(bench.chunks[index]);
+            }
             for at in [bench.chunks[1].0, bench.chunks[0].0] {
                 desk.expect("remove takes it out.", true, bench.remove(at));
                 bench.bins.remove(at);
@@ -557,6 +576,7 @@ fn a_bin_from_which_the_last_chunk_is_removed_is_passed_over() {
             // What leaves the unsorted bin says nothing about the others.
             bench.sort(bench.chunks[0]);
             bench.put_one(bench.chunks[1]);
+            bench.put_one(bench.chunks[2]);
             desk.expect("remove takes it out.", true, bench.remove(bench.chunks[1].0));
             bench.bins.remove(bench.chunks[1].0);
             bench.expect_bins();
