@@ -50,9 +50,23 @@ impl Lab06 {
     }
 }
 
-/// The words that lead to bins.
+/// The lists that hold something: the number of each, and the word that leads to its first chunk. Number 0 is the unsorted bin.
+fn named(heads: impl Iterator<Item = *mut Header>) -> Vec<usize> {
+    heads
+        .map(|head| head.addr())
+        .enumerate()
+        .filter(|(_, head)| *head != 0)
+        .flat_map(|(list, head)| [list, head])
+        .collect()
+}
+
+/// The unsorted bin, and the others.
+fn lists(bins: &Bins) -> impl Iterator<Item = *mut Header> {
+    [bins.unsorted()].into_iter().chain(bins.sorted()).map(|list| list.head())
+}
+
 fn heads(bins: &Bins) -> Vec<usize> {
-    [bins.unsorted()].into_iter().chain(bins.sorted()).map(|list| list.head().addr()).collect()
+    named(lists(bins))
 }
 
 impl Candidate for Lab06 {
@@ -239,11 +253,7 @@ impl<O: Os> Whole<O> {
         match self {
             Whole::None => Vec::new(),
             Whole::Plain(malloc) => heads(malloc.free_chunks()),
-            Whole::Fast(malloc) => {
-                let mut heads = heads(malloc.bins());
-                heads.extend(malloc.fast_bins().iter().map(|bin| bin.head().addr()));
-                heads
-            }
+            Whole::Fast(malloc) => named(lists(malloc.bins()).chain(malloc.fast_bins().iter().map(|bin| bin.head()))),
         }
     }
 }

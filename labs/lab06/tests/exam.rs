@@ -47,7 +47,7 @@ fn every_small_size_has_a_bin_of_its_own() {
 fn large_bins_start_where_the_page_says() {
     EXAM.case("bin-of", |desk| {
         let around = |first: usize| [first.saturating_sub(16).max(32), first, first + 16];
-        expect_bins_of(desk, first_sizes().into_iter().skip(LARGE / 16).flat_map(around).collect());
+        expect_bins_of(desk, first_sizes().iter().copied().skip(LARGE / 16).flat_map(around).collect());
         let mut rng = desk.rng();
         let mut drawn = |bits: u32| (1_usize << bits) + 16 * rng.below(1 << (bits - 4));
         expect_bins_of(desk, (10..63).map(&mut drawn).collect());

@@ -8,7 +8,7 @@ use std::fmt;
 words! {
     /// One function of the lab, with its arguments. Chunks are named by where they start, blocks by where their payload does.
     ///
-    /// Where bins are asked, the answer ends with the words that lead to them: the unsorted bin, the others, the fast bins.
+    /// Where bins are asked, the answer ends with those that hold something: pairs of numbers, as `bin_rules::bins` reads them.
     pub enum Question {
         /// `bin_of` for each of these sizes.
         BinsOf { sizes: Vec<usize> },

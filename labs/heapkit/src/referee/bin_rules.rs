@@ -7,6 +7,7 @@ use super::{Call, Kind, Violation};
 use crate::format::{ALIGNMENT, PAYLOAD, chunk_size};
 use crate::image::{Block, Image, Link, Links, List, ListHead, Offset, State};
 use crate::os::{self, Place};
+use std::sync::LazyLock;
 
 /// So many bins there are.
 pub const BINS: usize = 128;
@@ -16,15 +17,20 @@ pub const LARGE: usize = 1024;
 pub const UNSORTED: &str = "unsorted";
 
 /// The smallest chunk size of each bin: a bin for each size, then eight for each doubling.
-pub fn first_sizes() -> Vec<usize> {
+static FIRST_SIZES: LazyLock<Vec<usize>> = LazyLock::new(|| {
     let exact = (0..LARGE / ALIGNMENT).map(|bin| bin * ALIGNMENT);
     let doublings = (0..8).map(|doubling| LARGE << doubling);
     exact.chain(doublings.flat_map(|from| (0..8).map(move |eighth| from + eighth * from / 8))).collect()
+});
+
+/// The smallest chunk size of each bin.
+pub fn first_sizes() -> &'static [usize] {
+    &FIRST_SIZES
 }
 
 /// The bin for a chunk of this size: the last one that starts at it or below.
 pub fn bin_for(size: usize) -> usize {
-    first_sizes().iter().rposition(|first| *first <= size).unwrap_or(0)
+    first_sizes().partition_point(|first| *first <= size).saturating_sub(1)
 }
 
 /// What a bin is called: by its size, or by the sizes in it.
@@ -37,20 +43,17 @@ pub fn bin_name(bin: usize) -> String {
     }
 }
 
-/// The lists that start with these words: the unsorted bin, each bin, and then the fast bins by size, if there are any. Of the
-/// others, only those that hold something.
+/// The lists of a malloc with bins, from pairs of numbers: which list, and the word that leads to its first chunk. Number 0 is the
+/// unsorted bin, then come the others, and then the fast bins. A list that isn't named is empty.
 pub fn bins(heads: &[usize]) -> Vec<ListHead> {
-    let Some((&unsorted, heads)) = heads.split_first() else { return Vec::new() };
-    let (sorted, fast) = heads.split_at(BINS.min(heads.len()));
-    let holding = |heads: &[usize]| -> Vec<(usize, usize)> {
-        heads.iter().copied().enumerate().filter(|(_, head)| *head != 0).collect()
-    };
+    let pairs = heads.chunks_exact(2).map(|pair| (pair[0], pair[1]));
+    let unsorted = pairs.clone().find(|(list, _)| *list == 0).map_or(0, |(_, head)| head);
     let unsorted = ListHead { name: UNSORTED.into(), head: unsorted, links: Links::BothWays };
-    let sorted =
-        holding(sorted).into_iter().map(|(bin, head)| ListHead { name: bin_name(bin), head, links: Links::BothWays });
-    let name = |bin: usize| format!("fast bin {}", bin * ALIGNMENT);
-    let fast = holding(fast).into_iter().map(|(bin, head)| ListHead { name: name(bin), head, links: Links::OneWay });
-    [unsorted].into_iter().chain(sorted).chain(fast).collect()
+    let others = pairs.filter(|(list, _)| *list > 0).map(|(list, head)| match list - 1 {
+        bin @ 0..BINS => ListHead { name: bin_name(bin), head, links: Links::BothWays },
+        list => ListHead { name: format!("fast bin {}", (list - BINS) * ALIGNMENT), head, links: Links::OneWay },
+    });
+    [unsorted].into_iter().chain(others).collect()
 }
 
 /// The rules of a malloc with bins; with fast bins in front of it, or without.
