@@ -35,7 +35,8 @@ fn image(stage: &Bins) -> Image {
     let sorted = bins.sorted().iter().map(|list| list.head());
     let fast = stage.malloc.fast_bins().iter().map(|bin| bin.head());
     let heads = [bins.unsorted().head()].into_iter().chain(sorted).chain(fast);
-    stage.image_with(&bin_rules::bins(&heads.map(|head| head.addr()).collect::<Vec<_>>()))
+    let words: Vec<usize> = heads.enumerate().flat_map(|(list, head)| [list, head.addr()]).collect();
+    stage.image_with(&bin_rules::bins(&words))
 }
 
 /// The chunk sizes of a bin: the only one, or the first and the last.
