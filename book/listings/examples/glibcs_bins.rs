@@ -30,11 +30,12 @@ unsafe fn fill_and_free(block: *mut u8) {
 
 #[unsafe(no_mangle)]
 extern "C" fn main() -> i32 {
-    // ANCHOR: story
+    // ANCHOR: blocks
     let small = [32; 9].map(malloc);
     malloc(24); // stays in use, as do the small blocks between the others
     let eights = EIGHT_EACH.map(|request| [request; 8].map(malloc_apart));
     let large = LARGE.map(malloc_apart);
+    // ANCHOR_END: blocks
     // SAFETY: the first block of this program, which has one thread.
     let heap = unsafe { Heap::from(small[0]) };
 
@@ -44,6 +45,7 @@ extern "C" fn main() -> i32 {
             fill_and_free(block);
         }
     }
+    // Where each block waits; of each eight, the last one.
     let watched = || {
         (
             small.map(|block| heap.place(block)),
@@ -51,11 +53,12 @@ extern "C" fn main() -> i32 {
             large.map(|block| heap.place(block)),
         )
     };
-    let before = watched();
     let sizes = (eights.map(|eight| of_chunk(eight[7])), large.map(of_chunk));
+    // ANCHOR: look
+    let before = watched();
     malloc(4000); // no free chunk is that large: it looks at all that wait, sorts them, and takes the top chunk
     let after = watched();
-    // ANCHOR_END: story
+    // ANCHOR_END: look
 
     // All that is looked at is looked at before the first println!, which allocates too.
     let (Place::Bin { head: unsorted, .. }, Place::Bin { head: of_large, .. }) = (before.2[0], after.2[0]) else {
