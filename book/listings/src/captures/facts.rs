@@ -180,8 +180,8 @@ pub fn compute(programs: &[Capture], bills: &[Bill]) -> Result<Vec<Fact>, String
     course("gs_looks_bins_in_all", (gs.bins * gs.searches as f64).round() as usize);
     let most = bills.iter().map(|bill| bill.looks.bins).fold(0.0, f64::max);
     facts.push(Fact { name: "most_looks_bins", value: Value::Text(format!("{most:.1}")), source: Source::Course });
-    for (name, mean) in super::speed::means()? {
-        facts.push(Fact { name, value: Value::Text(mean), source: Source::Course });
+    for (name, measured) in super::speed::facts()? {
+        facts.push(Fact { name, value: Value::Text(measured), source: Source::Course });
     }
     let example = SizeWord::new(chunk(64), SizeWord::PREV_INUSE);
     let mut hex = |name, word: usize| {
