@@ -1,11 +1,12 @@
 //! The heap picture as SVG. Colours come from the page's style sheet, by class.
 
-use super::flag_letters;
+use super::{flag_letters, lists};
 use crate::format::{FLAGS, IS_MMAPPED, NON_MAIN_ARENA, PREV_INUSE};
-use crate::image::{Block, Image, Link, Offset, State};
+use crate::image::{Block, FREE_LIST, Image, Link, Offset, State};
 use std::fmt::Write;
 
-/// Heaps side by side in time: each a strip of chunks from left to right, with the free list as arrows above it.
+/// Heaps side by side in time: each a strip of chunks from left to right, with the free list as arrows above it. Where lists
+/// have names of their own, each is a row below it.
 #[derive(Default)]
 pub struct Strip {
     moments: Vec<Moment>,
@@ -24,7 +25,7 @@ const TITLE: usize = 26;
 const ARROWS: usize = 58;
 /// Below them: the offsets.
 const FOOT: usize = 34;
-/// Left of them: the head of the list.
+/// Left of them, where there is one list: its head.
 const LEFT: usize = 52;
 
 impl Strip {
@@ -37,14 +38,16 @@ impl Strip {
 
     /// The picture.
     pub fn svg(&self) -> String {
-        let width = self.moments.iter().map(Moment::width).max().unwrap_or(0);
+        // The rows of all moments begin at the same place.
+        let boxes_at = self.moments.iter().map(|moment| lists::boxes_at(&moment.image)).max().unwrap_or(0);
+        let width = self.moments.iter().map(|moment| moment.width(boxes_at)).max().unwrap_or(0);
         let height: usize = self.moments.iter().map(Moment::height).sum();
         let mut svg = format!(
             "<svg class=\"heap\" xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width} {height}\" width=\"{width}\" height=\"{height}\" role=\"img\">"
         );
         let mut top = 0;
         for moment in &self.moments {
-            moment.draw(&mut svg, top);
+            moment.draw(&mut svg, top, boxes_at);
             top += moment.height();
         }
         svg.push_str("</svg>\n");
@@ -56,7 +59,7 @@ impl Moment {
     /// Where the chunks are in the picture: left edge and width of each, in the order of the blocks. A larger chunk is wider,
     /// but less than its size says: the top chunk would fill the page.
     fn places(&self) -> Vec<(usize, usize)> {
-        let mut x = LEFT;
+        let mut x = if self.has_rows() { 4 } else { LEFT };
         let blocks = self.image.blocks.iter();
         blocks
             .map(|block| {
@@ -69,27 +72,37 @@ impl Moment {
             .collect()
     }
 
-    fn width(&self) -> usize {
+    fn width(&self, boxes_at: usize) -> usize {
         let chunks = self.places().last().map_or(LEFT, |(x, width)| x + width);
-        chunks.max(self.title.chars().count() * 8) + 8
+        let rows = if self.has_rows() { lists::width(&self.image, boxes_at, |at| self.name(at).to_owned()) } else { 0 };
+        chunks.max(self.title.chars().count() * 8).max(rows) + 8
     }
 
     /// The chunks' top edge, from the top of the moment.
     fn chunks_at(&self) -> usize {
         let title = if self.title.is_empty() { 4 } else { TITLE };
-        let has_list = self.image.list().is_some_and(|list| !list.chunks.is_empty());
-        title + if has_list { ARROWS } else { 0 }
+        title + if self.has_arrows() { ARROWS } else { 0 }
+    }
+
+    /// Whether there is one list, as arrows.
+    fn has_arrows(&self) -> bool {
+        !self.has_rows() && self.image.list().is_some_and(|list| !list.chunks.is_empty())
+    }
+
+    /// Whether there are lists with names of their own, as rows.
+    fn has_rows(&self) -> bool {
+        self.image.lists.iter().any(|list| list.name != FREE_LIST)
     }
 
     fn height(&self) -> usize {
-        self.chunks_at() + BOX + FOOT
+        self.chunks_at() + BOX + FOOT + if self.has_rows() { lists::height(&self.image) } else { 0 }
     }
 
     fn name(&self, at: usize) -> &str {
         self.names.iter().find(|(named, _)| *named == at).map_or("", |(_, name)| name)
     }
 
-    fn draw(&self, svg: &mut String, top: usize) {
+    fn draw(&self, svg: &mut String, top: usize, boxes_at: usize) {
         let y = top + self.chunks_at();
         let places = self.places();
         let _ = write!(svg, "<text class=\"label\" x=\"4\" y=\"{}\">{}</text>", top + 15, escape(&self.title));
@@ -116,7 +129,11 @@ impl Moment {
                 at = Offset(block.at),
             );
         }
-        self.draw_list(svg, y, &places);
+        if self.has_rows() {
+            lists::draw(svg, &self.image, (boxes_at, y + BOX + FOOT), |at| self.name(at).to_owned());
+        } else {
+            self.draw_list(svg, y, &places);
+        }
     }
 
     /// Arrows from the head to the first chunk and from each chunk to the next one.
