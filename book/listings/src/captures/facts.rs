@@ -163,6 +163,8 @@ pub fn compute(programs: &[Capture], bills: &[Bill]) -> Result<Vec<Fact>, String
     course("unused_in_f", chunk(64) - CHUNK_COST - 32);
     course("first_growth_of_yours", whole::moved_by_the_first()?);
     course("traces", bills.len());
+    course("node_bytes", pools::NODE);
+    course("chunk_of_node", chunk(pools::NODE));
     course("chunk_of_1000", chunk(1000));
     course("chunk_of_1001", chunk(1001));
     course("chunk_of_2000", chunk(2000));
@@ -183,8 +185,6 @@ pub fn compute(programs: &[Capture], bills: &[Bill]) -> Result<Vec<Fact>, String
     for (name, measured) in super::speed::facts()? {
         facts.push(Fact { name, value: Value::Text(measured), source: Source::Course });
     }
-    course("node_bytes", pools::NODE);
-    course("chunk_of_node", chunk(pools::NODE));
     let example = SizeWord::new(chunk(64), SizeWord::PREV_INUSE);
     let mut hex = |name, word: usize| {
         facts.push(Fact { name, value: Value::Text(format!("{word:#x}")), source: Source::Course });
