@@ -1150,11 +1150,9 @@ fn a_large_block_goes_to_the_malloc() {
 #[test]
 fn the_fast_bins_are_emptied_before_the_system_is_asked() {
     EXAM.case("consolidate", |desk| {
-        // 600 blocks of 100 bytes: together they are as much as the last request needs.
-        let many: Vec<String> = (0..600).map(|id| format!("m{id}:100")).collect();
-        let freed: Vec<String> = (0..600).map(|id| format!("f{id}")).collect();
-        let places = play(desk, Which::Fast, &format!("{} {} m600:100000", many.join(" "), freed.join(" ")));
-        desk.expect("They are joined, and serve the large request.", heap(16), places[600]);
+        // Three neighbours wait in a fast bin. Neither they nor the rest of the top chunk are large enough alone.
+        let places = play(desk, Which::Fast, "m0:130000 m1:1000 m2:1000 m3:1000 m4:8 f1 f3 f2 m5:2500");
+        desk.expect("They are joined, and serve the large request.", places[1], places[5]);
         desk.snapshot_calls("the_break_has_not_moved_again");
         // As long as there is memory, they stay.
         play(desk, Which::Fast, "m0:100 m1:100 m2:100 f0 f1 m3:50000 m4:30000 m5:60000 f2 m6:8");
