@@ -1151,8 +1151,8 @@ fn a_large_block_goes_to_the_malloc() {
 fn the_fast_bins_are_emptied_before_the_system_is_asked() {
     EXAM.case("consolidate", |desk| {
         // Three neighbours wait in a fast bin. Neither they nor the rest of the top chunk are large enough alone.
-        let places = play(desk, Which::Fast, "m0:130000 m1:1000 m2:1000 m3:1000 m4:8 f1 f3 f2 m5:2500");
-        desk.expect("They are joined, and serve the large request.", places[1], places[5]);
+        let places = play(desk, Which::Fast, "m0:100 m1:130000 m2:1000 m3:1000 m4:1000 m5:8 f2 f4 f3 m6:2500");
+        desk.expect("They are joined, and serve the large request.", places[2], places[6]);
         desk.snapshot_calls("the_break_has_not_moved_again");
         // As long as there is memory, they stay.
         play(desk, Which::Fast, "m0:100 m1:100 m2:100 f0 f1 m3:50000 m4:30000 m5:60000 f2 m6:8");
