@@ -89,8 +89,10 @@ impl Living {
             let other = format!("outside the {} bytes at {}", content.len(), system.place(other));
             desk.fail(Finding::new(what).expected(other, format!("{len} bytes at {place}")));
         }
+        // Only then the bytes: a value that another one lies on has changed, too.
         self.0.insert(at, content);
         self.expect_one(desk, system, at);
+        self.expect(desk, system);
     }
 
     fn remove(&mut self, at: usize) {
@@ -255,7 +257,6 @@ impl<'a> Pool<'a> {
             None => "the value comes back".to_owned(),
         };
         let (at, back): Alloced = self.desk.ask_and_show(&Question::Alloc { id, fill }, show);
-        self.living.expect(self.desk, &system);
         if self.kind.size == 0 {
             let at = at?;
             if !(system.arena().base().wrapping_add(at)).is_multiple_of(self.kind.align) {
@@ -270,6 +271,7 @@ impl<'a> Pool<'a> {
             expect_as_planned(self.desk, &system, &plan, calls, at);
         }
         let Some(at) = at else {
+            self.living.expect(self.desk, &system);
             let expected = self.content(fill);
             let seen = if self.number == NOTING {
                 back.iter().flat_map(|word| word.to_ne_bytes()).collect()
@@ -1001,7 +1003,9 @@ impl<'a> Regions<'a> {
             None => "None".to_owned(),
         };
         let at = ask(self.desk, &show);
-        self.living.expect(self.desk, &system);
+        if at.is_none() || size == 0 {
+            self.living.expect(self.desk, &system);
+        }
         let Some(plan) = plan else {
             self.expect_no_calls("A value without bytes: calls of the system.", calls);
             let address = system.arena().base().wrapping_add(self.must(at));
