@@ -1339,6 +1339,7 @@ fn mappings_are_used_again() {
         regions.slice(1, 30_000);
         regions.leave();
         regions.slice(1, 20_000);
+        regions.end();
         let system = fresh_system(desk, Refusal::Nothing);
         let mut regions = Regions::strict(desk, &system);
         regions.value(1);
