@@ -56,7 +56,7 @@ extern "C" fn main() -> i32 {
     let sizes = (eights.map(|eight| of_chunk(eight[7])), large.map(of_chunk));
     // ANCHOR: look
     let before = watched();
-    malloc(4000); // no free chunk is that large: it looks at all that wait, sorts them, and takes the top chunk
+    malloc(4000); // no free chunk is that large
     let after = watched();
     // ANCHOR_END: look
 

@@ -86,3 +86,44 @@ fn arrow(svg: &mut String, x: usize, y: usize, both_ways: bool) {
         let _ = write!(svg, "<path class=\"arrow\" d=\"M {from} {y} l 9 -5 v 10 z\"/>");
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::draw::Strip;
+    use crate::image::{Block, Image, Link, Links, List, State};
+
+    fn image(lists: Vec<List>) -> Image {
+        let block = |at, size, state| Block { at, size, flags: 1, state, fd: Link::End, bk: Link::End };
+        let blocks = vec![
+            block(0, 48, State::Free),
+            block(48, 32, State::Used),
+            block(80, 32, State::Used),
+            block(112, 64, State::Top),
+        ];
+        Image { blocks, defects: Vec::new(), lists }
+    }
+
+    fn list(name: &str, links: Links, chunks: &[usize]) -> List {
+        List { name: name.into(), links, chunks: chunks.to_vec(), last: Link::End }
+    }
+
+    #[test]
+    fn each_list_that_holds_something_is_a_row() {
+        let lists = vec![
+            list("unsorted", Links::BothWays, &[]),
+            list("bin 48", Links::BothWays, &[0]),
+            list("fast bin 32", Links::OneWay, &[80, 48]),
+        ];
+        let svg = Strip::default().moment("", image(lists), &[(80, "B")]).svg();
+        let after = |text: &str| svg.find(text).unwrap_or_else(|| panic!("{text} isn't in {svg}"));
+        assert!(!svg.contains("unsorted") && !svg.contains("head"), "{svg}");
+        let rows = ["bin 48", "48 at +0x0000", "fast bin 32", "B · 32", "32 at +0x0030"].map(after);
+        assert!(rows.is_sorted(), "{svg}");
+    }
+
+    #[test]
+    fn the_only_list_stays_arrows() {
+        let svg = Strip::default().moment("", image(vec![list("list", Links::BothWays, &[0])]), &[]).svg();
+        assert!(svg.contains(">head<"), "{svg}");
+    }
+}
