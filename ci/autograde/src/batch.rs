@@ -1,6 +1,7 @@
 //! Grades the entries of a folder, several at once.
 
 mod progress;
+mod reserve;
 mod worker;
 
 use crate::entry::{Entry, Listing, Shard, printable};
@@ -9,6 +10,7 @@ use crate::reports::GradeReport;
 use crate::{Course, Error, Submission, Unreadable, summary};
 use proctor::lab::Lab;
 use progress::Progress;
+use reserve::Reserve;
 use std::collections::BTreeSet;
 use std::num::NonZero;
 use std::path::{Path, PathBuf};
@@ -39,7 +41,7 @@ pub struct Job<'a> {
 }
 
 /// How a batch ended.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub enum End {
     /// Every entry has its result.
     Complete,
@@ -47,6 +49,8 @@ pub enum End {
     NotGraded(usize),
     /// It was stopped; so many entries are left.
     Stopped(usize),
+    /// A result could not be kept, most likely because the disk is full; so many entries are left.
+    NotKept(Error, usize),
 }
 
 /// Why a batch was not begun.
@@ -66,16 +70,14 @@ pub fn run(job: &Job) -> Result<End, Refusal> {
     let listing = Listing::of(job.folder).map_err(Refusal::Usage)?;
     check_apart(job.folder, job.out).map_err(Refusal::Usage)?;
     for name in &listing.skipped {
-        eprintln!("autograde: {name}: skipped, its name starts with a dot");
+        eprintln!("autograde: {name}: skipped, it is no submission");
     }
     let twins = summary::twins(listing.entries.iter().map(|entry| entry.name.as_str()));
     for line in twins.into_values().collect::<BTreeSet<_>>() {
         eprintln!("autograde: {line}");
     }
     let mine: Vec<&Entry> = listing.entries.iter().filter(|entry| job.shard.has(entry)).collect();
-    let (end, records) = grade_all(job, &listing, &mine).map_err(Refusal::Grading)?;
-    summary::write(job.out, &job.lab.name, &records).map_err(Refusal::Grading)?;
-    Ok(end)
+    grade_all(job, &listing, &mine).map_err(Refusal::Grading)
 }
 
 /// Results among the submissions would be taken for submissions by the next run.
@@ -88,7 +90,8 @@ fn check_apart(folder: &Path, out: &Path) -> Result<(), Error> {
     if inside { Err(Error::ResultsAmongSubmissions { out }) } else { Ok(()) }
 }
 
-fn grade_all(job: &Job, listing: &Listing, mine: &[&Entry]) -> Result<(End, Vec<Record>), Error> {
+fn grade_all(job: &Job, listing: &Listing, mine: &[&Entry]) -> Result<End, Error> {
+    let reserve = Reserve::make(job.out, mine.len())?;
     let mut workers = Workers::open(job)?;
     let with = GradedWith {
         lab: job.lab.name.clone(),
@@ -106,7 +109,8 @@ fn grade_all(job: &Job, listing: &Listing, mine: &[&Entry]) -> Result<(End, Vec<
         }
     }
     let keys = mine.iter().map(|entry| entry.key.clone()).collect();
-    Batch::new(with.clone(), job.shard, keys, listing.entries.len(), listing.digest()).save(job.out)?;
+    let batch = Batch::new(with, job.shard, keys, listing);
+    batch.save(job.out)?;
     if !to_grade.is_empty() {
         eprintln!("autograde: compiling what all submissions share");
         workers.warm(job, to_grade.len())?;
@@ -115,21 +119,25 @@ fn grade_all(job: &Job, listing: &Listing, mine: &[&Entry]) -> Result<(End, Vec<
     for record in &records {
         progress.known(record);
     }
-    records.extend(grade_new(job, &mut workers, &with, &to_grade, &mut progress)?);
+    let (graded, not_kept) = grade_new(job, &mut workers, &batch.with, &to_grade, &mut progress);
+    records.extend(graded);
     progress.end();
 
     let not_graded = records.iter().filter(|record| matches!(record.outcome, Outcome::NotGraded(_))).count();
-    let end = match (mine.len() - records.len(), not_graded) {
-        (0, 0) => End::Complete,
-        (0, n) => End::NotGraded(n),
-        (left, _) => End::Stopped(left),
+    let end = match (not_kept, mine.len() - records.len(), not_graded) {
+        (Some(why), left, _) => End::NotKept(why, left),
+        (None, 0, 0) => End::Complete,
+        (None, 0, n) => End::NotGraded(n),
+        (None, left, _) => End::Stopped(left),
     };
     // Whoever opens the summary of a run that was stopped has to see who is missing.
     let done: BTreeSet<String> = records.iter().map(|record| record.key.clone()).collect();
     let left = mine.iter().filter(|entry| !done.contains(&entry.key));
     records.extend(left.map(|entry| record_of(entry, Outcome::NotGraded("the run was stopped before".to_owned()))));
     summary::sort(&mut records);
-    Ok((end, records))
+    drop(reserve);
+    summary::write(job.out, &batch, &records)?;
+    Ok(end)
 }
 
 fn record_of(entry: &Entry, outcome: Outcome) -> Record {
@@ -162,14 +170,14 @@ fn prepare(job: &Job, entry: &Entry, with: &GradedWith) -> Result<Prepared, Erro
     }
 }
 
-/// Grades with all workers until nothing is left or the run is stopped.
+/// Grades with all workers until nothing is left, the run is stopped, or a result can't be kept: what is graded then, and why not.
 fn grade_new(
     job: &Job,
     workers: &mut Workers,
     with: &GradedWith,
     to_grade: &[(&Entry, Submission)],
     progress: &mut Progress,
-) -> Result<Vec<Record>, Error> {
+) -> (Vec<Record>, Option<Error>) {
     let next = AtomicUsize::new(0);
     let revision = job.course.revision();
     let (sender, receiver) = mpsc::channel();
@@ -190,6 +198,10 @@ fn grade_new(
                     let record = record_of(entry, outcome);
                     let saved = record::save(job.out, &record, with, Some(&submission.text));
                     let failed = saved.is_err();
+                    if failed {
+                        // Half a result counts for nothing, and the summary needs its room.
+                        let _ = record::clear(&record::folder(job.out, &entry.key));
+                    }
                     // The receiver outlives the workers.
                     let _ = sender.send(saved.map(|()| record));
                     if failed {
@@ -199,14 +211,21 @@ fn grade_new(
             });
         }
         drop(sender);
-        let mut records = Vec::new();
+        let (mut records, mut not_kept) = (Vec::new(), None);
         for record in receiver {
-            // A result that can't be kept ends the run: the disk is full, and the next one could not be kept either.
-            let record = record.inspect_err(|_| job.stop.store(true, Relaxed))?;
-            progress.graded(&record);
-            records.push(record);
+            match record {
+                Ok(record) => {
+                    progress.graded(&record);
+                    records.push(record);
+                }
+                // This ends the run: the disk is full, and the next one could not be kept either.
+                Err(why) => {
+                    job.stop.store(true, Relaxed);
+                    not_kept = not_kept.or(Some(why));
+                }
+            }
         }
-        Ok(records)
+        (records, not_kept)
     })
 }
 

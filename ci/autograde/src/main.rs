@@ -120,6 +120,9 @@ fn run() -> Result<ExitCode, Failure> {
             Ok(match end {
                 End::Complete => ExitCode::SUCCESS,
                 End::NotGraded(n) => fail(&format!("{n} could not be graded: start it again to try them again"), 1),
+                End::NotKept(why, n) => {
+                    fail(&format!("{why}: {n} are left; make room, and start it again to go on"), 1)
+                }
                 End::Stopped(n) => fail(&format!("stopped, {n} are left: start it again to go on"), 130),
             })
         }

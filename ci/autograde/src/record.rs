@@ -2,11 +2,12 @@
 //! written last, `entry.json`. A folder without it, or with one that can't be read, is a half result and counts as none.
 
 use crate::Error;
-use crate::entry::{Entry, Shard, is_key};
+use crate::entry::{Entry, Listing, Shard, is_key};
 use crate::reports::GradeReport;
 use proctor::report::replace;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
+use std::collections::BTreeSet;
 use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -56,13 +57,33 @@ pub struct Batch {
     pub class_size: usize,
     /// Stands for the names of the whole class.
     pub class: String,
+    /// The names in the folder of submissions that are nobody's.
+    #[serde(default)]
+    pub skipped: Vec<String>,
 }
 
 impl Batch {
     /// What `shard` of a class does.
-    pub fn new(with: GradedWith, shard: Shard, keys: Vec<String>, class_size: usize, class: String) -> Self {
-        let format = BATCH_FORMAT.to_owned();
-        Batch { format, with, shard: shard.number, shards: shard.of, keys, class_size, class }
+    pub fn new(with: GradedWith, shard: Shard, keys: Vec<String>, listing: &Listing) -> Self {
+        Batch {
+            format: BATCH_FORMAT.to_owned(),
+            with,
+            shard: shard.number,
+            shards: shard.of,
+            keys,
+            class_size: listing.entries.len(),
+            class: listing.digest(),
+            skipped: listing.skipped.clone(),
+        }
+    }
+
+    /// The whole class that `parts` have graded; `first` is one of them.
+    pub fn merged<'a>(parts: impl Iterator<Item = &'a Batch> + Clone, first: Batch) -> Self {
+        let all = |of: fn(&Batch) -> &[String]| {
+            parts.clone().flat_map(of).collect::<BTreeSet<_>>().into_iter().cloned().collect()
+        };
+        let Shard { number: shard, of: shards } = Shard::WHOLE;
+        Batch { shard, shards, keys: all(|part| &part.keys), skipped: all(|part| &part.skipped), ..first }
     }
 
     /// # Errors

@@ -7,7 +7,7 @@ mod html;
 mod table;
 
 use crate::Error;
-use crate::record::{Outcome, Record};
+use crate::record::{Batch, Outcome, Record};
 use crate::reports::{GradeReport, remark};
 use proctor::report::replace;
 use std::collections::BTreeMap;
@@ -18,12 +18,12 @@ pub fn sort(records: &mut [Record]) {
     records.sort_by(|a, b| (&a.name, &a.key).cmp(&(&b.name, &b.key)));
 }
 
-/// Writes both files into `out`.
+/// Writes both files into `out`, the smaller one first.
 ///
 /// # Errors
 /// One line that names the file and what the system said.
-pub fn write(out: &Path, lab: &str, records: &[Record]) -> Result<(), Error> {
-    let class = Class::new(lab, records);
+pub fn write(out: &Path, batch: &Batch, records: &[Record]) -> Result<(), Error> {
+    let class = Class::new(batch, records);
     for (name, text) in [("summary.csv", table::csv(&class)), ("summary.html", Ok(html::page(&class)))] {
         let path = out.join(name);
         text.and_then(|text| replace(&path, &text)).map_err(Error::at(&path))?;
@@ -34,6 +34,8 @@ pub fn write(out: &Path, lab: &str, records: &[Record]) -> Result<(), Error> {
 /// All results, and what they say about the rules.
 struct Class<'a> {
     lab: &'a str,
+    /// The names in the folder of submissions that are nobody's.
+    skipped: &'a [String],
     rules: Vec<Rule<'a>>,
     students: Vec<Student<'a>>,
 }
@@ -78,7 +80,7 @@ impl Status {
 }
 
 impl<'a> Class<'a> {
-    fn new(lab: &'a str, records: &'a [Record]) -> Self {
+    fn new(batch: &'a Batch, records: &'a [Record]) -> Self {
         let twins = twins(records.iter().map(|record| record.name.as_str()));
         let students: Vec<Student> = records.iter().map(|record| student(record, &twins)).collect();
         let counted = students.iter().filter(|student| student.status == Status::Graded);
@@ -88,7 +90,7 @@ impl<'a> Class<'a> {
             let lost = |grade: &&&GradeReport| grade.report.rules.get(i).is_some_and(|rule| rule.earned < rule.points);
             Rule { id: &rule.id, text: &rule.text, points: rule.points, failing: grades.iter().filter(lost).count() }
         });
-        Class { lab, rules: rules.collect(), students }
+        Class { lab: &batch.with.lab, skipped: &batch.skipped, rules: rules.collect(), students }
     }
 
     /// The points that count.

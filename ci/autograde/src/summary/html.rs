@@ -72,7 +72,11 @@ fn overview(class: &Class) -> String {
         .into_iter()
         .map(|missing| format!("<p class=\"trouble\">The sandbox was not complete: {}</p>\n", Text(missing)))
         .collect();
-    format!("<p>{}</p>\n{missing}", parts.join(" · "))
+    let skipped = match class.skipped {
+        [] => String::new(),
+        names => format!("<p class=\"quiet\">Skipped, for they are no submissions: {}</p>\n", Text(&names.join(", "))),
+    };
+    format!("<p>{}</p>\n{skipped}{missing}", parts.join(" · "))
 }
 
 fn is_full(grade: &GradeReport) -> bool {

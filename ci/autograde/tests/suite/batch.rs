@@ -123,12 +123,10 @@ fn files_folders_clones_and_archives_earn_what_their_file_earns() {
     let packed = tar("./src/free_list.rs", tar::EntryType::Regular, HALF);
     fs::write(class.entry("tar.tar"), &packed).unwrap();
     fs::write(class.entry("tgz.TGZ"), gzip(&packed)).unwrap();
-    fs::write(class.entry(".DS_Store"), "").unwrap();
 
     let output = class.grade();
     assert_graded(&output);
     let stderr = String::from_utf8(output.stderr).unwrap();
-    assert!(stderr.contains(".DS_Store: skipped"), "{stderr}");
     assert!(stderr.contains("11 of 11 done · 7 without full marks · 0 without a grade"), "{stderr}");
     let points: BTreeMap<String, String> =
         class.summary().into_iter().map(|(name, row)| (name, row["points"].clone())).collect();
@@ -156,6 +154,140 @@ fn files_folders_clones_and_archives_earn_what_their_file_earns() {
     assert!(crashes["failing"].contains("unlink_head (crashed)"));
     assert!(crashes["note"].starts_with("40 points wait until somebody has read the file; line 2: `include_str!`"));
     assert_eq!((&*crashes["status"], &*crashes["lifo"]), ("held for review", "40"));
+}
+
+#[test]
+fn only_what_learners_hand_in_is_a_submission() {
+    let class = Class::new();
+    class.hand_in("alice.RS", RIGHT);
+    class.hand_in("bob/free_list.rs", HALF);
+    let others = [".DS_Store", "Thumbs.db", "grades.csv", "desktop.ini", "read me.txt", "solutions.pdf"];
+    for name in others {
+        class.hand_in(name, "what a system or an instructor keeps there");
+    }
+    class.hand_in("__MACOSX/._alice.rs", "");
+    let output = class.grade();
+    assert_graded(&output);
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(class.summary().len(), 2, "{stderr}");
+    let page = fs::read_to_string(class.course.out().join("summary.html")).unwrap();
+    for name in others.into_iter().chain(["__MACOSX"]) {
+        assert!(stderr.contains(&format!("autograde: {name}: skipped, it is no submission")), "{name}: {stderr}");
+        assert!(page.contains(name), "{name}");
+    }
+}
+
+#[test]
+fn a_spreadsheet_finds_letters_keys_and_no_formula() {
+    let class = Class::new();
+    let names = ["Zoë", "=1+1", "@SUM(A1)", " =2", "＝3", "+4", "-5"];
+    for name in names {
+        class.hand_in(&format!("{name}/free_list.rs"), HALF);
+    }
+    assert_graded(&class.grade());
+    let first = fs::read(class.course.out().join("summary.csv")).unwrap();
+    assert!(first.starts_with(b"\xef\xbb\xbfkey,submission,status,points,of,lifo,unlink,"), "Excel sees UTF-8");
+    let rows = class.summary();
+    for (name, cell) in names.into_iter().zip(["Zoë", "'=1+1", "'@SUM(A1)", "' =2", "'＝3", "'+4", "'-5"]) {
+        let row = rows.get(cell).unwrap_or_else(|| panic!("{name}: {rows:?}"));
+        assert!(row["key"].bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._~-".contains(&byte)), "{row:?}");
+        assert!(!row["key"].starts_with('-'));
+        assert_eq!(row["results"], format!("results/{}", row["key"]));
+    }
+    // The key is the name's, not the run's: another run, and another class, has the same.
+    fs::remove_dir_all(class.course.out()).unwrap();
+    class.hand_in("Adam/free_list.rs", HALF);
+    assert_graded(&class.grade());
+    assert_eq!(class.summary()["Zoë"]["key"], rows["Zoë"]["key"]);
+}
+
+/// Starts `command` while a disk of that many kibibytes is at `folder`, and keeps what the summary says in `kept`. Nothing where
+/// this user may not mount.
+fn on_a_small_disk(folder: &Path, kibibytes: u32, before: &str, command: &Command, kept: &Path) -> Option<Output> {
+    fs::create_dir_all(folder).unwrap();
+    fs::create_dir_all(kept).unwrap();
+    let script = r#"
+        mount -t tmpfs -o size="$1"k tmpfs "$2" || exit 77
+        folder=$2 kept=$3 before=$4; shift 4
+        eval "$before"
+        "$@"; status=$?
+        cp "$folder"/summary.* "$folder"/batch.json "$kept" 2>/dev/null
+        ls "$folder/results" >"$kept/results" 2>/dev/null
+        exit $status"#;
+    let mut shell = Command::new("unshare");
+    shell.args(["--mount", "sh", "-c", script, "sh", &kibibytes.to_string()]).arg(folder).arg(kept).arg(before);
+    shell.arg(command.get_program()).args(command.get_args());
+    shell.current_dir(command.get_current_dir().unwrap());
+    let output = shell.output().ok().filter(|output| output.status.code() != Some(77));
+    let output = output.filter(|output| !String::from_utf8_lossy(&output.stderr).contains("unshare failed"));
+    if output.is_none() {
+        eprintln!("skipped: this user can't mount a small disk");
+    }
+    output
+}
+
+#[test]
+fn a_full_disk_leaves_a_summary_and_says_how_to_go_on() {
+    let class = Class::new();
+    for i in 0..12 {
+        class.hand_in(&format!("{i:02}.rs"), &format!("{HALF}// {i}\n"));
+    }
+    let kept = class.folder().with_file_name("kept");
+    // The reserve for the summary, and room for a few results.
+    let disk = 1024 + 12 * 16 + 200;
+    let command = class.autograde(&class.course.out());
+    let Some(output) = on_a_small_disk(&class.course.out(), disk, "", &command, &kept) else { return };
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{stderr}");
+    let last = stderr.lines().last().unwrap();
+    assert!(last.contains("No space left on device"), "{stderr}");
+    assert!(last.ends_with("make room, and start it again to go on"), "{stderr}");
+    let rows = rows(&kept);
+    assert_eq!(rows.len(), 12, "everybody has a line");
+    let graded = rows.values().filter(|row| row["status"] == "graded").count();
+    assert!((1..12).contains(&graded), "{graded}");
+    // A line without a result is not graded: nobody has lost points.
+    assert!(rows.values().all(|row| (row["status"] == "graded") == (row["points"] == "40")));
+    let left: usize = last.split(": ").last().unwrap().split(' ').next().unwrap().parse().unwrap();
+    assert_eq!(left, 12 - graded, "{last}");
+
+    let Some(output) = on_a_small_disk(&class.course.out(), 1024, "", &command, &kept) else { return };
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert!(stderr.contains("reserve.tmp: No space left on device"), "not even the summary has room: {stderr}");
+}
+
+#[test]
+fn a_full_disk_under_the_compiler_costs_nobody_a_point() {
+    let class = Class::new();
+    class.hand_in("first.rs", RIGHT);
+    assert_graded(&class.autograde(&class.course.out()).args(["--jobs", "1"]).output().unwrap());
+    class.hand_in("second.rs", &format!("{RIGHT}// second\n"));
+    let target = class.course.root().join("target/grading/target");
+    let copied = class.folder().with_file_name("copied");
+    assert!(Command::new("cp").arg("-a").arg(&target).arg(&copied).status().unwrap().success());
+    // As it was, and then full.
+    let command = class.autograde(&class.course.out());
+    let kept = class.folder().with_file_name("kept");
+    // Cargo has no room, and then cargo has and the compiler hasn't.
+    for room in ["0", "100K"] {
+        let before = format!(
+            "cp -a {}/. {1}; cat /dev/zero >{1}/full 2>/dev/null; truncate -s -{room} {1}/full",
+            copied.display(),
+            target.display()
+        );
+        let Some(output) = on_a_small_disk(&target, 32 << 10, &before, &command, &kept) else { return };
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(1), "{room}: {stderr}");
+        assert!(stderr.contains("lab03 can't be compiled here: "), "{room}: {stderr}");
+        assert!(stderr.contains("No space left on device"), "{room}: {stderr}");
+        assert!(!class.course.out().join("results/second.rs/report.json").exists(), "{room}: {stderr}");
+    }
+
+    // A file that only says so is refused like any other.
+    class.hand_in("liar.rs", "compile_error!(\"No space left on device\");");
+    assert_graded(&class.grade());
+    assert_eq!(class.summary()["liar.rs"]["points"], "0");
+    assert_eq!(class.summary()["second.rs"]["points"], "100");
 }
 
 #[test]

@@ -188,6 +188,36 @@ fn a_change_of_the_course_reaches_the_next_grading() {
 }
 
 #[test]
+fn a_checkout_that_was_moved_or_copied_grades() {
+    let course = FakeCourse::new();
+    // As trybuild does, the exam knows the folder that it was compiled in.
+    let exam = fs::read_to_string(course.root().join("labs/lab03/tests/exam.rs")).unwrap();
+    let exam =
+        exam.replace("\"tests/expected.snap\"", "concat!(env!(\"CARGO_MANIFEST_DIR\"), \"/tests/expected.snap\")");
+    course.write("labs/lab03/tests/exam.rs", &exam);
+    let folder = course.submit("half", LEARNERS_FILE, HALF);
+    assert_eq!(course.verdicts(&folder), ["passed", "passed", "wrong"]);
+
+    let (copied, moved) = (course.root().with_file_name("a copy"), course.root().with_file_name("moved"));
+    let grade = |root: &Path| {
+        let out = course.out().join("again");
+        let _ = fs::remove_dir_all(&out);
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_autograde"));
+        command.current_dir(root).args(["--lab", "lab03"]).arg(&folder).arg("--out").arg(&out);
+        assert_graded(&command.output().unwrap());
+        let report = fs::read_to_string(out.join("report.json")).unwrap();
+        assert_eq!(serde_json::from_str::<serde_json::Value>(&report).unwrap()["report"]["score"], 40);
+    };
+    let copy = std::process::Command::new("cp").arg("-a").arg(course.root()).arg(&copied).status();
+    assert!(copy.unwrap().success());
+    grade(&copied);
+    fs::rename(course.root(), &moved).unwrap();
+    grade(&moved);
+    fs::rename(&copied, course.root()).unwrap();
+    grade(&course.root());
+}
+
+#[test]
 fn two_gradings_at_once_do_not_mix() {
     let course = FakeCourse::new();
     let submissions = [
