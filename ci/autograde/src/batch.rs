@@ -4,14 +4,16 @@ mod progress;
 mod reserve;
 mod worker;
 
-use crate::entry::{Entry, Listing, Shard, printable};
-use crate::record::{self, Batch, GradedWith, Outcome, Record};
+use crate::decisions::{Decision, Decisions, File, Known};
+use crate::entry::{Entry, Listing, Shard, digest, printable};
+use crate::record::{self, Batch, GradedWith, Keeper, Outcome, Record};
 use crate::reports::GradeReport;
+use crate::show::Show;
 use crate::{Course, Error, Submission, Unreadable, summary};
 use proctor::lab::Lab;
 use progress::Progress;
 use reserve::Reserve;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZero;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
@@ -36,6 +38,10 @@ pub struct Job<'a> {
     pub shard: Shard,
     /// What the workloads are drawn from; nothing for the usual ones.
     pub seed: Option<u64>,
+    /// What people have decided.
+    pub decisions: &'a Decisions,
+    /// How the reports are shown.
+    pub show: &'a Show,
     /// Turns true when the run is to end after what is being graded now.
     pub stop: &'a AtomicBool,
 }
@@ -100,16 +106,21 @@ fn grade_all(job: &Job, listing: &Listing, mine: &[&Entry]) -> Result<End, Error
         seed: job.seed,
     };
     // Reading is cheap: what is done already or can't be read is known before anything is compiled.
+    let keeper = Keeper { out: job.out, lab: job.lab, with: &with, show: job.show };
     let mut records = Vec::new();
     let mut to_grade = Vec::new();
+    let mut hashes = BTreeMap::new();
     for entry in mine {
-        match prepare(job, entry, &with)? {
+        let (sha256, prepared) = prepare(job, &keeper, entry)?;
+        hashes.insert(entry.key.as_str(), sha256);
+        match prepared {
             Prepared::Known(record) => records.push(record),
-            Prepared::ToGrade(submission) => to_grade.push((*entry, submission)),
+            Prepared::ToGrade(graded) => to_grade.push(graded),
         }
     }
     let keys = mine.iter().map(|entry| entry.key.clone()).collect();
-    let batch = Batch::new(with, job.shard, keys, listing);
+    let mut batch = Batch::new(with.clone(), job.shard, keys, listing);
+    batch.stale = stale(job, listing, &hashes);
     batch.save(job.out)?;
     if !to_grade.is_empty() {
         eprintln!("autograde: compiling what all submissions share");
@@ -119,7 +130,7 @@ fn grade_all(job: &Job, listing: &Listing, mine: &[&Entry]) -> Result<End, Error
     for record in &records {
         progress.known(record);
     }
-    let (graded, not_kept) = grade_new(job, &mut workers, &batch.with, &to_grade, &mut progress);
+    let (graded, not_kept) = grade_new(job, &mut workers, &keeper, &to_grade, &mut progress);
     records.extend(graded);
     progress.end();
 
@@ -144,38 +155,68 @@ fn record_of(entry: &Entry, outcome: Outcome) -> Record {
     Record { name: entry.name.clone(), key: entry.key.clone(), outcome }
 }
 
-enum Prepared {
-    /// Its result is known: from an earlier run, or because there is nothing to grade.
-    Known(Record),
-    ToGrade(Submission),
+/// The decisions that hold for nothing any more, told and kept for the summary.
+fn stale(job: &Job, listing: &Listing, hashes: &BTreeMap<&str, Option<String>>) -> Vec<String> {
+    let known = listing.entries.iter().map(|entry| {
+        let file = match hashes.get(entry.key.as_str()) {
+            Some(Some(sha256)) => File::Is(sha256),
+            Some(None) => File::Unreadable,
+            None => File::Elsewhere,
+        };
+        Known { name: &entry.name, key: &entry.key, file }
+    });
+    let mut stale = job.decisions.stale(known);
+    // As in the summary of merged shards.
+    stale.sort();
+    stale.iter().for_each(|line| eprintln!("autograde: {line}"));
+    stale
 }
 
-fn prepare(job: &Job, entry: &Entry, with: &GradedWith) -> Result<Prepared, Error> {
+/// A submission that isn't graded yet.
+struct ToGrade<'a> {
+    entry: &'a Entry,
+    submission: Submission,
+    sha256: String,
+    decision: Option<&'a Decision>,
+}
+
+enum Prepared<'a> {
+    /// Its result is known: from an earlier run, or because there is nothing to grade.
+    Known(Record),
+    ToGrade(ToGrade<'a>),
+}
+
+/// The hash of the entry's file, and what is known of its result.
+fn prepare<'a>(job: &Job<'a>, keeper: &Keeper, entry: &'a Entry) -> Result<(Option<String>, Prepared<'a>), Error> {
     let submission =
         if entry.path.is_symlink() { Err(Unreadable::Link) } else { Submission::read(&entry.path, job.lab) };
-    match submission {
-        Ok(submission) => Ok(match record::find(job.out, entry, with, &submission.text) {
-            Some(known) => Prepared::Known(known),
-            None => {
-                // If this run is stopped, what is there about another text or course must not be taken for its result.
-                record::clear(&record::folder(job.out, &entry.key))?;
-                Prepared::ToGrade(submission)
-            }
-        }),
+    let submission = match submission {
+        Ok(submission) => submission,
         Err(what) => {
             let record = record_of(entry, Outcome::Unreadable(printable(&what.to_string())));
-            record::save(job.out, &record, with, None)?;
-            Ok(Prepared::Known(record))
+            keeper.save(&record, None)?;
+            return Ok((None, Prepared::Known(record)));
         }
-    }
+    };
+    let sha256 = digest(&submission.text);
+    let decision = job.decisions.about(&entry.name, &entry.key, &sha256);
+    let prepared = match keeper.find(entry, &sha256, decision)? {
+        Some(known) => Prepared::Known(known),
+        None => {
+            // If this run is stopped, what is there about another text or course must not be taken for its result.
+            record::clear(&record::folder(job.out, &entry.key))?;
+            Prepared::ToGrade(ToGrade { entry, submission, sha256: sha256.clone(), decision })
+        }
+    };
+    Ok((Some(sha256), prepared))
 }
 
 /// Grades with all workers until nothing is left, the run is stopped, or a result can't be kept: what is graded then, and why not.
 fn grade_new(
     job: &Job,
     workers: &mut Workers,
-    with: &GradedWith,
-    to_grade: &[(&Entry, Submission)],
+    keeper: &Keeper,
+    to_grade: &[ToGrade],
     progress: &mut Progress,
 ) -> (Vec<Record>, Option<Error>) {
     let next = AtomicUsize::new(0);
@@ -186,17 +227,19 @@ fn grade_new(
             let (next, revision, sender) = (&next, revision.as_deref(), sender.clone());
             scope.spawn(move || {
                 while !job.stop.load(Relaxed)
-                    && let Some((entry, submission)) = to_grade.get(next.fetch_add(1, Relaxed))
+                    && let Some(ToGrade { entry, submission, sha256, decision }) =
+                        to_grade.get(next.fetch_add(1, Relaxed))
                 {
                     let outcome = match grader.grade(job.lab, &submission.text) {
                         Ok(grade) => {
-                            let report = GradeReport::new(submission, grade, &with.toolchain, revision);
+                            let mut report = GradeReport::new(submission, grade, &keeper.with.toolchain, revision);
+                            report.decision = decision.cloned();
                             Outcome::Graded(Box::new(report))
                         }
                         Err(why) => Outcome::NotGraded(printable(&why.to_string())),
                     };
                     let record = record_of(entry, outcome);
-                    let saved = record::save(job.out, &record, with, Some(&submission.text));
+                    let saved = keeper.save(&record, Some(sha256));
                     let failed = saved.is_err();
                     if failed {
                         // Half a result counts for nothing, and the summary needs its room.

@@ -191,6 +191,11 @@ pub fn visible(text: &str) -> String {
     text.chars().map(show).collect()
 }
 
+/// The SHA-256 of a learner's file.
+pub fn digest(text: &str) -> String {
+    hex(&Sha256::digest(text))
+}
+
 /// In hexadecimal.
 pub fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()

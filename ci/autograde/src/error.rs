@@ -1,5 +1,6 @@
 //! Why the grader can't do what it is asked for. What is wrong with a submission is another matter: [`crate::Unreadable`].
 
+use crate::decisions;
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -49,6 +50,8 @@ pub enum Error {
     OtherEntry { path: PathBuf, key: String },
     /// A result was graded with another lab, course, compiler or seed.
     OtherGrading { path: PathBuf, what: &'static str },
+    /// A file of decisions isn't one.
+    Decisions { path: PathBuf, fault: decisions::Fault },
     /// A student edition needs a new folder.
     NotEmpty { dir: PathBuf },
     /// Git doesn't say what it tracks.
@@ -106,6 +109,7 @@ impl fmt::Display for Error {
             Error::OtherGrading { path, what } => {
                 write!(f, "{}: it was graded with another {what}", path.display())
             }
+            Error::Decisions { path, fault } => write!(f, "{}: {fault}", in_one_line(path.as_os_str())),
             Error::NotEmpty { dir } => {
                 write!(f, "{}: this folder isn't empty; a student edition gets a new one", dir.display())
             }

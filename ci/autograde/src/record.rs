@@ -2,11 +2,13 @@
 //! written last, `entry.json`. A folder without it, or with one that can't be read, is a half result and counts as none.
 
 use crate::Error;
+use crate::decisions::Decision;
 use crate::entry::{Entry, Listing, Shard, is_key};
 use crate::reports::GradeReport;
+use crate::show::Show;
+use proctor::lab::Lab;
 use proctor::report::replace;
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 use std::collections::BTreeSet;
 use std::fs;
 use std::io::ErrorKind;
@@ -60,6 +62,9 @@ pub struct Batch {
     /// The names in the folder of submissions that are nobody's.
     #[serde(default)]
     pub skipped: Vec<String>,
+    /// The decisions that hold for nothing, a line for each.
+    #[serde(default)]
+    pub stale: Vec<String>,
 }
 
 impl Batch {
@@ -74,6 +79,7 @@ impl Batch {
             class_size: listing.entries.len(),
             class: listing.digest(),
             skipped: listing.skipped.clone(),
+            stale: Vec::new(),
         }
     }
 
@@ -83,7 +89,8 @@ impl Batch {
             parts.clone().flat_map(of).collect::<BTreeSet<_>>().into_iter().cloned().collect()
         };
         let Shard { number: shard, of: shards } = Shard::WHOLE;
-        Batch { shard, shards, keys: all(|part| &part.keys), skipped: all(|part| &part.skipped), ..first }
+        let (keys, skipped, stale) = (all(|part| &part.keys), all(|part| &part.skipped), all(|part| &part.stale));
+        Batch { shard, shards, keys, skipped, stale, ..first }
     }
 
     /// # Errors
@@ -139,6 +146,8 @@ struct Seal {
     with: GradedWith,
     /// A hash of the learner's file; nothing when it could not be read.
     text: Option<String>,
+    /// How its reports are shown.
+    show: Show,
     /// Why it could not be read.
     unreadable: Option<String>,
 }
@@ -146,16 +155,6 @@ struct Seal {
 /// The folder of an entry's results.
 pub fn folder(out: &Path, key: &str) -> PathBuf {
     out.join("results").join(key)
-}
-
-/// The result that stands on disk for `entry`, if it is about the same text, course and toolchain.
-pub fn find(out: &Path, entry: &Entry, with: &GradedWith, text: &str) -> Option<Record> {
-    let folder = folder(out, &entry.key);
-    let seal: Seal = read_json(&folder.join("entry.json")).ok()?;
-    if seal.text.as_deref() != Some(&hash(text)) {
-        return None;
-    }
-    load(out, &entry.key, with).ok()
 }
 
 /// The result that stands on disk for the entry with this key.
@@ -179,30 +178,65 @@ pub fn load(out: &Path, key: &str, with: &GradedWith) -> Result<Record, Error> {
     Ok(Record { name: seal.name, key: seal.key, outcome })
 }
 
-/// Keeps `record`: the reports first, then the file that says they are whole.
-///
-/// # Errors
-/// One line that names the file and what the system said.
-pub fn save(out: &Path, record: &Record, with: &GradedWith, text: Option<&str>) -> Result<(), Error> {
-    let folder = folder(out, &record.key);
-    clear(&folder)?;
-    let unreadable = match &record.outcome {
-        Outcome::Graded(report) => {
-            report.write(&folder)?;
-            None
+/// Keeps the results of a run.
+#[derive(Clone, Copy, Debug)]
+pub struct Keeper<'a> {
+    /// The folder of all results.
+    pub out: &'a Path,
+    /// What is graded.
+    pub lab: &'a Lab,
+    /// With what.
+    pub with: &'a GradedWith,
+    /// How its reports are shown.
+    pub show: &'a Show,
+}
+
+impl Keeper<'_> {
+    /// The result that stands on disk for `entry`, if it is about a file with this hash, the same course and toolchain. Its reports
+    /// say what is decided now, in the form that is chosen now.
+    ///
+    /// # Errors
+    /// One line that names the file and what the system said: the reports can't be written anew.
+    pub fn find(&self, entry: &Entry, sha256: &str, decision: Option<&Decision>) -> Result<Option<Record>, Error> {
+        let path = folder(self.out, &entry.key).join("entry.json");
+        let seal: Option<Seal> = read_json(&path).ok();
+        let Some(seal) = seal.filter(|seal| seal.text.as_deref() == Some(sha256)) else { return Ok(None) };
+        let Ok(mut record) = load(self.out, &entry.key, self.with) else { return Ok(None) };
+        if let Outcome::Graded(report) = &mut record.outcome
+            && (report.decision.as_ref() != decision || seal.show != *self.show)
+        {
+            report.decision = decision.cloned();
+            self.save(&record, Some(sha256))?;
         }
-        Outcome::Unreadable(line) => Some(line.clone()),
-        Outcome::NotGraded(_) => return Ok(()),
-    };
-    let seal = Seal {
-        format: ENTRY_FORMAT.to_owned(),
-        name: record.name.clone(),
-        key: record.key.clone(),
-        with: with.clone(),
-        text: text.map(hash),
-        unreadable,
-    };
-    write_json(&folder.join("entry.json"), &seal)
+        Ok(Some(record))
+    }
+
+    /// Keeps `record`: the reports first, then the file that says they are whole.
+    ///
+    /// # Errors
+    /// One line that names the file and what the system said.
+    pub fn save(&self, record: &Record, sha256: Option<&str>) -> Result<(), Error> {
+        let folder = folder(self.out, &record.key);
+        clear(&folder)?;
+        let unreadable = match &record.outcome {
+            Outcome::Graded(report) => {
+                report.write(&folder, self.lab, self.show)?;
+                None
+            }
+            Outcome::Unreadable(line) => Some(line.clone()),
+            Outcome::NotGraded(_) => return Ok(()),
+        };
+        let seal = Seal {
+            format: ENTRY_FORMAT.to_owned(),
+            name: record.name.clone(),
+            key: record.key.clone(),
+            with: self.with.clone(),
+            text: sha256.map(str::to_owned),
+            show: self.show.clone(),
+            unreadable,
+        };
+        write_json(&folder.join("entry.json"), &seal)
+    }
 }
 
 /// Takes away what stands in an entry's folder, `entry.json` first: without it the rest counts for nothing.
@@ -239,10 +273,6 @@ pub fn copy(from: &Path, to: &Path, key: &str) -> Result<(), Error> {
         }
     }
     Ok(())
-}
-
-fn hash(text: &str) -> String {
-    crate::entry::hex(&Sha256::digest(text))
 }
 
 fn read_json<T: for<'a> Deserialize<'a>>(path: &Path) -> Result<T, Error> {

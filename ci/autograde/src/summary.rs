@@ -9,7 +9,7 @@ mod table;
 use crate::Error;
 use crate::record::{Batch, Outcome, Record};
 use crate::reports::{GradeReport, remark};
-use proctor::report::replace;
+use proctor::report::{RuleResult, replace};
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -36,6 +36,8 @@ struct Class<'a> {
     lab: &'a str,
     /// The names in the folder of submissions that are nobody's.
     skipped: &'a [String],
+    /// The decisions that hold for nothing.
+    stale: &'a [String],
     rules: Vec<Rule<'a>>,
     students: Vec<Student<'a>>,
 }
@@ -47,6 +49,8 @@ struct Rule<'a> {
     points: u32,
     /// How many graded submissions don't keep it.
     failing: usize,
+    /// For how many of them it is the first: there they are stuck.
+    stuck: usize,
 }
 
 /// A submission's line.
@@ -63,15 +67,22 @@ struct Student<'a> {
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Status {
     Graded,
+    Decided,
     Held,
     Unreadable,
     NotGraded,
 }
 
 impl Status {
+    /// Whether there are points that count.
+    fn counts(self) -> bool {
+        matches!(self, Status::Graded | Status::Decided)
+    }
+
     fn word(self) -> &'static str {
         match self {
             Status::Graded => "graded",
+            Status::Decided => "decided",
             Status::Held => "held for review",
             Status::Unreadable => "unreadable",
             Status::NotGraded => "not graded",
@@ -83,20 +94,25 @@ impl<'a> Class<'a> {
     fn new(batch: &'a Batch, records: &'a [Record]) -> Self {
         let twins = twins(records.iter().map(|record| record.name.as_str()));
         let students: Vec<Student> = records.iter().map(|record| student(record, &twins)).collect();
-        let counted = students.iter().filter(|student| student.status == Status::Graded);
+        let counted = students.iter().filter(|student| student.status.counts());
         let grades: Vec<&GradeReport> = counted.filter_map(|student| student.grade).collect();
         let any = students.iter().find_map(|student| student.grade);
-        let rules = any.map_or(&[][..], |grade| &grade.report.rules).iter().enumerate().map(|(i, rule)| {
-            let lost = |grade: &&&GradeReport| grade.report.rules.get(i).is_some_and(|rule| rule.earned < rule.points);
-            Rule { id: &rule.id, text: &rule.text, points: rule.points, failing: grades.iter().filter(lost).count() }
+        let lost = |rule: &RuleResult| rule.earned < rule.points;
+        let rules = any.map_or(&[][..], |grade| &grade.report.rules).iter().enumerate().map(|(i, rule)| Rule {
+            id: &rule.id,
+            text: &rule.text,
+            points: rule.points,
+            failing: grades.iter().filter(|grade| grade.report.rules.get(i).is_some_and(lost)).count(),
+            stuck: grades.iter().filter(|grade| grade.report.rules.iter().position(lost) == Some(i)).count(),
         });
-        Class { lab: &batch.with.lab, skipped: &batch.skipped, rules: rules.collect(), students }
+        let (skipped, stale) = (&batch.skipped, &batch.stale);
+        Class { lab: &batch.with.lab, skipped, stale, rules: rules.collect(), students }
     }
 
     /// The points that count.
     fn scores(&self) -> Vec<u32> {
-        let graded = self.students.iter().filter(|student| student.status == Status::Graded);
-        graded.filter_map(|student| Some(student.grade?.report.score)).collect()
+        let graded = self.students.iter().filter(|student| student.status.counts());
+        graded.filter_map(|student| Some(student.grade?.score())).collect()
     }
 }
 
@@ -104,7 +120,11 @@ fn student<'a>(record: &'a Record, twins: &BTreeMap<String, String>) -> Student<
     let (status, grade, mut notes) = match &record.outcome {
         Outcome::Graded(grade) => {
             let held = held(grade);
-            let status = if held.is_empty() { Status::Graded } else { Status::Held };
+            let status = match &grade.decision {
+                Some(_) => Status::Decided,
+                None if grade.is_waiting() => Status::Held,
+                None => Status::Graded,
+            };
             let first_line = remark(grade).and_then(|remark| remark.lines().next().map(str::to_owned));
             // What it is held for stands in the first lines of the remark too.
             let first_line = first_line.filter(|_| held.is_empty());
@@ -119,7 +139,7 @@ fn student<'a>(record: &'a Record, twins: &BTreeMap<String, String>) -> Student<
 
 /// Why a person has to look at a graded submission before its points count.
 fn held(grade: &GradeReport) -> Vec<String> {
-    if grade.held.is_empty() {
+    if !grade.is_waiting() {
         return Vec::new();
     }
     let points = format!("{} points wait until somebody has read the file", grade.report.score);

@@ -24,6 +24,10 @@ def main() -> int:
         course, out = Path(place, "course"), Path(place, "results")
         subprocess.run(["git", "clone", "--quiet", "--depth", "1", COURSE, course], check=True)
         grading = subprocess.run([*AUTOGRADE, "--lab", LAB, checkout, "--out", out], cwd=course, check=False)
+        body = out / "report.md"
+        if body.is_file():
+            # The text of the release: the points, what is held and why, the pictures of the failing cases.
+            (checkout / "release-body.md").write_text(body.read_text(encoding="utf-8"), encoding="utf-8")
         if grading.returncode != 0:
             # The runner makes an error of it, and no score.
             return grading.returncode

@@ -28,7 +28,7 @@ fn row(class: &Class, student: &Student) -> Vec<String> {
     match student.grade {
         Some(grade) => {
             // They don't count yet, and the note says how many they are.
-            let points = if grade.is_held() { String::new() } else { grade.report.score.to_string() };
+            let points = if grade.is_waiting() { String::new() } else { grade.score().to_string() };
             row.extend([points, grade.report.max_score.to_string()]);
             row.extend(grade.report.rules.iter().map(|rule| rule.earned.to_string()));
             row.push(failing(grade));

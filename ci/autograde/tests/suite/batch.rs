@@ -1,6 +1,6 @@
 //! A folder of submissions: what each earns, what stops none of the others, and what is on disk when.
 
-use crate::course::{ABORTS, BROKEN, FakeCourse, HALF, RIGHT, assert_graded, one_line};
+use crate::course::{ABORTS, BROKEN, FakeCourse, HALF, HELD, RIGHT, assert_graded, one_line};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use std::collections::BTreeMap;
@@ -424,6 +424,135 @@ fn hostile_names_stay_text() {
     assert!(page.contains("saw &lt;0&gt; ]]&gt;"), "the screens are there");
     assert!(!page.contains('\u{1b}') && !page.contains('\u{202e}'));
     assert!(!page.contains("://"), "nothing is loaded");
+}
+
+/// A decision about the version that `summary.html` shows.
+fn decision(class: &Class, name: &str, points: &str) -> String {
+    let report = fs::read_to_string(class.course.out().join(format!("results/{name}/report.json"))).unwrap();
+    let report: serde_json::Value = serde_json::from_str(&report).unwrap();
+    let sha256 = report["sha256"].as_str().unwrap();
+    format!(
+        "[[decision]]\nsubmission = \"{name}\"\nsha256 = \"{sha256}\"\npoints = {points}\nwho = \"J. Weber\"\nwhy = \"Read it: harmless.\"\n"
+    )
+}
+
+#[test]
+fn decisions_reach_every_report_and_survive_each_regrade() {
+    let class = Class::new();
+    class.hand_in("held.rs", HELD);
+    class.hand_in("half.rs", HALF);
+    class.hand_in("late.rs", ABORTS);
+    class.hand_in("other.rs", RIGHT);
+    assert_graded(&class.grade());
+    let rows = class.summary();
+    assert_eq!((&*rows["held.rs"]["status"], &*rows["held.rs"]["points"]), ("held for review", ""));
+    // The page leads from the note to the line, quotes it, and has the decision to copy.
+    let page = fs::read_to_string(class.course.out().join("summary.html")).unwrap();
+    assert!(page.contains("<a href=\"#held.rs-line-1\">line 1</a>: `include_str!`"), "{page}");
+    assert!(
+        page.contains("<h4 id=\"held.rs-line-1\">") && page.contains("►    1  pub fn push() -&gt; u32 { include_str!")
+    );
+    let copied = decision(&class, "held.rs", "\"count it\"");
+    assert!(page.contains(&copied.lines().take(3).collect::<Vec<_>>().join("\n").replace('"', "&quot;")), "{page}");
+
+    let decisions = [
+        copied,
+        decision(&class, "half.rs", "55"),
+        decision(&class, "late.rs", "\"count it\""),
+        decision(&class, "other.rs", "7").replace("other.rs", "gone.rs"),
+    ];
+    let file = class.course.out().join("decisions.toml");
+    fs::write(&file, decisions.concat()).unwrap();
+    class.hand_in("late.rs", &format!("{ABORTS}// handed in again\n"));
+    let before = class.written("other.rs");
+    let output = class.grade();
+    assert_graded(&output);
+    assert_eq!(class.written("other.rs"), before, "what nobody decided is as it was");
+    let check = |output: &Output| {
+        let stderr = String::from_utf8(output.stderr.clone()).unwrap();
+        let page = fs::read_to_string(class.course.out().join("summary.html")).unwrap();
+        for line in [
+            "late.rs: the decision by J. Weber does not count: the file has changed since",
+            "gone.rs: the decision by J. Weber does not count: there is no such submission",
+        ] {
+            assert!(stderr.contains(line), "{stderr}");
+            assert!(page.contains(line), "{page}");
+        }
+        let rows = class.summary();
+        assert_eq!((&*rows["held.rs"]["status"], &*rows["held.rs"]["points"]), ("decided", "100"));
+        assert_eq!((&*rows["half.rs"]["status"], &*rows["half.rs"]["points"]), ("decided", "55"));
+        assert_eq!((&*rows["late.rs"]["status"], &*rows["late.rs"]["points"]), ("held for review", ""));
+        assert!(rows["half.rs"]["note"].contains("Decided by J. Weber: 55 of 100 points count; the cases found 40."));
+        for (name, points) in [("held.rs", 100), ("half.rs", 55)] {
+            let text =
+                |file: &str| fs::read_to_string(class.course.out().join("results").join(name).join(file)).unwrap();
+            let json = |file: &str| serde_json::from_str::<serde_json::Value>(&text(file)).unwrap();
+            let sum = |tests: &serde_json::Value| {
+                tests.as_array().unwrap().iter().map(|test| test["score"].as_u64().unwrap()).sum::<u64>()
+            };
+            assert_eq!((&json("results.json")["score"], sum(&json("results.json")["tests"])), (&points.into(), points));
+            let fifty = json("classroom50.json");
+            assert_eq!((&fifty["score"], sum(&fifty["tests"])), (&points.into(), points));
+            let older: u64 =
+                json("classroom.json").as_array().unwrap().iter().map(|r| sum(&r["results"]["tests"])).sum();
+            assert_eq!(older, points);
+            let scores: serde_json::Value = serde_json::from_str(text("autolab.txt").lines().last().unwrap()).unwrap();
+            let scores = scores["scores"].as_object().unwrap().values().map(|score| score.as_u64().unwrap());
+            assert_eq!(scores.sum::<u64>(), points);
+            for file in ["results.json", "classroom.json", "junit.xml", "report.md", "page.html", "autolab.txt"] {
+                assert!(text(file).contains("Decided by J. Weber"), "{name}: {file}");
+            }
+            assert_eq!(json("report.json")["decision"]["who"], "J. Weber");
+        }
+    };
+    check(&output);
+    // Regraded from nothing, with the file named, and on two machines.
+    let kept = class.folder().with_file_name("decisions.toml");
+    fs::copy(&file, &kept).unwrap();
+    fs::remove_dir_all(class.course.out()).unwrap();
+    let with = |out: &Path, more: &[&str]| {
+        let output = class.autograde(out).arg("--decisions").arg(&kept).args(more).output().unwrap();
+        assert_graded(&output);
+        output
+    };
+    check(&with(&class.course.out(), &[]));
+    let place = class.folder().parent().unwrap().to_path_buf();
+    let outs = [("one", "1/2"), ("two", "2/2")].map(|(name, shard)| {
+        let out = place.join(name);
+        with(&out, &["--shard", shard]);
+        out
+    });
+    let merged = place.join("merged");
+    assert_graded(&class.merge(&[&outs[0], &outs[1]], &merged));
+    for file in ["summary.csv", "summary.html"] {
+        assert!(fs::read(merged.join(file)).unwrap() == fs::read(class.course.out().join(file)).unwrap(), "{file}");
+    }
+
+    // A decision that is taken back is gone from the reports too.
+    assert_graded(&class.grade());
+    assert_eq!(class.summary()["half.rs"]["points"], "40");
+    fs::write(&kept, "[[decision]]\nsubmission = \"half.rs\"\n").unwrap();
+    let line = one_line(&class.autograde(&class.course.out()).arg("--decisions").arg(&kept).output().unwrap(), 2);
+    assert!(line.contains("decisions.toml: line 1: missing field `sha256`"), "{line}");
+}
+
+#[test]
+fn the_page_of_a_class_says_how_the_points_lie_and_where_it_is_stuck() {
+    let class = Class::new();
+    for i in 0..3 {
+        class.hand_in(&format!("{i}.rs"), &format!("{HALF}// {i}\n"));
+    }
+    class.hand_in("right.rs", RIGHT);
+    class.hand_in("nothing.rs", "pub fn push() -> u32 { 0 }\npub fn unlink(_: u32) -> bool { false }\n");
+    assert_graded(&class.grade());
+    let page = fs::read_to_string(class.course.out().join("summary.html")).unwrap();
+    assert!(page.contains("The class is stuck on <b>unlink</b>: for 3 of the 4 who lack points"), "{page}");
+    for (count, range) in [("1", "0–9"), ("3", "40–49"), ("1", "100"), ("", "50–59")] {
+        let bars: Vec<&str> = page.lines().filter(|line| line.contains(&format!("<small>{range}</small>"))).collect();
+        assert!(matches!(bars[..], [bar] if bar.contains(&format!("<b>{count}</b>"))), "{bars:?}");
+    }
+    assert!(page.contains("<a href=\"results/0.rs/page.html\">"), "and leads to each learner's own");
+    assert!(class.course.out().join("results/0.rs/page.html").exists());
 }
 
 #[test]

@@ -290,7 +290,7 @@ fn bad_usage_gets_one_line() {
     assert!(line.contains("there is no lab `lab99` (there are: lab03)"), "{line}");
 
     assert!(one_line(&course.autograde(&twice).arg("--fast").output().unwrap(), 2).contains("--fast"));
-    assert!(!course.out().exists(), "nothing was graded");
+    assert!(!course.out().join("report.json").exists(), "nothing was graded");
 }
 
 #[test]

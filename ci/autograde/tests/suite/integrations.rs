@@ -1,6 +1,6 @@
 //! The files in `integrations/`, run as the systems run them, with their folders and variables.
 
-use crate::course::{BROKEN, FakeCourse, HALF, RIGHT};
+use crate::course::{ABORTS, BROKEN, FakeCourse, HALF, HELD, RIGHT};
 use crate::reports::assert_valid;
 use serde_json::Value;
 use std::fs;
@@ -43,6 +43,15 @@ impl Site {
     }
 }
 
+fn there_is_python() -> bool {
+    let there = Command::new("python3").arg("--version").output().is_ok();
+    if !there {
+        assert!(std::env::var_os("CI").is_none(), "there is no python3");
+        eprintln!("skipped: there is no python3");
+    }
+    there
+}
+
 fn ok(output: &Output) -> String {
     assert!(output.status.success(), "{output:?}");
     String::from_utf8(output.stdout.clone()).unwrap()
@@ -53,37 +62,67 @@ fn json(path: &Path) -> Value {
 }
 
 #[test]
-fn github_actions_and_the_older_classroom_get_their_result_and_no_commands() {
+fn github_actions_and_the_older_classroom_get_their_results_and_no_commands() {
+    if !there_is_python() {
+        return;
+    }
     let site = Site::new();
     let hostile = BROKEN.replace("\"one\"", "\n::error::forged\n\"one\"");
-    for (text, status, score) in [(HALF, "fail", 40), (RIGHT, "pass", 100), (&hostile, "error", 0)] {
-        let submission = site.course.submit("submission", "labs/lab03/src/free_list.rs", text);
-        let outputs = site.place().join("outputs");
-        let _ = fs::remove_file(&outputs);
+    let kinds: [(&str, &[u8], &[(&str, &str, i64)]); 5] = [
+        ("half", HALF.as_bytes(), &[("lifo", "pass", 40), ("unlink", "fail", 0)]),
+        ("right", RIGHT.as_bytes(), &[("lifo", "pass", 40), ("unlink", "pass", 60)]),
+        ("broken", hostile.as_bytes(), &[("submission", "error", 0)]),
+        ("held", ABORTS.as_bytes(), &[("submission", "error", 0)]),
+        ("unreadable", b"\xff", &[("submission", "error", 0)]),
+    ];
+    for (kind, text, wanted) in kinds {
+        let submission = site.course.submit("submission", "labs/lab03/src/free_list.rs", "");
+        fs::write(submission.join("labs/lab03/src/free_list.rs"), text).unwrap();
+        let files = ["GITHUB_ENV", "GITHUB_OUTPUT", "GITHUB_STEP_SUMMARY"].map(|name| (name, site.place().join(name)));
         let mut step = site.command(site.integrations().join("github/grade.sh"));
-        let printed =
-            ok(&step.args(["lab03"]).arg(&submission).arg("results").env("GITHUB_OUTPUT", &outputs).output().unwrap());
+        step.args(["lab03"]).arg(&submission).arg("results");
+        for (name, path) in &files {
+            let _ = fs::remove_file(path);
+            step.env(name, path);
+        }
+        let output = step.output().unwrap();
+        assert_eq!(output.status.code(), Some(if kind == "unreadable" { 3 } else { 0 }), "{output:?}");
+        let printed = String::from_utf8(output.stdout).unwrap();
         let lines: Vec<&str> = printed.lines().collect();
         let token = lines[0].strip_prefix("::stop-commands::").unwrap();
         assert_eq!(token.len(), 32);
         assert_eq!(*lines.last().unwrap(), format!("::{token}::"));
 
-        let line = fs::read_to_string(&outputs).unwrap();
-        let encoded = line.strip_prefix("result=").unwrap().trim_end();
-        fs::write(site.place().join("encoded"), encoded).unwrap();
-        let decoded = ok(&Command::new("base64").arg("-d").arg(site.place().join("encoded")).output().unwrap());
-        let result = assert_valid(include_str!("../schemas/classroom.schema.json"), status, &decoded);
-        assert_eq!(result["status"], status);
-        let sum: i64 = result["tests"].as_array().unwrap().iter().map(|test| test["score"].as_i64().unwrap()).sum();
-        assert_eq!(sum, score);
+        let [env, outputs, summary] = files.map(|(_, path)| fs::read_to_string(path).unwrap());
+        let names: Vec<&str> = wanted.iter().map(|(name, ..)| *name).collect();
+        assert_eq!(outputs.trim(), format!("runners={}", names.join(",")), "{kind}");
+        assert_eq!(env.lines().count(), wanted.len(), "{kind}: {env}");
+        for (line, (name, status, score)) in env.lines().zip(wanted) {
+            let encoded = line.strip_prefix(&format!("{}_RESULTS=", name.to_uppercase())).unwrap();
+            fs::write(site.place().join("encoded"), encoded).unwrap();
+            let decoded = ok(&Command::new("base64").arg("-d").arg(site.place().join("encoded")).output().unwrap());
+            let result: Value = serde_json::from_str(&decoded).unwrap();
+            assert_eq!(
+                (&result["status"], &result["tests"][0]["score"]),
+                (&(*status).into(), &(*score).into()),
+                "{kind}"
+            );
+        }
+        let seen = match kind {
+            "right" => "100 of 100 points",
+            "half" => "saw <0>",
+            "broken" => "error[E0308]",
+            "held" => "line 2: `include_str!`",
+            _ => "not UTF-8 (line 1)",
+        };
+        assert!(summary.contains(seen) && printed.contains(seen), "{kind}: {summary}");
     }
 }
 
 #[test]
 fn classroom_50_gets_its_result() {
-    if Command::new("python3").arg("--version").output().is_err() {
-        assert!(std::env::var_os("CI").is_none(), "there is no python3");
-        return eprintln!("skipped: there is no python3");
+    if !there_is_python() {
+        return;
     }
     let site = Site::new();
     let submission = site.course.submit("submission", "labs/lab03/src/free_list.rs", HALF);
@@ -102,11 +141,23 @@ fn classroom_50_gets_its_result() {
     );
     assert_eq!(result["tests"][1]["test-name"], "unlink");
     assert_eq!(result["tests"][1]["passed"], false);
+    let body = submission.join("release-body.md");
+    assert!(fs::read_to_string(&body).unwrap().contains("saw <0>"), "the pictures are in the release");
+
+    // Its runner says "all tests passed" when all are.
+    site.course.submit("submission", "labs/lab03/src/free_list.rs", HELD);
+    ok(&runner.output().unwrap());
+    let held = json(&submission.join("result.json"));
+    let passed = held["tests"].as_array().unwrap().iter().filter(|test| test["passed"] == true).count();
+    assert_eq!((&held["score"], passed), (&0.into(), 2), "two of three");
+    assert_eq!(held["tests"][0]["test-name"], "held for review: 100 points wait");
+    assert!(fs::read_to_string(&body).unwrap().contains("line 1: `include_str!`"));
 
     fs::remove_file(submission.join("result.json")).unwrap();
     fs::remove_dir_all(submission.join("labs")).unwrap();
     assert!(!runner.output().unwrap().status.success(), "nothing to grade is no score");
     assert!(!submission.join("result.json").exists());
+    assert!(fs::read_to_string(&body).unwrap().contains("found neither labs/lab03/src/free_list.rs"));
 }
 
 #[test]
@@ -124,7 +175,7 @@ fn gradescope_gets_its_results_or_an_error_but_never_points_for_nothing() {
     let site = Site::new();
     let zip = ok(&site
         .command(site.integrations().join("gradescope/make_zip"))
-        .args(["lab03", "autograder.zip"])
+        .args(["lab03", "autograder.zip", "--visibility", "after_due_date", "--leaderboard"])
         .output()
         .unwrap());
     let base = site.place().join("autograder");
@@ -149,12 +200,34 @@ fn gradescope_gets_its_results_or_an_error_but_never_points_for_nothing() {
     let schema = include_str!("../schemas/gradescope.schema.json");
     let graded = assert_valid(schema, "half", &fs::read_to_string(&results).unwrap());
     assert_eq!(graded["score"], 40);
+    assert_eq!(graded["visibility"], "after_due_date");
+    assert!(graded["tests"].as_array().unwrap().iter().all(|test| test["visibility"] == "after_due_date"));
+    assert_eq!(graded["leaderboard"], serde_json::json!([{ "name": "Points", "value": 40, "order": "desc" }]));
 
     fs::write(submission.join("free_list.rs"), b"\xff\"\\").unwrap();
     ok(&run("run_autograder"));
     let unreadable = assert_valid(schema, "unreadable", &fs::read_to_string(&results).unwrap());
     assert_eq!(unreadable["score"], 0);
-    assert!(unreadable["output"].as_str().unwrap().contains("not UTF-8 (line 1)"));
+    let said = unreadable["output"].as_str().unwrap();
+    assert!(said.contains("not UTF-8 (line 1)"), "{said}");
+    assert!(unreadable.get("leaderboard").is_none());
+    // Nor does a learner read where the server keeps what.
+    assert!(!unreadable.to_string().contains(&*base.to_string_lossy()));
+    for name in ["a/free_list.rs", "b/free_list.rs", "c/free_list.rs"] {
+        fs::create_dir_all(submission.join(name).parent().unwrap()).unwrap();
+        fs::write(submission.join(name), HALF).unwrap();
+    }
+    fs::remove_file(submission.join("free_list.rs")).unwrap();
+    ok(&run("run_autograder"));
+    let several = assert_valid(schema, "several", &fs::read_to_string(&results).unwrap());
+    let said = several["output"].as_str().unwrap();
+    assert!(
+        said.contains("3 files are called free_list.rs (a/free_list.rs, b/free_list.rs, c/free_list.rs)"),
+        "{said}"
+    );
+    for name in ["a", "b", "c"] {
+        fs::remove_dir_all(submission.join(name)).unwrap();
+    }
 
     fs::write(submission.join("free_list.rs"), HALF).unwrap();
     fs::write(base.join("source/course/labs/lab03/tests/exam.rs"), "broken").unwrap();
