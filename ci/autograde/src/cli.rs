@@ -2,6 +2,7 @@
 
 use crate::Failure;
 use autograde::Shard;
+use autograde::export::System;
 use autograde::show::Show;
 use lexopt::{Arg, Parser, ValueExt};
 use std::collections::BTreeMap;
@@ -17,6 +18,8 @@ Grades submissions on a pristine copy of the course.
     cargo autograde --lab LAB PATH [--out DIR]                            one submission
     cargo autograde --lab LAB --batch DIR --out OUT [--jobs N] [--shard K/N]   a folder of them
     cargo autograde merge OUT... --out MERGED [--batch DIR]               joins shards
+    cargo autograde export --for SYSTEM --roster FILE OUT                 grades for a gradebook
+    cargo autograde collect --lab LAB --batch DIR --out OUT               for similarity checkers
     cargo autograde handout DIR                                           the student edition
 
   LAB     such as lab03
@@ -41,6 +44,12 @@ Grades submissions on a pristine copy of the course.
           is that it links
   merge   proves that nothing is missing or there twice; with --batch DIR also against the
           folder of submissions
+  export  joins the results in OUT with a roster, and writes a file that canvas, moodle or
+          blackboard imports: --out names it, OUT/grades-SYSTEM.csv if left out
+          --match COLUMN  the roster's column that has the names of submissions: `submission`
+          --field N       it has the N-th part between `_` of a name, not all of it
+          --column NAME   the heading of the grades, as the gradebook has it: LAB
+  collect writes every learner's file to a folder of its own in OUT, and the starter beside them
   handout writes the course without references, zoo and grader to the new folder DIR
 
 Exits with 0 when every submission has its result: graded, whatever the score, or unreadable, with
@@ -50,10 +59,42 @@ with 3 when the one submission is unreadable, with 130 when it was stopped.";
 /// What was asked for.
 pub enum Task {
     Help,
-    One { lab: String, path: PathBuf, out: Option<PathBuf>, how: How },
-    Batch { lab: String, folder: PathBuf, out: PathBuf, jobs: Option<NonZero<usize>>, shard: Shard, how: How },
-    Handout { dir: PathBuf },
-    Merge { outs: Vec<PathBuf>, merged: PathBuf, submissions: Option<PathBuf> },
+    One {
+        lab: String,
+        path: PathBuf,
+        out: Option<PathBuf>,
+        how: How,
+    },
+    Batch {
+        lab: String,
+        folder: PathBuf,
+        out: PathBuf,
+        jobs: Option<NonZero<usize>>,
+        shard: Shard,
+        how: How,
+    },
+    Export {
+        results: PathBuf,
+        system: System,
+        roster: PathBuf,
+        to: Option<PathBuf>,
+        matching: String,
+        field: Option<usize>,
+        column: Option<String>,
+    },
+    Collect {
+        lab: String,
+        folder: PathBuf,
+        out: PathBuf,
+    },
+    Handout {
+        dir: PathBuf,
+    },
+    Merge {
+        outs: Vec<PathBuf>,
+        merged: PathBuf,
+        submissions: Option<PathBuf>,
+    },
 }
 
 /// What holds for each grading.
@@ -68,7 +109,23 @@ pub fn usage(what: impl Display) -> Failure {
 }
 
 /// The options that take a value, and those that don't.
-const VALUES: [&str; 10] = ["lab", "out", "batch", "jobs", "shard", "seed", "decisions", "visibility", "hints", "book"];
+const VALUES: [&str; 15] = [
+    "lab",
+    "out",
+    "batch",
+    "jobs",
+    "shard",
+    "seed",
+    "decisions",
+    "visibility",
+    "hints",
+    "book",
+    "for",
+    "roster",
+    "match",
+    "field",
+    "column",
+];
 const SWITCHES: [&str; 1] = ["leaderboard"];
 
 /// What is on the command line, until somebody takes it.
@@ -140,12 +197,15 @@ fn known(names: &[&'static str], name: &str) -> Option<&'static str> {
 pub fn task() -> Result<Task, Failure> {
     let Some(given) = Given::read(Parser::from_env())? else { return Ok(Task::Help) };
     let command = match given.words.first().and_then(|word| word.to_str()) {
+        Some("collect") if given.options.contains_key("batch") => "collect".to_owned(),
         Some(word) if !given.options.contains_key("lab") => word.to_owned(),
         _ => String::new(),
     };
     match command.as_str() {
         "handout" => handout(given),
         "merge" => merge(given),
+        "export" => export(given),
+        "collect" => collect(given),
         _ => grade(given),
     }
 }
@@ -168,6 +228,28 @@ fn merge(mut given: Given) -> Result<Task, Failure> {
     let submissions = given.path("batch");
     given.end(FORM)?;
     Ok(Task::Merge { outs, merged, submissions })
+}
+
+fn export(mut given: Given) -> Result<Task, Failure> {
+    const FORM: &str = "cargo autograde export --for canvas|moodle|blackboard --roster FILE OUT";
+    given.words.remove(0);
+    let results = given.words.pop().ok_or_else(|| usage(format!("which results? {FORM}")))?.into();
+    let system = given.parsed("for")?.ok_or_else(|| usage(format!("for which gradebook? {FORM}")))?;
+    let roster = given.path("roster").ok_or_else(|| usage(format!("who is who? {FORM}")))?;
+    let (to, matching) = (given.path("out"), given.parsed("match")?.unwrap_or_else(|| "submission".to_owned()));
+    let (field, column) = (given.parsed::<NonZero<usize>>("field")?.map(usize::from), given.parsed("column")?);
+    given.end(FORM)?;
+    Ok(Task::Export { results, system, roster, to, matching, field, column })
+}
+
+fn collect(mut given: Given) -> Result<Task, Failure> {
+    const FORM: &str = "cargo autograde collect --lab LAB --batch DIR --out OUT";
+    given.words.remove(0);
+    let lab = given.options.remove("lab").ok_or_else(|| usage(format!("which lab? {FORM}")))?.string()?;
+    let folder = given.path("batch").ok_or_else(|| usage(format!("which submissions? {FORM}")))?;
+    let out = given.path("out").ok_or_else(|| usage(format!("where to? {FORM}")))?;
+    given.end(FORM)?;
+    Ok(Task::Collect { lab, folder, out })
 }
 
 fn grade(mut given: Given) -> Result<Task, Failure> {

@@ -20,10 +20,12 @@
 mod archive;
 pub mod batch;
 mod build;
+pub mod collect;
 mod course;
 pub mod decisions;
 mod entry;
 mod error;
+pub mod export;
 mod grader;
 pub mod handout;
 mod html;

@@ -3,7 +3,9 @@
 mod cli;
 
 use autograde::batch::{self, End, Job, Refusal};
+use autograde::collect;
 use autograde::decisions::Decisions;
+use autograde::export::{self, Export};
 use autograde::reports::{self, GradeReport};
 use autograde::{Course, Error, Submission, Unreadable, handout, merge, printable};
 use cli::{How, Task};
@@ -99,6 +101,26 @@ fn run() -> Result<ExitCode, Failure> {
                 }
                 End::Stopped(n) => fail(&format!("stopped, {n} are left: start it again to go on"), 130),
             })
+        }
+        Task::Export { results, system, roster, to, matching, field, column } => {
+            let to = to.unwrap_or_else(|| results.join(format!("grades-{}.csv", system.name())));
+            let (matching, column) = (matching.as_str(), column.as_deref());
+            let export = Export { results: &results, system, roster: &roster, matching, field, column };
+            let grades = export::run(&export).map_err(senseless)?;
+            proctor::report::replace(&to, &grades.csv)
+                .map_err(|error| Failure::Grading(Error::File { path: to.clone(), error }))?;
+            grades.left_out.iter().for_each(|line| eprintln!("autograde: {}", printable(line)));
+            println!("{} grades in {}, {} left out", grades.grades, to.display(), grades.left_out.len());
+            Ok(ExitCode::SUCCESS)
+        }
+        Task::Collect { lab, folder, out } => {
+            let course = find_course(&folder).map_err(senseless)?;
+            let lab = course.lab(&lab).map_err(senseless)?;
+            let collected = collect::run(&lab, &folder, &out).map_err(senseless)?;
+            collected.left_out.iter().for_each(|line| eprintln!("autograde: {}", printable(line)));
+            let (submissions, starter) = (out.join(collect::SUBMISSIONS), out.join(collect::STARTER));
+            println!("{} files in {}, the starter in {}", collected.files, submissions.display(), starter.display());
+            Ok(ExitCode::SUCCESS)
         }
         Task::Merge { outs, merged, submissions } => match merge::run(&outs, &merged, submissions.as_deref()) {
             Ok(n) => {

@@ -6,6 +6,8 @@
 mod html;
 mod table;
 
+pub use table::harmless;
+
 use crate::Error;
 use crate::record::{Batch, Outcome, Record};
 use crate::reports::{GradeReport, remark};
@@ -150,12 +152,18 @@ fn held(grade: &GradeReport) -> Vec<String> {
 /// What the names of files and archives end in.
 const ENDINGS: [&str; 5] = [".rs", ".zip", ".tar.gz", ".tgz", ".tar"];
 
+/// A submission's name without the ending of a file or an archive.
+pub fn stem(name: &str) -> &str {
+    let end = |ending: &str| name.len().checked_sub(ending.len()).filter(|at| name.is_char_boundary(*at));
+    let is_there = |at: &usize, ending: &str| name[*at..].eq_ignore_ascii_case(ending);
+    ENDINGS.iter().find_map(|ending| end(ending).filter(|at| is_there(at, ending))).map_or(name, |at| &name[..at])
+}
+
 /// Names that differ only in their ending look like two submissions of one learner: a line for each.
 pub fn twins<'a>(names: impl Iterator<Item = &'a str>) -> BTreeMap<String, String> {
     let mut by_stem: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
     for name in names {
-        let stem = ENDINGS.iter().find_map(|ending| name.strip_suffix(ending)).unwrap_or(name);
-        by_stem.entry(stem).or_default().push(name);
+        by_stem.entry(stem(name)).or_default().push(name);
     }
     let line = |names: &[&str]| format!("{} may be one learner's: each is graded", names.join(" and "));
     let several = by_stem.values().filter(|names| names.len() > 1);

@@ -14,28 +14,28 @@ use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant, SystemTime};
 
 /// A course and a class that hands in.
-struct Class {
-    course: FakeCourse,
+pub struct Class {
+    pub course: FakeCourse,
 }
 
 impl Class {
-    fn new() -> Self {
+    pub fn new() -> Self {
         let class = Class { course: FakeCourse::new() };
         fs::create_dir_all(class.folder()).unwrap();
         class
     }
 
-    fn folder(&self) -> PathBuf {
+    pub fn folder(&self) -> PathBuf {
         self.course.root().parent().unwrap().join("class")
     }
 
-    fn entry(&self, name: &str) -> PathBuf {
+    pub fn entry(&self, name: &str) -> PathBuf {
         let path = self.folder().join(name);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         path
     }
 
-    fn hand_in(&self, name: &str, text: &str) {
+    pub fn hand_in(&self, name: &str, text: &str) {
         fs::write(self.entry(name), text).unwrap();
     }
 
@@ -46,7 +46,7 @@ impl Class {
         command
     }
 
-    fn grade(&self) -> Output {
+    pub fn grade(&self) -> Output {
         self.autograde(&self.course.out()).output().unwrap()
     }
 
