@@ -51,7 +51,7 @@ struct Rule<'a> {
     points: u32,
     /// How many graded submissions don't keep it.
     failing: usize,
-    /// For how many of them it is the first: there they are stuck.
+    /// For how many of them it is the first: there they are stuck. Who has nothing that compiles isn't stuck on a rule.
     stuck: usize,
 }
 
@@ -99,13 +99,14 @@ impl<'a> Class<'a> {
         let counted = students.iter().filter(|student| student.status.counts());
         let grades: Vec<&GradeReport> = counted.filter_map(|student| student.grade).collect();
         let any = students.iter().find_map(|student| student.grade);
+        let compiling = || grades.iter().filter(|grade| grade.compiler_message.is_none());
         let lost = |rule: &RuleResult| rule.earned < rule.points;
         let rules = any.map_or(&[][..], |grade| &grade.report.rules).iter().enumerate().map(|(i, rule)| Rule {
             id: &rule.id,
             text: &rule.text,
             points: rule.points,
             failing: grades.iter().filter(|grade| grade.report.rules.get(i).is_some_and(lost)).count(),
-            stuck: grades.iter().filter(|grade| grade.report.rules.iter().position(lost) == Some(i)).count(),
+            stuck: compiling().filter(|grade| grade.report.rules.iter().position(lost) == Some(i)).count(),
         });
         let (skipped, stale) = (&batch.skipped, &batch.stale);
         Class { lab: &batch.with.lab, skipped, stale, rules: rules.collect(), students }

@@ -58,6 +58,10 @@ fn overview(class: &Class) -> String {
         let full = class.students.iter().filter(|student| student.grade.is_some_and(is_full)).count();
         parts.push(format!("{full} with full marks"));
         parts.push(format!("median {median} points"));
+        let broken = class.students.iter().filter_map(|student| student.grade?.compiler_message.as_ref()).count();
+        if broken > 0 {
+            parts.push(format!("{broken} without a file that compiles"));
+        }
     }
     let grades = class.students.iter().filter_map(|student| student.grade);
     let missing: BTreeSet<&String> = grades.flat_map(|grade| &grade.sandbox.missing).collect();
@@ -115,13 +119,13 @@ fn rules(class: &Class) -> String {
     // Stable: among equals the order of the lab.
     rules.sort_by_key(|rule| std::cmp::Reverse(rule.failing));
     let row = |rule: &Rule| {
+        let stuck = if rule.stuck == 0 { String::new() } else { format!("{} stuck", rule.stuck) };
         format!(
             "<tr><td><b>{}</b></td><td><meter max=\"{graded}\" value=\"{}\"></meter></td>\
-             <td class=\"number\">{} of {graded}</td><td class=\"number\">{} stuck</td><td>{}</td></tr>\n",
+             <td class=\"number\">{} of {graded}</td><td class=\"number\">{stuck}</td><td>{}</td></tr>\n",
             Text(rule.id),
             rule.failing,
             rule.failing,
-            rule.stuck,
             Text(rule.text)
         )
     };
@@ -137,7 +141,7 @@ fn column(rule: &Rule) -> String {
 }
 
 fn row(class: &Class, student: &Student) -> String {
-    let (name, note, status) = (Text(student.name), note(student), student.status.word());
+    let (name, note, status) = (Text(student.name), note(student), status(student));
     let name =
         if has_section(student) { format!("<a href=\"#{}\">{name}</a>", Text(student.key)) } else { name.to_string() };
     let points = match student.grade {
@@ -158,6 +162,15 @@ fn row(class: &Class, student: &Student) -> String {
     format!(
         "<tr{mark}><td class=\"name\">{name}</td><td>{status}</td>{points}<td class=\"note\" colspan=\"{span}\">{note}</td></tr>\n"
     )
+}
+
+/// The status; what is held leads to the first line that has to be read.
+fn status(student: &Student) -> String {
+    let word = student.status.word();
+    match student.grade.filter(|grade| grade.is_waiting()).and_then(|grade| grade.held.first()) {
+        Some(held) => format!("<a href=\"#{}\">{word}</a>", place(student, held.line)),
+        None => word.to_owned(),
+    }
 }
 
 /// The note; where lines are held, each leads to what is there.

@@ -218,6 +218,44 @@ fn a_checkout_that_was_moved_or_copied_grades() {
 }
 
 #[test]
+fn an_ordinary_user_grades_too() {
+    let course = FakeCourse::new();
+    let folder = course.submit("half", LEARNERS_FILE, HALF);
+    let place = course.out().parent().unwrap().to_path_buf();
+    let sysroot =
+        std::process::Command::new("rustc").arg("--print=sysroot").current_dir(course.root()).output().unwrap();
+    let sysroot = String::from_utf8(sysroot.stdout).unwrap();
+    // The toolchain, which may lie where only root can read, and nobody may write to it: no rustup takes part.
+    let script = r#"
+        set -e
+        place=$1 toolchain=$2 user=4242; shift 2
+        chown -R "$user" "$place"
+        bound=$place/rustup/toolchains/bound; mkdir -p "$bound"
+        mount --bind "$toolchain" "$bound" || exit 77
+        mount -o remount,bind,ro "$bound" || exit 77
+        exec setpriv --reuid="$user" --regid="$user" --clear-groups --inh-caps=-all env HOME="$place" \
+            CARGO_HOME="$place/cargo" RUSTUP_HOME="$place/rustup" PATH="$bound/bin:/usr/bin:/bin" "$@""#;
+    let grade = course.autograde(&folder);
+    let mut shell = std::process::Command::new("unshare");
+    shell.args(["--mount", "sh", "-c", script, "sh"]).arg(&place).arg(sysroot.trim());
+    shell.arg(grade.get_program()).args(grade.get_args()).current_dir(course.root());
+    let output = shell.output().unwrap();
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    if output.status.code() == Some(77) || stderr.contains("unshare failed") {
+        // Then the user of all these tests is one.
+        return eprintln!("skipped: only root can become another user: {stderr}");
+    }
+    assert_graded(&output);
+    assert_eq!(course.report()["report"]["score"], 40);
+    let active = course.report()["sandbox"]["active"].to_string();
+    // What root adds; the rest is there for everybody.
+    assert!(!active.contains("a user of its own"), "{active}");
+    for part in ["limits", "landlock", "seccomp"] {
+        assert!(active.contains(part), "{part}: {active}");
+    }
+}
+
+#[test]
 fn two_gradings_at_once_do_not_mix() {
     let course = FakeCourse::new();
     let submissions = [

@@ -171,6 +171,27 @@ fn gitlab_gets_its_junit_report() {
 }
 
 #[test]
+fn what_was_compiled_comes_back_in_a_new_clone() {
+    let site = Site::new();
+    let (course, clone) = (site.course.root(), site.place().join("clone"));
+    let submission = site.course.submit("submission", "labs/lab03/src/free_list.rs", HALF);
+    let job = || {
+        let _ = fs::remove_dir_all(&clone);
+        ok(&Command::new("git").args(["clone", "-q"]).arg(&course).arg(&clone).output().unwrap());
+        let mut job = site.command(clone.join("ci/autograde/integrations/gitlab/grade.sh"));
+        ok(&job.args(["lab03", ".", "results", ".autograde"]).current_dir(&submission).output().unwrap());
+    };
+    job();
+    let exams = submission.join(".autograde/target/grading/exams");
+    let made = |name: &str| fs::metadata(exams.join(name)).unwrap().modified().unwrap();
+    let first = made("prepared-lab03");
+    job();
+    assert_eq!(made("prepared-lab03"), first, "the exam was not compiled again");
+    let junit = fs::read_to_string(submission.join("results/junit.xml")).unwrap();
+    assert!(junit.contains("failures=\"1\""), "{junit}");
+}
+
+#[test]
 fn gradescope_gets_its_results_or_an_error_but_never_points_for_nothing() {
     let site = Site::new();
     let zip = ok(&site
