@@ -8,8 +8,8 @@ const STAGE: &str = "Rules";
 /// The stage before it, where something holds for the whole grade.
 const REMARK: &str = "Submission";
 
-/// Two lines of JSON. What waits or can't be read has no scores: its problems stay ungraded. The problems that the lab has on the
-/// Autolab site are called as the rules' ids, and Autolab refuses scores for others.
+/// Two lines of JSON. The problems that the lab has on the Autolab site are called as the rules' ids, and Autolab refuses scores for
+/// others. What waits or can't be read has null for each: the problem stays ungraded. (For no scores at all, Autolab enters zeros.)
 pub fn to_lines(grade: &GradeReport) -> String {
     let has_score = !grade.is_waiting() && grade.unreadable.is_none();
     let mut stages = vec![STAGE];
@@ -30,9 +30,7 @@ pub fn to_lines(grade: &GradeReport) -> String {
             result["hint"] = Value::String(format!("{}\n\n{}", rule.text, screens(grade, rule)));
         }
         results.insert(rule.id.clone(), result);
-        if has_score {
-            scores.insert(rule.id.clone(), share.into());
-        }
+        scores.insert(rule.id.clone(), if has_score { share.into() } else { Value::Null });
     }
     feedback.insert(STAGE.to_owned(), Value::Object(results));
     feedback.insert("_presentation".to_owned(), "semantic".into());

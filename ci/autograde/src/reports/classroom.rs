@@ -29,12 +29,11 @@ impl Fifty {
     /// A test for each rule, worth the rule's points. Its runner calls a submission passed when all tests are: what is held has one more,
     /// which isn't.
     pub fn new(grade: &GradeReport) -> Self {
-        let review = grade.is_waiting().then(|| FiftyTest {
-            test_name: format!("held for review: {} points wait", grade.report.score),
-            passed: false,
-            score: 0,
-            max_score: 0,
-        });
+        let what = match &grade.unreadable {
+            Some(_) => Some("nothing to grade: the release says why".to_owned()),
+            None => grade.is_waiting().then(|| format!("held for review: {} points wait", grade.report.score)),
+        };
+        let review = what.map(|test_name| FiftyTest { test_name, passed: false, score: 0, max_score: 0 });
         let rules = grade.shares().into_iter().map(|(rule, share)| FiftyTest {
             // The sentence of a rule may be longer than the 100 bytes there are.
             test_name: rule.id.clone(),

@@ -128,7 +128,18 @@ fn classroom_50_gets_its_result() {
     let submission = site.course.submit("submission", "labs/lab03/src/free_list.rs", HALF);
     let mut runner = site.command("python3");
     runner.arg(site.integrations().join("classroom50/autograder.py")).current_dir(&submission);
-    runner.env("COURSE", site.course.root());
+    let outputs = site.place().join("outputs");
+    runner.env("COURSE", site.course.root()).env("GITHUB_OUTPUT", &outputs);
+    for arguments in [&["init", "-q"][..], &["add", "."], &["commit", "-q", "-m", "Handed in"]] {
+        let mut git = Command::new("git");
+        git.args(["-c", "user.name=t", "-c", "user.email=t@example.org", "-c", "commit.gpgsign=false"]).args(arguments);
+        ok(&git.env("GIT_COMMITTER_DATE", "2026-06-01T14:32:01Z").current_dir(&submission).output().unwrap());
+    }
+    let said = || {
+        let said = fs::read_to_string(&outputs).unwrap();
+        fs::remove_file(&outputs).unwrap();
+        said
+    };
     for name in ["CLASSROOM", "ASSIGNMENT", "SUBMISSION_TAG", "COMMIT_URL", "RELEASE_URL"] {
         runner.env(name, name.to_lowercase());
     }
@@ -141,6 +152,8 @@ fn classroom_50_gets_its_result() {
     );
     assert_eq!(result["tests"][1]["test-name"], "unlink");
     assert_eq!(result["tests"][1]["passed"], false);
+    assert_eq!(result["datetime"], "2026-06-01T14:32:01Z", "when it was handed in, not when it was graded");
+    assert_eq!(said(), "status=failure\nsummary=lab03: 40 of 100 points\n");
     let body = submission.join("release-body.md");
     assert!(fs::read_to_string(&body).unwrap().contains("saw <0>"), "the pictures are in the release");
 
@@ -152,12 +165,22 @@ fn classroom_50_gets_its_result() {
     assert_eq!((&held["score"], passed), (&0.into(), 2), "two of three");
     assert_eq!(held["tests"][0]["test-name"], "held for review: 100 points wait");
     assert!(fs::read_to_string(&body).unwrap().contains("line 1: `include_str!`"));
+    assert_eq!(said(), "status=failure\nsummary=lab03: held for review, 100 of 100 points wait\n");
 
     fs::remove_file(submission.join("result.json")).unwrap();
     fs::remove_dir_all(submission.join("labs")).unwrap();
-    assert!(!runner.output().unwrap().status.success(), "nothing to grade is no score");
-    assert!(!submission.join("result.json").exists());
+    ok(&runner.output().unwrap());
+    let text = fs::read_to_string(submission.join("result.json")).unwrap();
+    let nothing = assert_valid(include_str!("../schemas/classroom50.schema.json"), "nothing", &text);
+    assert!(nothing["tests"].as_array().unwrap().iter().all(|test| test["passed"] == false), "{nothing}");
+    assert_eq!(said(), "status=failure\nsummary=lab03: nothing to grade\n");
+    // For any other end, the runner would write both anew, and call it an error: the learner would not read why.
     assert!(fs::read_to_string(&body).unwrap().contains("found neither labs/lab03/src/free_list.rs"));
+
+    fs::remove_file(submission.join("result.json")).unwrap();
+    site.course.submit("submission", "labs/lab03/src/free_list.rs", HALF);
+    assert!(!runner.env("AUTOGRADE", "false").output().unwrap().status.success(), "a broken grader is no score");
+    assert!(!submission.join("result.json").exists());
 }
 
 #[test]
@@ -275,33 +298,100 @@ fn autolab_reads_the_last_two_lines() {
     assert_eq!(feedback["_presentation"], "semantic");
     assert_eq!(feedback["Rules"]["lifo"]["passed"], true);
     assert!(feedback["Rules"]["unlink"]["hint"].as_str().unwrap().contains("saw <0>"));
-    assert_eq!(grade(b"\xff")[0], "{\"scores\": {}}");
+    // As Autolab reads the last line (saveAutograde in app/helpers/assessment_autograde_core.rb): without scores it is an error and
+    // each problem gets 0, a score of null leaves a problem ungraded, and a name that is no problem's is an error.
+    let ungraded = serde_json::json!({ "lifo": null, "unlink": null });
+    for (kind, text) in [("unreadable", &b"\xff"[..]), ("held", HELD.as_bytes())] {
+        let [scores, feedback] = &grade(text)[..] else { panic!("two lines") };
+        let scores: Value = serde_json::from_str(scores).unwrap();
+        assert_eq!(scores["scores"], ungraded, "{kind}");
+        let said = if kind == "held" { "line 1: `include_str!`" } else { "not UTF-8 (line 1)" };
+        assert!(feedback.contains(said), "{kind}: {feedback}");
+    }
+    let mut broken = site.command("make");
+    broken.arg("-s").arg("-f").arg(site.integrations().join("autolab/Makefile")).current_dir(&lab);
+    let said = ok(&broken.env("AUTOGRADE", "false").output().unwrap());
+    let scores: Value = serde_json::from_str(said.lines().last().unwrap()).unwrap();
+    assert_eq!(scores["scores"], ungraded, "a broken grader costs nobody a point");
 }
 
-#[test]
-fn slurm_grades_in_shards_and_merges() {
-    let site = Site::new();
-    for (i, text) in [RIGHT, HALF, BROKEN, HALF].iter().enumerate() {
-        site.course.submit(&format!("class/learner {i}"), "free_list.rs", text);
-    }
-    // A cluster of one node: the tasks of an array run one after the other, right away.
-    let bin = site.place().join("bin");
-    fs::create_dir_all(&bin).unwrap();
-    let sbatch = r#"#!/usr/bin/env bash
-set -e
-tasks=1
+/// A cluster of one node. As Slurm does, it takes every job, says its number, and answers nothing of how it ends; a task that is killed
+/// has failed, and a job that depends on its good end is never run. `KILL_TASK` names a task of an array that is killed once it has
+/// its first result.
+const SBATCH: &str = r#"#!/usr/bin/env bash
+set -euo pipefail
+state=$CLUSTER; mkdir -p "$state"
+job=$(($(cat "$state/last" 2>/dev/null || echo 0) + 1)); echo "$job" >"$state/last"
+tasks= after= log=/dev/null
 for argument in "$@"; do
-    case $argument in --array=1-*) tasks=${argument#--array=1-};; esac
+    case $argument in
+        --array=1-*) tasks=${argument#--array=1-} ;;
+        --dependency=afterok:*) after=${argument#--dependency=afterok:} ;;
+        --output=*) log=${argument#--output=} ;;
+    esac
 done
-for k in $(seq "$tasks"); do SLURM_ARRAY_TASK_ID=$k SLURM_CPUS_PER_TASK=1 bash "${@: -1}" >&2; done
-echo "7;cluster"
+end=COMPLETED
+if [ -n "$after" ] && [ "$(cat "$state/$after")" != COMPLETED ]; then
+    end=DependencyNeverSatisfied
+else
+    ids=0
+    [ -z "$tasks" ] || ids=$(seq "$tasks")
+    for k in $ids; do
+        SLURM_ARRAY_TASK_ID=$k SLURM_CPUS_PER_TASK=1 setsid bash "${@: -1}" >"${log//%a/$k}" 2>&1 &
+        task=$!
+        if [ "${KILL_TASK:-}" = "$k" ]; then
+            until compgen -G "$OUT/shard-$k/results/*/entry.json" >/dev/null; do sleep 0.005; done
+            pkill -KILL --session "$task"
+        fi
+        wait "$task" || end=FAILED
+    done
+fi
+echo "$end" >"$state/$job"
+echo "$job;cluster"
 "#;
-    fs::write(bin.join("sbatch"), sbatch).unwrap();
+
+#[test]
+fn slurm_grades_in_shards_merges_and_goes_on_after_a_killed_task() {
+    let site = Site::new();
+    for i in 0..12 {
+        let text = [RIGHT, HALF, BROKEN, HALF][i % 4];
+        site.course.submit(&format!("class/learner {i}"), "free_list.rs", &format!("{text}// {i}\n"));
+    }
+    let (bin, cluster, results) =
+        (site.place().join("bin"), site.place().join("cluster"), site.place().join("results"));
+    fs::create_dir_all(&bin).unwrap();
+    fs::write(bin.join("sbatch"), SBATCH).unwrap();
     fs::set_permissions(bin.join("sbatch"), fs::Permissions::from_mode(0o755)).unwrap();
     let path = format!("{}:{}", bin.display(), std::env::var("PATH").unwrap());
-    let mut submit = site.command(site.integrations().join("slurm/submit"));
-    ok(&submit.args(["lab03", "class", "results", "3"]).env("PATH", path).output().unwrap());
-    let summary = fs::read_to_string(site.place().join("results/class/summary.csv")).unwrap();
-    assert_eq!(summary.lines().count(), 5, "{summary}");
-    assert_eq!(json(&site.place().join("results/class/batch.json"))["class_size"], 4);
+    let submit = |kill: &str| {
+        let mut submit = site.command(site.integrations().join("slurm/submit"));
+        submit
+            .args(["lab03", "class", "results", "2"])
+            .env("PATH", &path)
+            .env("CLUSTER", &cluster)
+            .env("KILL_TASK", kill);
+        ok(&submit.output().unwrap());
+    };
+    let end = |job: u32| fs::read_to_string(cluster.join(job.to_string())).unwrap().trim().to_owned();
+
+    submit("2");
+    assert_eq!([end(1), end(2)], ["FAILED", "DependencyNeverSatisfied"]);
+    assert!(!results.join("class").exists(), "nothing is merged of half a class");
+    let kept: Vec<_> = fs::read_dir(results.join("shard-2/results"))
+        .unwrap()
+        .map(|entry| entry.unwrap().path().join("entry.json"))
+        .filter(|seal| seal.exists())
+        .map(|seal| (seal.clone(), fs::metadata(seal).unwrap().modified().unwrap()))
+        .collect();
+    assert!(!kept.is_empty());
+
+    submit("");
+    assert_eq!([end(3), end(4)], ["COMPLETED", "COMPLETED"]);
+    for (seal, written) in kept {
+        assert_eq!(fs::metadata(seal).unwrap().modified().unwrap(), written, "it was graded once");
+    }
+    let summary = fs::read_to_string(results.join("class/summary.csv")).unwrap();
+    assert_eq!(summary.lines().count(), 13, "{summary}");
+    assert_eq!(summary.lines().filter(|line| line.contains(",graded,")).count(), 12, "{summary}");
+    assert_eq!(json(&results.join("class/batch.json"))["class_size"], 12);
 }
