@@ -68,7 +68,8 @@ fn github_actions_and_the_older_classroom_get_their_results_and_no_commands() {
     }
     let site = Site::new();
     let hostile = BROKEN.replace("\"one\"", "\n::error::forged\n\"one\"");
-    let kinds: [(&str, &[u8], &[(&str, &str, i64)]); 5] = [
+    type Wanted<'a> = &'a [(&'a str, &'a str, i64)];
+    let kinds: [(&str, &[u8], Wanted); 5] = [
         ("half", HALF.as_bytes(), &[("lifo", "pass", 40), ("unlink", "fail", 0)]),
         ("right", RIGHT.as_bytes(), &[("lifo", "pass", 40), ("unlink", "pass", 60)]),
         ("broken", hostile.as_bytes(), &[("submission", "error", 0)]),
