@@ -35,7 +35,8 @@ pub fn judge(arena: &SharedArena, system: Option<&SimOs<SharedArena>>, ended: &E
         ),
         Ended::Greedy => Finding::ended(
             Verdict::Crashed,
-            "Your code fills memory that nobody has given to it, gigabytes of it, until the exam stops it.",
+            "Your code writes to more than a gigabyte of memory, until the exam stops it. Of a chunk, an allocator writes only the header \
+             and the links, however long the chunk is.",
         ),
         Ended::Nonsense => {
             Finding::ended(Verdict::Exited, "Your code writes over what the exam needs to listen to it.")

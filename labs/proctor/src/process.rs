@@ -2,7 +2,7 @@
 
 use crate::arena::SharedArena;
 use crate::confine::{confine, hide_from_others};
-use candidate::wire::{self, LONGEST, OWN_MEMORY, Ticket};
+use candidate::wire::{self, LONGEST, Ticket};
 use std::ffi::OsString;
 use std::fs::File;
 use std::io::{self, ErrorKind, Read, Write};
@@ -40,8 +40,9 @@ const CPU_SECONDS: u64 = 300;
 const CPU_SECONDS_AGAIN: u64 = 20;
 const SLOW_AT_MOST: usize = 2;
 static SLOW: AtomicUsize = AtomicUsize::new(0);
-/// How much memory it has filled is looked at once in so many frames, and while it thinks.
-const GREED_IS_SEEN_AFTER: usize = 16;
+/// As much of the shared memory may hold anything, in bytes: the examiner copies it. Right code writes headers and links, and clears or
+/// copies what it is asked to: a hundredth of that.
+const FILLED_AT_MOST: u64 = 1 << 30;
 /// How much of its output is kept.
 const OUTPUT: u64 = 64 << 10;
 
@@ -71,7 +72,7 @@ pub enum Ended {
     Left(i32),
     /// It said something that is no answer.
     Nonsense,
-    /// It filled memory that nobody had given to it.
+    /// It filled more memory than anybody can look at.
     Greedy,
 }
 
@@ -93,8 +94,6 @@ pub struct Process {
     memory: File,
     output: io::PipeReader,
     patience: f64,
-    /// How many frames have been waited for.
-    asked: usize,
     received: Vec<u8>,
 }
 
@@ -136,7 +135,7 @@ impl Process {
         let program = words[0].display();
         let child = command.spawn().map_err(|e| io::Error::new(e.kind(), format!("{program}: {e}")))?;
         let patience = if manner == Manner::Patient { PATIENCE } else { LITTLE_PATIENCE };
-        Ok(Process { child, socket, memory, output, patience, asked: 0, received: Vec::new() })
+        Ok(Process { child, socket, memory, output, patience, received: Vec::new() })
     }
 
     /// Sends the words of a frame.
@@ -158,14 +157,11 @@ impl Process {
 
     /// Waits for the words of its next frame.
     pub fn receive(&mut self) -> Result<Vec<u64>, Ended> {
-        self.asked += 1;
-        if self.asked.is_multiple_of(GREED_IS_SEEN_AFTER) && self.is_greedy() {
-            return Err(self.interrupted(Ended::Greedy));
-        }
         let (mut looked, mut watch) = (Instant::now(), Watch::default());
         let mut buffer = [0; 4096];
         loop {
             match self.frame() {
+                Ok(Some(_)) if self.is_greedy() => return Err(self.interrupted(Ended::Greedy)),
                 Ok(Some(words)) => return Ok(words),
                 Ok(None) => {}
                 Err(()) => return Err(self.interrupted(Ended::Nonsense)),
@@ -212,10 +208,10 @@ impl Process {
         stat.rsplit_once(')').is_some_and(|(_, rest)| rest.starts_with(" S"))
     }
 
-    /// Whether there is more in the shared memory than a candidate may have of its own: no limit of the system counts that.
+    /// Whether it has filled too much of the shared memory: no limit of the system counts that.
     fn is_greedy(&self) -> bool {
         const BLOCK: u64 = 512;
-        self.memory.metadata().is_ok_and(|data| data.blocks() * BLOCK > OWN_MEMORY)
+        self.memory.metadata().is_ok_and(|data| data.blocks() * BLOCK > FILLED_AT_MOST)
     }
 
     /// Takes a whole frame out of what was received, if there is one.
