@@ -66,7 +66,7 @@ fn examine_chunk() {
     println!();
     println!("Why is the chunk larger than the request?");
     println!("1. a chunk costs      {:>2} bytes", size - usable);
-    println!("2. payloads stand at  {:>2}, or a multiple of it", 1 << address_bits.trailing_zeros());
+    println!("2. payloads start at  {:>2}, or a multiple of it", 1 << address_bits.trailing_zeros());
     println!("3. smallest chunk     {smallest:>2} bytes");
     println!();
     let [prev_size, size_word] = [offset_of!(Header, prev_size), offset_of!(Header, size_word)];

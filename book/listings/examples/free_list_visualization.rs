@@ -68,11 +68,11 @@ extern "C" fn main() -> i32 {
     println!("  the link in C leads to {}, the link in B to {}", name(after_c), name(after_b));
     let shown = "ABCD".chars().zip(headers_say);
     let shown: String = shown.map(|(letter, used)| if used { format!("[{letter}]") } else { "[ ]".into() }).collect();
-    println!("  in use, if you ask the header behind each block: {shown}");
+    println!("  in use, if you ask the header after each block:  {shown}");
     println!("Step 3: 64 bytes again");
     println!("  E {}: the place of {}", place(e), name(e.addr()));
     println!("Step 4: 32 bytes");
     let in_b = (b.addr()..c.addr()).contains(&f.addr());
-    println!("  F {}, {} bytes behind D; cut out of B: {}", place(f), offset(f, d), if in_b { "yes" } else { "no" });
+    println!("  F {}, {} bytes after D; cut out of B: {}", place(f), offset(f, d), if in_b { "yes" } else { "no" });
     0
 }

@@ -48,6 +48,6 @@ extern "C" fn main() -> i32 {
     println!("chunks                                      {chunks:>5}");
     println!("free, says the next chunk's P               {free_chunks:>5}");
     println!("of these, with the size in next.prev_size   {tags_right:>5}");
-    println!("of these, behind another free chunk         {neighbours:>5}");
+    println!("of these, right after another free chunk    {neighbours:>5}");
     0
 }

@@ -9,8 +9,8 @@ use listings::yes;
 
 fn how_it_ended(signal: Option<i32>) -> &'static str {
     match signal {
-        Some(libc::SIGSEGV) => "and is ended: SIGSEGV",
-        Some(_) => "and is ended",
+        Some(libc::SIGSEGV) => "SIGSEGV: the kernel kills it",
+        Some(_) => "and is killed",
         None => "and goes on",
     }
 }
@@ -52,7 +52,7 @@ extern "C" fn main() -> i32 {
     println!("   the block, from the heap's start   {:>+9}", offset(small, start));
     println!("   the break moved                    {:>+9} bytes", offset(after_small, start));
     println!("2. malloc(200)");
-    println!("   behind the first block             {:>+9} bytes", offset(second, small));
+    println!("   after the first block starts       {:>+9} bytes", offset(second, small));
     println!("   the break moved                    {:>+9} bytes", offset(after_second, after_small));
     println!("   the top chunk lost                 {:>9} bytes", top_before - top_after);
     println!("3. malloc(10 MiB)");

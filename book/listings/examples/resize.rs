@@ -47,7 +47,7 @@ fn tell(what: &str, from: usize, to: usize, behind: impl Fn()) {
 #[unsafe(no_mangle)]
 extern "C" fn main() -> i32 {
     in_a_copy(|| {
-        println!("behind the block               request          served             chunk        bytes kept");
+        println!("after the block                request          served             chunk        bytes kept");
         true
     });
     let in_use = || {

@@ -23,7 +23,7 @@ extern "C" fn main() -> i32 {
     let (sizes, medium_size, mapped) = unsafe { (tiny.map(|b| chunk_size(b)), chunk_size(medium), is_mapped(large)) };
     let side_by_side = tiny.windows(2).zip(sizes).all(|(pair, size)| offset(pair[1], pair[0]) == size.cast_signed());
     println!("ten times malloc(32): chunks of {} bytes, side by side: {}", sizes[0], yes(side_by_side));
-    println!("malloc(1024): {} bytes behind the last of them", offset(medium, tiny[9]));
+    println!("malloc(1024): {} bytes after the last of them", offset(medium, tiny[9]));
     println!("  its chunk has {medium_size} bytes, and the top chunk lost {}", top - top_after);
     println!("malloc(1 MiB): a mapping: {}", yes(mapped));
     let never_freed = requests.iter().chain([&1024, &(1 << 20)]);

@@ -1,6 +1,6 @@
 //! The book: what turns its pages into HTML, and what serves them while they are read or written.
 //!
-//! * [`Preprocessor`] fills in what no hand types: [facts], [figures] and tables of [rules].
+//! * [`Preprocessor`] fills in what no hand types: [facts], [figures], tables of [rules], and how to run each listing.
 //! * [`build`] renders the book; [`serve`](serve::serve) also shows it, and renders it again on each change.
 
 mod directive;
@@ -8,6 +8,7 @@ pub mod facts;
 pub mod figures;
 mod preprocessor;
 pub mod rules;
+mod run;
 pub mod serve;
 mod watch;
 

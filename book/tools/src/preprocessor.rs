@@ -2,13 +2,13 @@
 
 use crate::directive::{self, Directive};
 use crate::facts::Facts;
-use crate::{course_of, figures, rules};
+use crate::{course_of, figures, rules, run};
 use anyhow::{Error, Result, bail};
 use mdbook_preprocessor::PreprocessorContext;
 use mdbook_preprocessor::book::{Book, Chapter};
 use std::path::Path;
 
-/// Answers `{{fact …}}`, `{{figure …}}` and `{{rules …}}`.
+/// Answers `{{fact …}}`, `{{figure …}}` and `{{rules …}}`, and adds the command that runs it to each listing.
 pub struct Preprocessor;
 
 impl mdbook_preprocessor::Preprocessor for Preprocessor {
@@ -38,7 +38,7 @@ fn fill_in(chapter: &mut Chapter, course: &Path, facts: &Facts, pages: &Path) ->
     };
     let to_root = "../".repeat(path.components().count() - 1);
     match expand(&chapter.content, course, facts, &to_root) {
-        Ok(content) => chapter.content = content,
+        Ok(content) => chapter.content = run::add_commands(&run::drop_prompts(&content), course),
         Err(directive::Mistake { line, what }) => {
             bail!("{}:{line}: {what}", pages.join(source).display())
         }

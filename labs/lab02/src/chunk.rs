@@ -89,7 +89,7 @@ pub struct Chunk {
 }
 
 impl Chunk {
-    /// The chunk whose header stands at `header`.
+    /// The chunk whose header is at `header`.
     ///
     /// # Safety
     /// A chunk starts there, for as long as the handle is used, and its header is written before it is read. The pointer may
@@ -101,12 +101,12 @@ impl Chunk {
     /// The chunk whose payload the program got: the way back from `free(payload)` to the header.
     ///
     /// # Safety
-    /// As for [`Chunk::from_header`], for the header that stands [`PAYLOAD_OFFSET`] bytes before `payload`.
+    /// As for [`Chunk::from_header`], for the header [`PAYLOAD_OFFSET`] bytes before `payload`.
     pub unsafe fn from_payload(payload: NonNull<u8>) -> Self {
         todo!("Chunk::from_payload")
     }
 
-    /// Where the header stands.
+    /// Where the header is.
     pub const fn header(&self) -> NonNull<Header> {
         self.header
     }
@@ -236,7 +236,7 @@ pub enum Defect {
 /// (too small, not aligned, past the end), then what the chunk says about the one before it.
 ///
 /// # Safety
-/// `heap` is valid for reads, aligned to [`ALIGNMENT`], a multiple of it long, and not empty. What stands in it doesn't
+/// `heap` is valid for reads, aligned to [`ALIGNMENT`], a multiple of it long, and not empty. What is in it doesn't
 /// matter.
 pub unsafe fn check(heap: NonNull<[u8]>) -> Result<(), Defect> {
     todo!("check")

@@ -5,7 +5,7 @@ use core::ops::Deref;
 use core::ptr::{self, NonNull};
 use lab02::{Chunk, Header, MIN_CHUNK_SIZE, SizeWord, request_to_chunk_size};
 
-/// A doubly linked list of free chunks. The links stand in the chunks themselves, in the bytes the program gave back:
+/// A doubly linked list of free chunks. The links lie in the chunks themselves, in the bytes the program gave back:
 /// `fd` leads to the next chunk, `bk` to the one before, and both ends are null.
 #[derive(Debug)]
 pub struct FreeList {
@@ -13,7 +13,7 @@ pub struct FreeList {
     head: *mut Header,
 }
 
-/// Which chunk of the list serves a request. Of equals, the one that stands first.
+/// Which chunk of the list serves a request. Of equals, the one that comes first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fit {
     /// The first that is large enough.
@@ -69,7 +69,7 @@ impl FreeList {
         todo!("FreeList::pop")
     }
 
-    /// Takes a chunk out of the list, wherever it stands, and joins its neighbours.
+    /// Takes a chunk out of the list, wherever it is, and joins its neighbours.
     ///
     /// # Errors
     /// [`CorruptedLink`], and the list is as it was, if `fd.bk` or `bk.fd` doesn't point back to the chunk; where `bk` is

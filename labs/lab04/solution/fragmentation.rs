@@ -220,7 +220,7 @@ pub struct Fragmentation {
 
 impl Fragmentation {
     /// External fragmentation: the part of the free bytes that the largest free chunk does not have. 0 if all free bytes
-    /// stand together, or there are none.
+    /// lie together, or there are none.
     pub fn external(&self) -> f64 {
         if self.free == 0 { 0.0 } else { 1.0 - self.largest as f64 / self.free as f64 }
     }

@@ -146,7 +146,7 @@ pub struct Fragmentation {
 
 impl Fragmentation {
     /// External fragmentation: the part of the free bytes that the largest free chunk does not have. 0 if all free bytes
-    /// stand together, or there are none.
+    /// lie together, or there are none.
     pub fn external(&self) -> f64 {
         todo!("Fragmentation::external")
     }

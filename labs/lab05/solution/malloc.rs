@@ -69,7 +69,7 @@ impl<O: Os, F: FreeChunks> Malloc<O, F> {
     ///    chunk. Its size word has the mapping's length, [`SizeWord::IS_MMAPPED`] and no other flag; its `prev_size` is 0;
     /// 4. the top chunk, after the break has moved up: by what is missing for the chunk, [`MIN_CHUNK_SIZE`] and [`TOP_PAD`],
     ///    and on to the next multiple of [`PAGE`]. Where other code has moved the break, nothing of the top chunk counts:
-    ///    the heap goes on behind the other code's memory, at a multiple of [`ALIGNMENT`], and the old top chunk ends in
+    ///    the heap goes on after the other code's memory, at a multiple of [`ALIGNMENT`], and the old top chunk ends in
     ///    two fences of [`FENCE_SIZE`] bytes. What is left of it is freed, if it is a chunk; else it belongs to the first
     ///    fence;
     /// 5. for a smaller chunk, if the system does not move the break: a mapping after all.
@@ -98,8 +98,8 @@ impl<O: Os, F: FreeChunks> Malloc<O, F> {
     ///
     /// For an `align` of more than [`ALIGNMENT`] it takes, as [`Malloc::malloc`] would, a chunk that is `align` and
     /// [`MIN_CHUNK_SIZE`] bytes larger. The block starts at the first multiple of `align` in that chunk's payload which leaves a
-    /// chunk in front of it, or nothing. What lies in front is freed; so is what is too much behind, if it is a chunk. A
-    /// mapping stays whole: the block's `prev_size` says how far its header stands behind the mapping's start.
+    /// chunk in front of it, or nothing. What lies before it is freed; so is what is too much after it, if it is a chunk. A
+    /// mapping stays whole: the block's `prev_size` says how far its header is from the mapping's start.
     ///
     /// `None` if `align` is no power of two, and where [`Malloc::malloc`] says it.
     pub fn aligned(&mut self, align: usize, request: usize) -> Option<NonNull<u8>> {
@@ -402,7 +402,7 @@ unsafe fn mapped_chunk(start: NonNull<u8>, lead: usize, length: usize) -> Chunk 
     }
 }
 
-/// How far behind the start of its mapping the chunk stands.
+/// How far the chunk is from the start of its mapping.
 fn lead_of(chunk: &Chunk) -> usize {
     // SAFETY: `mapped_chunk` has written it, and a mapping has no neighbour who could use that word.
     unsafe { (*chunk.header().as_ptr()).prev_size }

@@ -106,7 +106,7 @@ const PRINTED: [(&str, &str, &[&str]); 24] = [
     ("growths_in_10000", "first_malloc.txt", &["in  10000 times", "the break moved"]),
     ("many_calls", "first_malloc.txt", &["in   1000 times", "in"]),
     ("growth_after_printf", "printf_first.txt", &["the heap grew by"]),
-    ("second_behind_first", "malloc_journey.txt", &["behind the first block"]),
+    ("second_behind_first", "malloc_journey.txt", &["after the first block starts"]),
     ("mapping_of_10_mib", "malloc_journey.txt", &["the mapping's length"]),
     ("block_in_its_page", "malloc_journey.txt", &["from its page's start"]),
     ("chapters_distance_mib", "where_things_are.txt", &["in the chapter's output:"]),

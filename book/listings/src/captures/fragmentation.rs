@@ -49,7 +49,7 @@ fn four_cases() -> Result<String, String> {
     let cases: [(&str, &[usize]); 4] = [
         ("free(B) between two chunks in use", &[]),
         ("… before a free one", &[2]),
-        ("… behind a free one", &[0]),
+        ("… after a free one", &[0]),
         ("… between two free ones", &[0, 2]),
     ];
     let mut strip = Strip::default();

@@ -12,6 +12,7 @@ mod programs;
 mod rivals;
 mod stage;
 mod traces;
+mod warehouse;
 mod whole;
 
 use std::fmt::Write;
@@ -90,6 +91,7 @@ pub fn all() -> Result<Vec<Capture>, String> {
     captures.extend(whole::draw_all()?);
     captures.extend(pools::draw_all()?);
     captures.push(Capture::new("figures/exam.svg", Content::Fixed(exam::drawing()?)));
+    captures.push(Capture::new("figures/stack_and_heap.svg", Content::Fixed(warehouse::drawing()?)));
     captures.push(Capture::new("growth_sum.txt", Content::Fixed(growth::first_growth()?)));
     captures.push(Capture::new("traces.txt", Content::GlibcLast(traces::table(&bills))));
     captures.push(Capture::new("facts.toml", Content::Facts(facts)));

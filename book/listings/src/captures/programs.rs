@@ -5,7 +5,8 @@ use std::path::Path;
 use std::process::{Command, ExitStatus};
 
 /// The listings, the arguments they are run with, and settings of glibc's malloc.
-const RUNS: [(&str, &[Run]); 34] = [
+const RUNS: [(&str, &[Run]); 35] = [
+    ("five_things", &[Run::PLAIN]),
     ("chunk_structure", &[Run::PLAIN]),
     ("payload_end", &[Run::PLAIN]),
     ("padding", &[Run::PLAIN]),

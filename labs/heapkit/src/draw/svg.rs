@@ -2,7 +2,7 @@
 
 use super::flag_letters;
 use crate::format::{FLAGS, IS_MMAPPED, NON_MAIN_ARENA, PREV_INUSE};
-use crate::image::{Image, Link, Offset, State};
+use crate::image::{Block, Image, Link, Offset, State};
 use std::fmt::Write;
 
 /// Heaps side by side in time: each a strip of chunks from left to right, with the free list as arrows above it.
@@ -62,6 +62,7 @@ impl Moment {
             .map(|block| {
                 let least = (self.name(block.at).len() * 9 + 16).max(Offset(block.at).to_string().len() * 8 + 6);
                 let width = (62 + 5 * block.size.saturating_sub(32).isqrt()).max(least).min(108);
+                let width = width.max(words(block, self.name(block.at)).1.chars().count() * 19 / 3 + 12);
                 x += width;
                 (x - width, width)
             })
@@ -93,30 +94,24 @@ impl Moment {
         let places = self.places();
         let _ = write!(svg, "<text class=\"label\" x=\"4\" y=\"{}\">{}</text>", top + 15, escape(&self.title));
         for (block, (x, width)) in self.image.blocks.iter().zip(&places) {
-            let (class, state) = match block.state {
-                State::Used => ("used", "in use"),
-                State::Free => ("free", "free"),
-                State::Top => ("top", "top"),
-                State::Fence => ("fence", "fence"),
-                State::Mapped => ("used", "mapped"),
-                State::Foreign => ("foreign", "other code"),
+            let class = match block.state {
+                State::Used | State::Mapped => "used",
+                State::Free => "free",
+                State::Top => "top",
+                State::Fence => "fence",
+                State::Foreign => "foreign",
             };
-            let name = self.name(block.at);
-            let (name, state) = if name.is_empty() { (state, "") } else { (name, state) };
-            let state = if state.is_empty() { String::new() } else { format!("{state} · ") };
-            // What stands in other code's memory is no flag.
-            let flags = if block.state == State::Foreign { String::new() } else { flag_letters(block.flags) };
+            let (name, size_and_flags) = words(block, self.name(block.at));
             let _ = write!(
                 svg,
                 "<rect class=\"{class}\" x=\"{x}\" y=\"{y}\" width=\"{width}\" height=\"{BOX}\"/>\
                  <text class=\"label\" text-anchor=\"middle\" x=\"{middle}\" y=\"{name_y}\">{name}</text>\
-                 <text class=\"small\" text-anchor=\"middle\" x=\"{middle}\" y=\"{size_y}\">{state}{size_and_flags}</text>\
+                 <text class=\"small\" text-anchor=\"middle\" x=\"{middle}\" y=\"{size_y}\">{size_and_flags}</text>\
                  <text class=\"addr\" x=\"{x}\" y=\"{addr_y}\">{at}</text>",
                 middle = x + width / 2,
                 name_y = y + 23,
-                name = escape(name),
+                name = escape(&name),
                 size_y = y + 42,
-                size_and_flags = format!("{} {flags}", block.size).trim_end(),
                 addr_y = y + BOX + 16,
                 at = Offset(block.at),
             );
@@ -154,6 +149,26 @@ impl Moment {
                 y - 18
             );
         }
+    }
+}
+
+/// The two lines in a chunk's box: its name, or its state if it has none; and its size and flags, after the state if it has one.
+fn words(block: &Block, name: &str) -> (String, String) {
+    let state = match block.state {
+        State::Used => "in use",
+        State::Free => "free",
+        State::Top => "top",
+        State::Fence => "fence",
+        State::Mapped => "mapped",
+        State::Foreign => "other code",
+    };
+    // What lies in other code's memory is no flag.
+    let flags = if block.state == State::Foreign { String::new() } else { flag_letters(block.flags) };
+    let size_and_flags = format!("{} {flags}", block.size).trim_end().to_owned();
+    if name.is_empty() {
+        (state.to_owned(), size_and_flags)
+    } else {
+        (name.to_owned(), format!("{state} · {size_and_flags}"))
     }
 }
 
