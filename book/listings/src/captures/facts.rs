@@ -212,7 +212,7 @@ pub fn compute(programs: &[Capture], bills: &[Bill]) -> Result<Vec<Fact>, String
     glibc("traces_no_worse", Value::Number(bills.iter().filter(|bill| bill.is_no_worse()).count()));
     let cached = std::thread::spawn(frees_in_the_cache).join().map_err(|_| "the second thread ended early")?;
     glibc("tcache_slots", Value::Number(cached));
-    for (name, number) in super::fragmentation::facts()? {
+    for (name, number) in super::fragmentation::facts()?.into_iter().chain(pools::facts()?) {
         facts.push(Fact { name, value: Value::Number(number), source: Source::Course });
     }
     Ok(facts)
