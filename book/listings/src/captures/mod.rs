@@ -11,6 +11,7 @@ mod pools;
 mod programs;
 mod rivals;
 mod stage;
+mod stories;
 mod traces;
 mod warehouse;
 mod whole;
@@ -87,6 +88,7 @@ pub fn all() -> Result<Vec<Capture>, String> {
     let bills = traces::bills()?;
     let facts = facts::compute(&captures, &bills)?;
     captures.extend(figures::draw_all()?);
+    captures.extend(stories::draw_all()?);
     captures.extend(fragmentation::draw_all()?);
     captures.extend(whole::draw_all()?);
     captures.extend(pools::draw_all()?);

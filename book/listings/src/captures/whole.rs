@@ -19,7 +19,6 @@ pub fn draw_all() -> Result<Vec<Capture>, String> {
     let mut svg = |name: &str, text| captures.push(Capture::new(format!("figures/{name}.svg"), Content::Fixed(text)));
     svg("first_growth", first_growth()?);
     svg("at_the_threshold", at_the_threshold()?);
-    svg("other_code", other_code()?);
     svg("aligned_block", aligned_block()?);
     let (os, log) = calls()?;
     captures.push(Capture::new("calls.txt", Content::Fixed(log)));
@@ -127,13 +126,15 @@ fn at_the_threshold() -> Result<String, String> {
     Ok(strip.moment(&title(131_049, &large)?, mapping, &[(0, "A")]).svg())
 }
 
-/// The heap goes on behind other code's memory.
-fn other_code() -> Result<String, String> {
-    let names = ["A", "B", "C"];
-    let before = Stage::new()?.play("m0:100 m1:100000 b:4096")?;
-    let after = Stage::new()?.play("m0:100 m1:100000 b:4096 m2:100000")?;
-    let strip = Strip::default().moment("other code has moved the break", before.image(), &before.names(&names));
-    Ok(strip.moment("after C = malloc(100000)", after.image(), &after.names(&names)).svg())
+/// The heap goes on behind other code's memory, step by step.
+pub fn fences() -> Result<Vec<String>, String> {
+    let mut stage = Stage::new()?;
+    let mut strip = Strip::default();
+    for step in ["m0:100", "m1:100000", "b:4096", "m2:100000"] {
+        stage = stage.play(step)?;
+        strip = strip.moment("", stage.image(), &stage.names(&["A", "B", "C"]));
+    }
+    Ok(strip.steps())
 }
 
 fn two_fences() -> Result<String, String> {

@@ -2,7 +2,7 @@
 
 use super::flag_letters;
 use crate::format::{FLAGS, IS_MMAPPED, NON_MAIN_ARENA, PREV_INUSE};
-use crate::image::{Block, Image, Link, Offset, State};
+use crate::image::{Block, Image, Link, List, Offset, State};
 use std::fmt::Write;
 
 /// Heaps side by side in time: each a strip of chunks from left to right, with the free list as arrows above it.
@@ -50,9 +50,80 @@ impl Strip {
         svg.push_str("</svg>\n");
         svg
     }
+
+    /// A picture for each moment, with what has changed since the one before it marked. All are equally large, with the chunks
+    /// at the same height, so that they can be shown in the same place one after the other. A description says the same in words.
+    pub fn steps(&self) -> Vec<String> {
+        let width = self.moments.iter().map(Moment::width).max().unwrap_or(0);
+        let chunks_at = self.moments.iter().map(Moment::chunks_at).max().unwrap_or(0);
+        let below = self.moments.iter().map(|moment| moment.height() - moment.chunks_at()).max().unwrap_or(0);
+        let height = chunks_at + below;
+        let before = std::iter::once(None).chain(self.moments.iter().map(Some));
+        let steps = self.moments.iter().zip(before).map(|(moment, before)| {
+            let changed = before.map_or_else(Vec::new, |before| moment.changed_since(before));
+            let mut svg = format!(
+                "<svg class=\"heap\" xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width} {height}\" width=\"{width}\" height=\"{height}\" role=\"img\" {}>",
+                described(&moment.in_words(&changed)),
+            );
+            moment.draw(&mut svg, chunks_at - moment.chunks_at());
+            for (block, (x, width)) in moment.image.blocks.iter().zip(moment.places()) {
+                if changed.contains(&block.at) {
+                    let _ = write!(
+                        svg,
+                        "<rect class=\"changed\" x=\"{}\" y=\"{}\" width=\"{}\" height=\"{}\"/>",
+                        x + 3,
+                        chunks_at + 3,
+                        width - 6,
+                        BOX - 6
+                    );
+                }
+            }
+            svg + "</svg>\n"
+        });
+        steps.collect()
+    }
 }
 
 impl Moment {
+    /// The chunks with a word that the allocator has written since: those that are new, and those that say something else.
+    fn changed_since(&self, before: &Moment) -> Vec<usize> {
+        // A moment with a title begins a story of its own.
+        if !self.title.is_empty() {
+            return Vec::new();
+        }
+        let blocks = self.image.blocks.iter().filter(|block| before.image.block(block.at) != Some(*block));
+        blocks.map(|block| block.at).collect()
+    }
+
+    /// The picture for those who can't see it.
+    fn in_words(&self, changed: &[usize]) -> String {
+        let chunks = self.image.blocks.iter().map(|block| {
+            let name = Some(self.name(block.at))
+                .filter(|name| !name.is_empty())
+                .map_or(String::new(), |name| format!("{name} "));
+            let flags: Vec<String> = flag_letters(block.flags).chars().map(|flag| flag.to_string()).collect();
+            let flags = match (block.state, flags.concat().as_str()) {
+                (State::Foreign, _) => String::new(),
+                (_, "·") => ", no flag".to_owned(),
+                _ => format!(", flag {}", flags.join(" and ")),
+            };
+            let new = if changed.contains(&block.at) { " (changed)" } else { "" };
+            format!("{name}{}, {} bytes{flags}{new}", state_name(block.state), block.size)
+        });
+        let chunks = chunks.collect::<Vec<_>>().join("; ");
+        let names = |list: &List| list.chunks.iter().map(|&at| self.name_or_offset(at)).collect::<Vec<_>>().join(", ");
+        let list = match self.image.list() {
+            Some(list) if !list.chunks.is_empty() => format!("The free list leads to {}", names(list)),
+            _ => "The free list is empty".to_owned(),
+        };
+        format!("The heap from left to right: {chunks}. {list}.")
+    }
+
+    fn name_or_offset(&self, at: usize) -> String {
+        let name = self.name(at);
+        if name.is_empty() { Offset(at).to_string() } else { name.to_owned() }
+    }
+
     /// Where the chunks are in the picture: left edge and width of each, in the order of the blocks. A larger chunk is wider,
     /// but less than its size says: the top chunk would fill the page.
     fn places(&self) -> Vec<(usize, usize)> {
@@ -152,16 +223,20 @@ impl Moment {
     }
 }
 
-/// The two lines in a chunk's box: its name, or its state if it has none; and its size and flags, after the state if it has one.
-fn words(block: &Block, name: &str) -> (String, String) {
-    let state = match block.state {
+fn state_name(state: State) -> &'static str {
+    match state {
         State::Used => "in use",
         State::Free => "free",
         State::Top => "top",
         State::Fence => "fence",
         State::Mapped => "mapped",
         State::Foreign => "other code",
-    };
+    }
+}
+
+/// The two lines in a chunk's box: its name, or its state if it has none; and its size and flags, after the state if it has one.
+fn words(block: &Block, name: &str) -> (String, String) {
+    let state = state_name(block.state);
     // What lies in other code's memory is no flag.
     let flags = if block.state == State::Foreign { String::new() } else { flag_letters(block.flags) };
     let size_and_flags = format!("{} {flags}", block.size).trim_end().to_owned();
@@ -214,4 +289,9 @@ pub fn size_word(word: usize) -> String {
 /// Text between tags.
 pub(super) fn escape(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
+}
+
+/// The attribute that says what a picture shows.
+pub(super) fn described(in_words: &str) -> String {
+    format!("aria-label=\"{}\"", escape(in_words).replace('"', "&quot;"))
 }
