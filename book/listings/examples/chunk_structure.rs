@@ -1,4 +1,4 @@
-//! What stands in front of the bytes that `malloc` returns: the chapter's `chunk_structure.c`, every number computed.
+//! What is in front of the bytes that `malloc` returns: the chapter's `chunk_structure.c`, every number computed.
 
 use std::hint::black_box;
 use std::mem::offset_of;
@@ -27,7 +27,7 @@ struct Header {
 /// `payload` comes from glibc's malloc.
 unsafe fn size_word(payload: *mut u8) -> usize {
     let header = payload.wrapping_byte_sub(offset_of!(Header, fd)).cast::<Header>();
-    // SAFETY: in glibc, a header stands before every block. Volatile, since the compiler
+    // SAFETY: in glibc, a header lies before every block. Volatile, since the compiler
     // knows malloc and may assume that nobody reads outside of a block.
     unsafe { (&raw const (*header).size_word).read_volatile() }
 }

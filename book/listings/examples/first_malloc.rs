@@ -4,7 +4,7 @@
 //! printing uses the heap too.
 #![no_main]
 
-use listings::block::{chunk_size, malloc, offset, size_behind};
+use listings::block::{chunk_size, malloc, offset, size_after};
 use listings::process::program_break;
 use listings::yes;
 
@@ -18,7 +18,7 @@ extern "C" fn main() -> i32 {
     let block = malloc(100);
     let end = program_break();
     // SAFETY: a live block of glibc, the first one cut from the top chunk.
-    let (size, top) = unsafe { (chunk_size(block), size_behind(block)) };
+    let (size, top) = unsafe { (chunk_size(block), size_after(block)) };
     // ANCHOR_END: first
 
     let (mut done, mut moves, mut before) = (1, usize::from(end != start), end);

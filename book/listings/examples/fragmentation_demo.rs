@@ -68,7 +68,7 @@ fn holders(messages: &[*mut u8; MESSAGES], sizes: &[usize; MESSAGES]) -> [usize;
     // SAFETY: a word of glibc's heap, in the payload of a freed block.
     let key = unsafe { word(messages[1], 8) };
     for i in (1..MESSAGES).step_by(2) {
-        // SAFETY: words of glibc's heap, too: in front of the payload, in it, and behind the chunk.
+        // SAFETY: words of glibc's heap, too: in front of the payload, in it, and after the chunk.
         let (size_now, second, next) =
             unsafe { (chunk_size(messages[i]), word(messages[i], 8), word(messages[i], sizes[i].cast_signed() - 8)) };
         let holder = if i == MESSAGES - 1 && size_now != sizes[i] {

@@ -11,9 +11,9 @@ fn link(block: *mut u8) -> usize {
     unsafe { word(block, 0) ^ (block.addr() >> 12) }
 }
 
-/// Whether the header behind the block says that the block is in use.
+/// Whether the header after the block says that the block is in use.
 fn looks_in_use(block: *mut u8) -> bool {
-    // SAFETY: in glibc, a header stands before each block, and another one behind it.
+    // SAFETY: in glibc, a header lies before each block, and another one after it.
     unsafe { size_word(block.wrapping_byte_add(chunk_size(block))) & 1 == 1 }
 }
 

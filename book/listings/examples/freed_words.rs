@@ -5,7 +5,7 @@
 
 use listings::block::{chunk_size, free, malloc, size_word, usable_size, word};
 
-/// The size words of a block and of the one behind it, and the word between them.
+/// The size words of a block and of the one after it, and the word between them.
 #[derive(Clone, Copy)]
 struct Around {
     own_size_word: usize,
@@ -16,14 +16,14 @@ struct Around {
 /// # Safety
 /// `block` comes from glibc's malloc.
 unsafe fn around(block: *mut u8) -> Around {
-    // SAFETY: in glibc, a header stands before each block, and another one behind it.
+    // SAFETY: in glibc, a header lies before each block, and another one after it.
     unsafe {
         let next = block.wrapping_byte_add(chunk_size(block));
         Around { own_size_word: size_word(block), next_prev_size: word(next, -16), next_size_word: size_word(next) }
     }
 }
 
-/// Two blocks are freed, X first; a block in use stands behind each, so that no two free ones are neighbours.
+/// Two blocks are freed, X first; a block in use comes after each, so that no two free ones are neighbours.
 fn report(request: usize) -> impl FnOnce() {
     let [x, _keeper, y, _other_keeper] = [request; 4].map(malloc);
     let freed = [x, y].map(|block| {

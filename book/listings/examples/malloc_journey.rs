@@ -3,7 +3,7 @@
 //! `no_main`: Rust's runtime would have used the heap before the program.
 #![no_main]
 
-use listings::block::{free, malloc, offset, size_behind, size_word};
+use listings::block::{free, malloc, offset, size_after, size_word};
 use listings::process::{PAGE, program_break, resident_pages, signal_in_a_copy};
 use listings::yes;
 
@@ -24,10 +24,10 @@ extern "C" fn main() -> i32 {
     let after_small = program_break();
 
     // SAFETY: `small` was cut from the top chunk a moment ago, `second` is cut now.
-    let top_before = unsafe { size_behind(small) };
+    let top_before = unsafe { size_after(small) };
     let second = malloc(200);
     // SAFETY: as above.
-    let top_after = unsafe { size_behind(second) };
+    let top_after = unsafe { size_after(second) };
     let after_second = program_break();
 
     let large = malloc(10 << 20);

@@ -1,4 +1,4 @@
-//! Whose bytes are `prev_size`? Writes every byte of one block, and reads the header behind it.
+//! Whose bytes are `prev_size`? Writes every byte of one block, and reads the header after it.
 //!
 //! `no_main`: Rust's runtime would have used the heap before the program, and left free blocks behind.
 #![no_main]
@@ -9,7 +9,7 @@ use listings::block::{malloc, usable_size, word};
 /// Fills a block of 40 bytes: the next block's `prev_size` before, and after.
 fn fill_to_the_end() -> (usize, usize) {
     let [a, b] = [40; 2].map(malloc);
-    // SAFETY: the usable bytes of a live block, and the header behind it.
+    // SAFETY: the usable bytes of a live block, and the header after it.
     unsafe {
         let before = word(b, -16);
         a.write_bytes(0x5a, usable_size(a));

@@ -18,11 +18,11 @@ unsafe fn resize(block: *mut u8, request: usize) -> *mut u8 {
     black_box(new.cast())
 }
 
-/// A block of `from` bytes, in front of what `behind` makes, is resized: a line about what happened.
-fn tell(what: &str, from: usize, to: usize, behind: impl Fn()) {
+/// A block of `from` bytes, in front of what `after` makes, is resized: a line about what happened.
+fn tell(what: &str, from: usize, to: usize, after: impl Fn()) {
     in_a_copy(|| {
         let block = malloc(from);
-        behind();
+        after();
         // SAFETY: a live block and its own bytes; after `resize` only the new one is used.
         unsafe {
             (0..from).for_each(|i| block.add(i).write(i as u8));

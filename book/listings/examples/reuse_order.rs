@@ -7,7 +7,7 @@ use listings::block::{free, malloc};
 
 /// Frees the blocks in order and asks for as many again: for each new block, the number of the old one in its place.
 ///
-/// `keepers`: a block in use stands behind each, so that no two free ones are neighbours. `sorted`: a larger request comes in
+/// `keepers`: a block in use comes after each, so that no two free ones are neighbours. `sorted`: a larger request comes in
 /// between. It finds nothing, but it sorts what it meets into the bins.
 fn reuse<const N: usize>(request: usize, keepers: bool, sorted: bool) -> [Option<usize>; N] {
     let blocks = [(); N].map(|()| {

@@ -3,7 +3,7 @@
 //! `no_main`: Rust's runtime would have used the heap before the program, and left free blocks behind.
 #![no_main]
 
-use listings::block::{chunk_size, is_mapped, malloc, offset, size_behind};
+use listings::block::{chunk_size, is_mapped, malloc, offset, size_after};
 use listings::yes;
 
 #[unsafe(no_mangle)]
@@ -12,10 +12,10 @@ extern "C" fn main() -> i32 {
     let requests = [32; 10];
     let tiny = requests.map(malloc);
     // SAFETY: the last block that was cut from the top chunk.
-    let top = unsafe { size_behind(tiny[9]) };
+    let top = unsafe { size_after(tiny[9]) };
     let medium = malloc(1024);
     // SAFETY: as above.
-    let top_after = unsafe { size_behind(medium) };
+    let top_after = unsafe { size_after(medium) };
     let large = malloc(1 << 20);
     // ANCHOR_END: strategies
 

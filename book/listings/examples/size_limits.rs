@@ -22,13 +22,13 @@ extern "C" fn main() -> i32 {
     // The largest request whose chunk isn't marked free by `free`, and the smallest one that gets four links.
     let (mut cached, mut large) = (None, None);
     for block in blocks {
-        // SAFETY: a live block of glibc, freed once. Its words, and those of the chunk behind it, stay where they are.
+        // SAFETY: a live block of glibc, freed once. Its words, and those of the chunk after it, stay where they are.
         unsafe {
             let request = usable_size(block);
             block.write_bytes(0x41, request);
-            let behind = block.wrapping_add(chunk_size(block));
+            let next = block.wrapping_add(chunk_size(block));
             free(block);
-            if size_word(behind) & 1 == 1 {
+            if size_word(next) & 1 == 1 {
                 cached = Some(request);
             }
             if large.is_none() && request >= 32 && word(block, 16) != usize::from_ne_bytes([0x41; 8]) {

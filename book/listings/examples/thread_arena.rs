@@ -26,7 +26,7 @@ fn look(all: &Barrier) -> Seen {
     seen
 }
 
-/// A thread's heap, as the system knows it: memory that can be used, and addresses behind it that are only reserved.
+/// A thread's heap, as the system knows it: memory that can be used, and addresses after it that are only reserved.
 struct Heap {
     usable: Range<usize>,
     reserved: Range<usize>,

@@ -10,8 +10,8 @@ use listings::yes;
 extern "C" fn main() -> i32 {
     // ANCHOR: story
     let old = malloc(64);
-    // SAFETY: a live block, freed once. The write is to its bytes, and those of
-    // whoever has them now: that is the mistake.
+    // SAFETY: a live block, freed once. The write is to its bytes, which belong to
+    // another block by then: that is the mistake.
     let (theirs, seen) = unsafe {
         free(old);
         let theirs = malloc(64);

@@ -26,7 +26,7 @@ const THINGS: [&str; 8] = [
 /// The addresses of `THINGS` in this process.
 fn look() -> [usize; THINGS.len()] {
     unsafe extern "C" {
-        /// The linker puts it behind the last static variable.
+        /// The linker puts it after the last static variable.
         static _end: u8;
     }
     static mut NUMBER: usize = 7;

@@ -77,12 +77,12 @@ pub unsafe fn is_mapped(block: *mut u8) -> bool {
     unsafe { size_word(block) & 0b10 != 0 }
 }
 
-/// The size of the chunk behind the block's: of the top chunk, if the block was the last one cut from it.
+/// The size of the chunk after the block's: of the top chunk, if the block was the last one cut from it.
 ///
 /// # Safety
 /// As for [`word`], and the block is no mapping.
-pub unsafe fn size_behind(block: *mut u8) -> usize {
-    // SAFETY: chunks stand side by side, so the next size word is one chunk further on.
+pub unsafe fn size_after(block: *mut u8) -> usize {
+    // SAFETY: chunks lie side by side, so the next size word is one chunk further on.
     unsafe { chunk_size(block.wrapping_add(chunk_size(block))) }
 }
 
@@ -90,10 +90,10 @@ pub unsafe fn size_behind(block: *mut u8) -> usize {
 /// from there.
 pub fn use_up_the_top() {
     // SAFETY: a live block of glibc, cut from the top chunk.
-    while unsafe { size_behind(malloc(1000)) } >= 4096 {}
+    while unsafe { size_after(malloc(1000)) } >= 4096 {}
 }
 
-/// Where `block` stands, counted from `first`.
+/// Where `block` is, counted from `first`.
 pub fn offset(block: *mut u8, first: *mut u8) -> isize {
     block.addr().wrapping_sub(first.addr()).cast_signed()
 }

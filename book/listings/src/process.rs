@@ -5,7 +5,7 @@ use std::ops::Range;
 /// A page of memory, the unit in which the system gives it.
 pub const PAGE: usize = 4096;
 
-/// The program's break: the first byte behind the heap.
+/// The program's break: the first byte after the heap.
 pub fn program_break() -> *mut u8 {
     // SAFETY: sbrk(0) only asks.
     unsafe { libc::sbrk(0) }.cast()
