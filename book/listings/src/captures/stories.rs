@@ -88,13 +88,27 @@ fn checkerboard() -> Result<Vec<String>, String> {
     Ok(tell::<CoalescingHeap>(Fit::Best, &blocks, &steps)?.steps())
 }
 
+/// The blocks that are freed before B, in each of the four cases.
+const CASES: [&[usize]; 4] = [&[], &[2], &[0], &[0, 2]];
+
+fn before_b(freed_before: &[usize]) -> Result<Stage<CoalescingHeap>, String> {
+    let mut stage = Stage::with(PAGE, Fit::First, &[64; 4])?;
+    freed_before.iter().for_each(|&block| stage.free(block));
+    Ok(stage)
+}
+
+/// How many chunks are in the list when B has been freed between two free ones.
+pub fn listed_after_case_4() -> Result<usize, String> {
+    let mut stage = before_b(CASES[3])?;
+    stage.free(1);
+    Ok(stage.image().list().map_or(0, |list| list.chunks.len()))
+}
+
 /// Four blocks, of which B is freed last: what its neighbours were decides what it becomes. Each case before and after.
 fn four_cases() -> Result<Vec<String>, String> {
-    let cases: [&[usize]; 4] = [&[], &[2], &[0], &[0, 2]];
     let mut strip = Strip::default();
-    for (number, freed_before) in (1..).zip(cases) {
-        let mut stage = Stage::<CoalescingHeap>::with(PAGE, Fit::First, &[64; 4])?;
-        freed_before.iter().for_each(|&block| stage.free(block));
+    for (number, freed_before) in (1..).zip(CASES) {
+        let mut stage = before_b(freed_before)?;
         let names = stage.names(&["A", "B", "C", "D"]);
         strip = strip.moment(&format!("case {number}"), stage.image(), &names);
         stage.free(1);

@@ -143,14 +143,20 @@ fn two_fences() -> Result<String, String> {
     Ok(format!("{}list: {list}\n", draw::heap(&image, &[])))
 }
 
+/// The length of the mapping for a block.
+pub fn mapping_of(request: usize) -> Result<usize, String> {
+    match Stage::new()?.play(&format!("m0:{request}"))?.os.mappings().as_slice() {
+        [(_, mapping)] => Ok(mapping.len),
+        _ => Err(format!("{request} bytes are no mapping")),
+    }
+}
+
 /// How long the mappings of some blocks are, with what they hold.
 fn mapping_lengths() -> Result<String, String> {
     let mut text = format!("{:>9} {:>11} {:>12} {:>13}\n", "request", "its chunk", "and a word", "the mapping");
     for request in [131_049, 200_680, 200_681, 10 << 20] {
-        let stage = Stage::new()?.play(&format!("m0:{request}"))?;
-        let (chunk, mappings) = (request_to_chunk_size(request).unwrap_or_default(), stage.os.mappings());
-        let [(_, mapping)] = mappings.as_slice() else { return Err(format!("{request} bytes are no mapping")) };
-        let _ = writeln!(text, "{request:>9} {chunk:>11} {:>12} {:>13}", chunk + 8, mapping.len);
+        let (chunk, mapping) = (request_to_chunk_size(request).unwrap_or_default(), mapping_of(request)?);
+        let _ = writeln!(text, "{request:>9} {chunk:>11} {:>12} {:>13}", chunk + 8, mapping);
     }
     Ok(text)
 }
