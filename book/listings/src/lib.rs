@@ -11,6 +11,7 @@ pub mod parser;
 pub mod process;
 #[cfg(feature = "reference")]
 pub mod story;
+pub mod waiting;
 
 /// An answer to a question, in the words of the listings.
 pub fn yes(answer: bool) -> &'static str {

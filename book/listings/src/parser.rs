@@ -58,8 +58,25 @@ pub fn texts(count: usize) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use heapkit::os::LinuxOs;
+    use heapkit::memory::PrivateArena;
+    use heapkit::os::{LinuxOs, Refusal, SimOs};
     use lab07::{Mappings, Pool, Region, pool_scope};
+
+    /// A pool panics if it is left with a slot taken.
+    #[test]
+    fn a_tree_that_gets_no_memory_is_freed() {
+        let text = "list ( head tail ) ".repeat(1000);
+        for before in 0..2 {
+            let os = SimOs::new(PrivateArena::reserve().unwrap(), 0);
+            os.refuse(Refusal::From(before));
+            let is_refused = pool_scope(&os, |brand| {
+                let mut pool = Pool::new(brand);
+                let tree = in_a_pool::parse(&mut tokens(&text), &mut pool);
+                tree.map(|tree| in_a_pool::free(tree, &mut pool)).is_err()
+            });
+            assert!(is_refused, "{before} mappings are not enough for 3000 nodes");
+        }
+    }
 
     #[test]
     fn both_trees_have_all_nodes() {

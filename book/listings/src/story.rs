@@ -2,33 +2,51 @@
 
 use heapkit::os::Os;
 use heapkit::workload::{Op, elements};
+use lab04::FreeChunks;
 use lab05::Malloc;
+use lab06::FastMalloc;
 use std::ptr::NonNull;
 
 /// Every way in which the reference of lab 5 calls the system.
 pub const STORY: &str =
     "m0:100 m1:200 m2:131000 m3:131000 f3 f2 m4:10485760 f4 m5:300000 m6:40000000 r6:50000000 f6 f5 f1 f0";
 
-/// Takes one step with the blocks so far.
-///
-/// # Safety
-/// The blocks are live blocks of this malloc, and nobody uses them.
-pub unsafe fn take<O: Os>(malloc: &mut Malloc<O>, blocks: &mut [Option<NonNull<u8>>], op: Op) {
-    match op {
-        Op::Malloc { id, size } => blocks[id] = malloc.malloc(size),
-        Op::Calloc { id, size } => {
-            let (count, each) = elements(size);
-            blocks[id] = malloc.calloc(count, each);
-        }
-        Op::Aligned { id, align, size } => blocks[id] = malloc.aligned(align, size),
-        // SAFETY: a live block of this malloc (see `# Safety`).
-        Op::Realloc { id, size } => blocks[id] = blocks[id].and_then(|block| unsafe { malloc.realloc(block, size) }),
-        Op::Free { id } => {
-            if let Some(block) = blocks[id].take() {
-                // SAFETY: the same; it is live no more.
-                unsafe { malloc.free(block) }
+/// A whole malloc of the labs.
+pub trait Whole {
+    /// Takes one step with the blocks so far.
+    ///
+    /// # Safety
+    /// The blocks are live blocks of this malloc, and nobody uses them.
+    unsafe fn take(&mut self, blocks: &mut [Option<NonNull<u8>>], op: Op);
+}
+
+macro_rules! whole {
+    ($malloc:ty, $($parameters:tt)*) => {
+        impl<$($parameters)*> Whole for $malloc {
+            unsafe fn take(&mut self, blocks: &mut [Option<NonNull<u8>>], op: Op) {
+                match op {
+                    Op::Malloc { id, size } => blocks[id] = self.malloc(size),
+                    Op::Calloc { id, size } => {
+                        let (count, each) = elements(size);
+                        blocks[id] = self.calloc(count, each);
+                    }
+                    Op::Aligned { id, align, size } => blocks[id] = self.aligned(align, size),
+                    Op::Realloc { id, size } => {
+                        // SAFETY: a live block of this malloc (see `# Safety`).
+                        blocks[id] = blocks[id].and_then(|block| unsafe { self.realloc(block, size) });
+                    }
+                    Op::Free { id } => {
+                        if let Some(block) = blocks[id].take() {
+                            // SAFETY: the same; it is live no more.
+                            unsafe { self.free(block) }
+                        }
+                    }
+                    Op::Foreign { .. } => {}
+                }
             }
         }
-        Op::Foreign { .. } => {}
-    }
+    };
 }
+
+whole!(Malloc<O, F>, O: Os, F: FreeChunks);
+whole!(FastMalloc<O>, O: Os);

@@ -1,15 +1,19 @@
 //! Grades the entries of a folder, several at once.
 
 mod progress;
+mod reserve;
 mod worker;
 
-use crate::entry::{Entry, Listing, Shard, printable};
-use crate::record::{self, Batch, GradedWith, Outcome, Record};
+use crate::decisions::{Decision, Decisions, File, Known};
+use crate::entry::{Entry, Listing, Shard, digest, printable};
+use crate::record::{self, Batch, GradedWith, Keeper, Outcome, Record};
 use crate::reports::GradeReport;
+use crate::show::Show;
 use crate::{Course, Error, Submission, Unreadable, summary};
 use proctor::lab::Lab;
 use progress::Progress;
-use std::collections::BTreeSet;
+use reserve::Reserve;
+use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZero;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
@@ -34,12 +38,16 @@ pub struct Job<'a> {
     pub shard: Shard,
     /// What the workloads are drawn from; nothing for the usual ones.
     pub seed: Option<u64>,
+    /// What people have decided.
+    pub decisions: &'a Decisions,
+    /// How the reports are shown.
+    pub show: &'a Show,
     /// Turns true when the run is to end after what is being graded now.
     pub stop: &'a AtomicBool,
 }
 
 /// How a batch ended.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub enum End {
     /// Every entry has its result.
     Complete,
@@ -47,6 +55,8 @@ pub enum End {
     NotGraded(usize),
     /// It was stopped; so many entries are left.
     Stopped(usize),
+    /// A result could not be kept, most likely because the disk is full; so many entries are left.
+    NotKept(Error, usize),
 }
 
 /// Why a batch was not begun.
@@ -66,16 +76,14 @@ pub fn run(job: &Job) -> Result<End, Refusal> {
     let listing = Listing::of(job.folder).map_err(Refusal::Usage)?;
     check_apart(job.folder, job.out).map_err(Refusal::Usage)?;
     for name in &listing.skipped {
-        eprintln!("autograde: {name}: skipped, its name starts with a dot");
+        eprintln!("autograde: {name}: skipped, it is no submission");
     }
     let twins = summary::twins(listing.entries.iter().map(|entry| entry.name.as_str()));
     for line in twins.into_values().collect::<BTreeSet<_>>() {
         eprintln!("autograde: {line}");
     }
     let mine: Vec<&Entry> = listing.entries.iter().filter(|entry| job.shard.has(entry)).collect();
-    let (end, records) = grade_all(job, &listing, &mine).map_err(Refusal::Grading)?;
-    summary::write(job.out, &job.lab.name, &records).map_err(Refusal::Grading)?;
-    Ok(end)
+    grade_all(job, &listing, &mine).map_err(Refusal::Grading)
 }
 
 /// Results among the submissions would be taken for submissions by the next run.
@@ -88,7 +96,8 @@ fn check_apart(folder: &Path, out: &Path) -> Result<(), Error> {
     if inside { Err(Error::ResultsAmongSubmissions { out }) } else { Ok(()) }
 }
 
-fn grade_all(job: &Job, listing: &Listing, mine: &[&Entry]) -> Result<(End, Vec<Record>), Error> {
+fn grade_all(job: &Job, listing: &Listing, mine: &[&Entry]) -> Result<End, Error> {
+    let reserve = Reserve::make(job.out, mine.len())?;
     let mut workers = Workers::open(job)?;
     let with = GradedWith {
         lab: job.lab.name.clone(),
@@ -97,16 +106,22 @@ fn grade_all(job: &Job, listing: &Listing, mine: &[&Entry]) -> Result<(End, Vec<
         seed: job.seed,
     };
     // Reading is cheap: what is done already or can't be read is known before anything is compiled.
+    let keeper = Keeper { out: job.out, lab: job.lab, with: &with, show: job.show };
     let mut records = Vec::new();
     let mut to_grade = Vec::new();
+    let mut hashes = BTreeMap::new();
     for entry in mine {
-        match prepare(job, entry, &with)? {
+        let (sha256, prepared) = prepare(job, &keeper, entry)?;
+        hashes.insert(entry.key.as_str(), sha256);
+        match prepared {
             Prepared::Known(record) => records.push(record),
-            Prepared::ToGrade(submission) => to_grade.push((*entry, submission)),
+            Prepared::ToGrade(graded) => to_grade.push(graded),
         }
     }
     let keys = mine.iter().map(|entry| entry.key.clone()).collect();
-    Batch::new(with.clone(), job.shard, keys, listing.entries.len(), listing.digest()).save(job.out)?;
+    let mut batch = Batch::new(with.clone(), job.shard, keys, listing);
+    batch.stale = stale(job, listing, &hashes);
+    batch.save(job.out)?;
     if !to_grade.is_empty() {
         eprintln!("autograde: compiling what all submissions share");
         workers.warm(job, to_grade.len())?;
@@ -115,61 +130,95 @@ fn grade_all(job: &Job, listing: &Listing, mine: &[&Entry]) -> Result<(End, Vec<
     for record in &records {
         progress.known(record);
     }
-    records.extend(grade_new(job, &mut workers, &with, &to_grade, &mut progress)?);
+    let (graded, not_kept) = grade_new(job, &mut workers, &keeper, &to_grade, &mut progress);
+    records.extend(graded);
     progress.end();
 
     let not_graded = records.iter().filter(|record| matches!(record.outcome, Outcome::NotGraded(_))).count();
-    let end = match (mine.len() - records.len(), not_graded) {
-        (0, 0) => End::Complete,
-        (0, n) => End::NotGraded(n),
-        (left, _) => End::Stopped(left),
+    let end = match (not_kept, mine.len() - records.len(), not_graded) {
+        (Some(why), left, _) => End::NotKept(why, left),
+        (None, 0, 0) => End::Complete,
+        (None, 0, n) => End::NotGraded(n),
+        (None, left, _) => End::Stopped(left),
     };
     // Whoever opens the summary of a run that was stopped has to see who is missing.
     let done: BTreeSet<String> = records.iter().map(|record| record.key.clone()).collect();
     let left = mine.iter().filter(|entry| !done.contains(&entry.key));
     records.extend(left.map(|entry| record_of(entry, Outcome::NotGraded("the run was stopped before".to_owned()))));
     summary::sort(&mut records);
-    Ok((end, records))
+    drop(reserve);
+    summary::write(job.out, &batch, &records)?;
+    Ok(end)
 }
 
 fn record_of(entry: &Entry, outcome: Outcome) -> Record {
     Record { name: entry.name.clone(), key: entry.key.clone(), outcome }
 }
 
-enum Prepared {
+/// The decisions that hold for nothing any more, told and kept for the summary.
+fn stale(job: &Job, listing: &Listing, hashes: &BTreeMap<&str, Option<String>>) -> Vec<String> {
+    let known = listing.entries.iter().map(|entry| {
+        let file = match hashes.get(entry.key.as_str()) {
+            Some(Some(sha256)) => File::Is(sha256),
+            Some(None) => File::Unreadable,
+            None => File::Elsewhere,
+        };
+        Known { name: &entry.name, key: &entry.key, file }
+    });
+    let mut stale = job.decisions.stale(known);
+    // As in the summary of merged shards.
+    stale.sort();
+    stale.iter().for_each(|line| eprintln!("autograde: {line}"));
+    stale
+}
+
+/// A submission that isn't graded yet.
+struct ToGrade<'a> {
+    entry: &'a Entry,
+    submission: Submission,
+    sha256: String,
+    decision: Option<&'a Decision>,
+}
+
+enum Prepared<'a> {
     /// Its result is known: from an earlier run, or because there is nothing to grade.
     Known(Record),
-    ToGrade(Submission),
+    ToGrade(ToGrade<'a>),
 }
 
-fn prepare(job: &Job, entry: &Entry, with: &GradedWith) -> Result<Prepared, Error> {
+/// The hash of the entry's file, and what is known of its result.
+fn prepare<'a>(job: &Job<'a>, keeper: &Keeper, entry: &'a Entry) -> Result<(Option<String>, Prepared<'a>), Error> {
     let submission =
         if entry.path.is_symlink() { Err(Unreadable::Link) } else { Submission::read(&entry.path, job.lab) };
-    match submission {
-        Ok(submission) => Ok(match record::find(job.out, entry, with, &submission.text) {
-            Some(known) => Prepared::Known(known),
-            None => {
-                // If this run is stopped, what is there about another text or course must not be taken for its result.
-                record::clear(&record::folder(job.out, &entry.key))?;
-                Prepared::ToGrade(submission)
-            }
-        }),
+    let submission = match submission {
+        Ok(submission) => submission,
         Err(what) => {
             let record = record_of(entry, Outcome::Unreadable(printable(&what.to_string())));
-            record::save(job.out, &record, with, None)?;
-            Ok(Prepared::Known(record))
+            keeper.save(&record, None)?;
+            return Ok((None, Prepared::Known(record)));
         }
-    }
+    };
+    let sha256 = digest(&submission.text);
+    let decision = job.decisions.about(&entry.name, &entry.key, &sha256);
+    let prepared = match keeper.find(entry, &sha256, decision)? {
+        Some(known) => Prepared::Known(known),
+        None => {
+            // If this run is stopped, what is there about another text or course must not be taken for its result.
+            record::clear(&record::folder(job.out, &entry.key))?;
+            Prepared::ToGrade(ToGrade { entry, submission, sha256: sha256.clone(), decision })
+        }
+    };
+    Ok((Some(sha256), prepared))
 }
 
-/// Grades with all workers until nothing is left or the run is stopped.
+/// Grades with all workers until nothing is left, the run is stopped, or a result can't be kept: what is graded then, and why not.
 fn grade_new(
     job: &Job,
     workers: &mut Workers,
-    with: &GradedWith,
-    to_grade: &[(&Entry, Submission)],
+    keeper: &Keeper,
+    to_grade: &[ToGrade],
     progress: &mut Progress,
-) -> Result<Vec<Record>, Error> {
+) -> (Vec<Record>, Option<Error>) {
     let next = AtomicUsize::new(0);
     let revision = job.course.revision();
     let (sender, receiver) = mpsc::channel();
@@ -178,18 +227,24 @@ fn grade_new(
             let (next, revision, sender) = (&next, revision.as_deref(), sender.clone());
             scope.spawn(move || {
                 while !job.stop.load(Relaxed)
-                    && let Some((entry, submission)) = to_grade.get(next.fetch_add(1, Relaxed))
+                    && let Some(ToGrade { entry, submission, sha256, decision }) =
+                        to_grade.get(next.fetch_add(1, Relaxed))
                 {
                     let outcome = match grader.grade(job.lab, &submission.text) {
                         Ok(grade) => {
-                            let report = GradeReport::new(submission, grade, &with.toolchain, revision);
+                            let mut report = GradeReport::new(submission, grade, &keeper.with.toolchain, revision);
+                            report.decision = decision.cloned();
                             Outcome::Graded(Box::new(report))
                         }
                         Err(why) => Outcome::NotGraded(printable(&why.to_string())),
                     };
                     let record = record_of(entry, outcome);
-                    let saved = record::save(job.out, &record, with, Some(&submission.text));
+                    let saved = keeper.save(&record, Some(sha256));
                     let failed = saved.is_err();
+                    if failed {
+                        // Half a result counts for nothing, and the summary needs its room.
+                        let _ = record::clear(&record::folder(job.out, &entry.key));
+                    }
                     // The receiver outlives the workers.
                     let _ = sender.send(saved.map(|()| record));
                     if failed {
@@ -199,14 +254,21 @@ fn grade_new(
             });
         }
         drop(sender);
-        let mut records = Vec::new();
+        let (mut records, mut not_kept) = (Vec::new(), None);
         for record in receiver {
-            // A result that can't be kept ends the run: the disk is full, and the next one could not be kept either.
-            let record = record.inspect_err(|_| job.stop.store(true, Relaxed))?;
-            progress.graded(&record);
-            records.push(record);
+            match record {
+                Ok(record) => {
+                    progress.graded(&record);
+                    records.push(record);
+                }
+                // This ends the run: the disk is full, and the next one could not be kept either.
+                Err(why) => {
+                    job.stop.store(true, Relaxed);
+                    not_kept = not_kept.or(Some(why));
+                }
+            }
         }
-        Ok(records)
+        (records, not_kept)
     })
 }
 

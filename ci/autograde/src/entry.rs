@@ -1,6 +1,7 @@
 //! The entries of a batch's folder: what they are called, where their results go, and which shard grades them.
 
 use crate::Error;
+use crate::archive::is_archive;
 use sha2::{Digest, Sha256};
 use std::ffi::OsStr;
 use std::fmt::{self, Write};
@@ -34,7 +35,7 @@ impl Entry {
 pub struct Listing {
     /// The submissions, by name.
     pub entries: Vec<Entry>,
-    /// The names that start with a dot: they belong to systems, not to learners.
+    /// The names of what nobody handed in: see [`is_submission`].
     pub skipped: Vec<String>,
 }
 
@@ -46,11 +47,13 @@ impl Listing {
     pub fn of(folder: &Path) -> Result<Self, Error> {
         let (mut entries, mut skipped) = (Vec::new(), Vec::new());
         for found in std::fs::read_dir(folder).map_err(Error::at(folder))? {
-            let entry = Entry::new(found.map_err(Error::at(folder))?.path());
-            if entry.name.starts_with('.') {
-                skipped.push(entry.name);
-            } else {
+            let found = found.map_err(Error::at(folder))?;
+            let is_file = found.file_type().map_err(Error::at(folder))?.is_file();
+            let entry = Entry::new(found.path());
+            if is_submission(&entry, is_file) {
                 entries.push(entry);
+            } else {
+                skipped.push(entry.name);
             }
         }
         if entries.is_empty() {
@@ -65,6 +68,14 @@ impl Listing {
     pub fn digest(&self) -> String {
         digest_of_keys(self.entries.iter().map(|entry| entry.key.as_str()))
     }
+}
+
+/// Whether a learner handed it in. A list of grades or what a system keeps about a folder (`grades.csv`, `Thumbs.db`, `.DS_Store`)
+/// is nobody's; a link or a pipe may be, and a person has to look at it.
+fn is_submission(entry: &Entry, is_file: bool) -> bool {
+    let of_a_system = entry.name.starts_with('.') || entry.name == "__MACOSX";
+    let is_source = entry.path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("rs"));
+    !of_a_system && (!is_file || is_source || is_archive(&entry.path))
 }
 
 /// Stands for all the keys, in whatever order.
@@ -178,6 +189,11 @@ pub fn is_obeyed(c: char) -> bool {
 pub fn visible(text: &str) -> String {
     let show = |c| if is_obeyed(c) && c != '\n' && c != '\t' { '\u{fffd}' } else { c };
     text.chars().map(show).collect()
+}
+
+/// The SHA-256 of a learner's file.
+pub fn digest(text: &str) -> String {
+    hex(&Sha256::digest(text))
 }
 
 /// In hexadecimal.

@@ -1,5 +1,6 @@
 //! Why the grader can't do what it is asked for. What is wrong with a submission is another matter: [`crate::Unreadable`].
 
+use crate::{decisions, export};
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -49,7 +50,11 @@ pub enum Error {
     OtherEntry { path: PathBuf, key: String },
     /// A result was graded with another lab, course, compiler or seed.
     OtherGrading { path: PathBuf, what: &'static str },
-    /// A student edition needs a new folder.
+    /// A file of decisions isn't one.
+    Decisions { path: PathBuf, fault: decisions::Fault },
+    /// A roster can't be used.
+    Roster { path: PathBuf, fault: export::Fault },
+    /// A student edition, or a collection, needs a new folder.
     NotEmpty { dir: PathBuf },
     /// Git doesn't say what it tracks.
     Untracked { said: String },
@@ -106,8 +111,10 @@ impl fmt::Display for Error {
             Error::OtherGrading { path, what } => {
                 write!(f, "{}: it was graded with another {what}", path.display())
             }
+            Error::Decisions { path, fault } => write!(f, "{}: {fault}", in_one_line(path.as_os_str())),
+            Error::Roster { path, fault } => write!(f, "{}: {fault}", in_one_line(path.as_os_str())),
             Error::NotEmpty { dir } => {
-                write!(f, "{}: this folder isn't empty; a student edition gets a new one", dir.display())
+                write!(f, "{}: this folder isn't empty: name a new one", dir.display())
             }
             Error::Untracked { said } => write!(f, "a student edition is made of what git tracks: {said}"),
         }

@@ -214,7 +214,8 @@ impl Grader {
     /// Makes sure that the lab's exam is there, and everything that candidates are made of besides the learner's file. Only here does
     /// anything come from the network, and only the course's own code is compiled.
     fn prepare(&mut self, lab: &Lab, state: u64) -> Result<Exam, Error> {
-        let of = format!("{state:x} {}", self.features.join(","));
+        // A program remembers where it was compiled, and a checkout may have been moved or copied since.
+        let of = format!("{state:x} {} {}", self.features.join(","), self.exams.display());
         if let Some(exam) = self.ready.get(&lab.name).filter(|exam| exam.of == of && exam.program.is_file()) {
             return Ok(exam.clone());
         }
@@ -314,6 +315,7 @@ impl Grader {
         let finished = self.compile_confined(lab)?;
         let message = match build::read(&finished.stdout, Kind::Bin) {
             Build::Succeeded(program) => return Ok(Compiled::Candidate(program)),
+            Build::Failed(message) if is_about_the_disk(&message) => message,
             Build::Failed(message) if !message.is_empty() => return Ok(Compiled::Refused(message)),
             // The sandbox's limits end a compiler with other signals.
             _ if finished.status.is_none() || finished.stderr.contains("(signal: 9,") => {
@@ -321,13 +323,14 @@ impl Grader {
             }
             _ => why_it_gave_up(&finished),
         };
-        // Nothing of the file was complained about. If the starter fares no better, it is no fault of the submission.
+        // It may be no complaint about the file. If the starter fares no better, it is no fault of the submission.
         let starter = self.course.root().join("labs").join(&lab.name).join(&lab.file);
         fs::copy(&starter, &to).map_err(Error::at(&to))?;
         match build::read(&self.compile_confined(lab)?.stdout, Kind::Bin) {
             Build::Succeeded(_) => Ok(Compiled::Refused(message)),
             Build::Failed(_) | Build::NotFinished => {
-                Err(Error::StarterNotCompiled { lab: lab.name.clone(), said: message })
+                let said = message.lines().find(|line| is_about_the_disk(line)).unwrap_or(&message).to_owned();
+                Err(Error::StarterNotCompiled { lab: lab.name.clone(), said })
             }
         }
     }
@@ -453,7 +456,10 @@ fn start(command: &mut Command) -> Result<Finished, Error> {
 fn first_error(stderr: &str) -> String {
     let mut lines = stderr.lines().filter(|line| !line.trim().is_empty());
     let error = lines.clone().find(|line| line.starts_with("error"));
-    error.or(lines.next_back()).unwrap_or("cargo ended without a word").to_owned()
+    // Cargo names the file in that line, and what is wrong with it in a later one.
+    let disk = lines.clone().find(|line| is_about_the_disk(line)).filter(|line| Some(*line) != error);
+    let said = error.or(lines.next_back()).unwrap_or("cargo ended without a word");
+    disk.map_or_else(|| said.to_owned(), |disk| format!("{said}: {}", disk.trim()))
 }
 
 fn how_it_ended(finished: &Finished) -> String {
@@ -467,6 +473,11 @@ fn how_it_ended(finished: &Finished) -> String {
             words.or(last).unwrap_or("the test program doesn't say why").to_owned()
         }
     }
+}
+
+/// Whether the compiler, or the linker that it repeats, has no room to write. A file can make it say so too.
+fn is_about_the_disk(message: &str) -> bool {
+    ["No space left on device", "Disk quota exceeded"].iter().any(|words| message.contains(words))
 }
 
 /// Why there is no word of the compiler's about the file.

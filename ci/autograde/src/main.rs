@@ -1,43 +1,20 @@
 //! `cargo autograde`: grades one submission, or a folder of them, or joins what several machines graded.
 
+mod cli;
+
 use autograde::batch::{self, End, Job, Refusal};
+use autograde::collect;
+use autograde::decisions::Decisions;
+use autograde::export::{self, Export};
 use autograde::reports::{self, GradeReport};
-use autograde::{Course, Error, Shard, Submission, Unreadable, handout, merge, printable};
-use lexopt::{Arg, Parser, ValueExt};
+use autograde::{Course, Error, Submission, Unreadable, handout, merge, printable};
+use cli::{How, Task};
 use proctor::lab::Lab;
 use signal_hook::consts::{SIGINT, SIGTERM};
-use std::fmt::Display;
-use std::num::NonZero;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
-
-const USAGE: &str = "\
-Grades submissions on a pristine copy of the course.
-
-    cargo autograde --lab LAB PATH [--out DIR]                            one submission
-    cargo autograde --lab LAB --batch DIR --out OUT [--jobs N] [--shard K/N]   a folder of them
-    cargo autograde merge OUT... --out MERGED [--batch DIR]               joins shards
-    cargo autograde handout DIR                                           the student edition
-
-  LAB     such as lab03
-  PATH    the learner's file, or a folder, git clone or archive that holds it
-  --out   where to write the reports;
-          for one submission target/grading/results/LAB of the course if left out
-  --batch a folder with an entry for each learner: a file, folder, git clone or archive
-          (.zip .tar .tar.gz .tgz); OUT gets summary.html, summary.csv and results/.
-          Started again, it grades what is new or has changed.
-  --jobs  how many are graded at once; one for each processor if left out
-  --shard grades only the K-th of N parts of the class
-  --seed  draws fresh workloads from this number, instead of playing those that learners know
-  merge   proves that nothing is missing or there twice; with --batch DIR also against the
-          folder of submissions
-  handout writes the course without references, zoo and grader to the new folder DIR
-
-Exits with 0 when every submission has its result: graded, whatever the score, or unreadable, with
-a line in the summary; with 1 when something could not be graded or merged; with 2 for bad usage,
-with 3 when the one submission is unreadable, with 130 when it was stopped.";
 
 fn main() -> ExitCode {
     if let Some(done) = autograde::sandbox::helper() {
@@ -69,13 +46,9 @@ fn senseless(why: Error) -> Failure {
     Failure::Usage(why.into())
 }
 
-fn usage(what: impl Display) -> Failure {
-    Failure::Usage(format!("{what} (cargo autograde --help tells more)").into())
-}
-
 impl From<lexopt::Error> for Failure {
     fn from(error: lexopt::Error) -> Self {
-        usage(error)
+        cli::usage(error)
     }
 }
 
@@ -88,40 +61,66 @@ impl From<Refusal> for Failure {
     }
 }
 
-/// What was asked for.
-enum Task {
-    Help,
-    One { lab: String, path: PathBuf, out: Option<PathBuf>, seed: Option<u64> },
-    Batch { lab: String, folder: PathBuf, out: PathBuf, jobs: Option<NonZero<usize>>, shard: Shard, seed: Option<u64> },
-    Handout { dir: PathBuf },
-    Merge { outs: Vec<PathBuf>, merged: PathBuf, submissions: Option<PathBuf> },
-}
-
 fn run() -> Result<ExitCode, Failure> {
-    match task()? {
+    match cli::task()? {
         Task::Help => {
-            println!("{USAGE}");
+            println!("{}", cli::USAGE);
             Ok(ExitCode::SUCCESS)
         }
-        Task::One { lab, path, out, seed } => one(&lab, &path, out, seed),
+        Task::One { lab, path, out, how } => one(&lab, &path, out, &how),
         Task::Handout { dir } => {
             let course = Course::find(Path::new(".")).ok_or(Error::NoCourse).map_err(senseless)?;
             handout::write(&course, &dir).map_err(Failure::Grading)?;
             println!("the student edition: {}", dir.display());
             Ok(ExitCode::SUCCESS)
         }
-        Task::Batch { lab, folder, out, jobs, shard, seed } => {
+        Task::Batch { lab, folder, out, jobs, shard, how } => {
             let course = find_course(&folder).map_err(senseless)?;
             let lab = course.lab(&lab).map_err(senseless)?;
             let stop = stopped_by_signals();
-            let job = Job { course: &course, lab: &lab, folder: &folder, out: &out, jobs, shard, seed, stop: &stop };
+            let decisions = decisions(&how, &out)?;
+            let job = Job {
+                course: &course,
+                lab: &lab,
+                folder: &folder,
+                out: &out,
+                jobs,
+                shard,
+                seed: how.seed,
+                decisions: &decisions,
+                show: &how.show,
+                stop: &stop,
+            };
             let end = batch::run(&job)?;
             println!("summary.html, summary.csv in {}", out.display());
             Ok(match end {
                 End::Complete => ExitCode::SUCCESS,
                 End::NotGraded(n) => fail(&format!("{n} could not be graded: start it again to try them again"), 1),
+                End::NotKept(why, n) => {
+                    fail(&format!("{why}: {n} are left; make room, and start it again to go on"), 1)
+                }
                 End::Stopped(n) => fail(&format!("stopped, {n} are left: start it again to go on"), 130),
             })
+        }
+        Task::Export { results, system, roster, to, matching, field, column } => {
+            let to = to.unwrap_or_else(|| results.join(format!("grades-{}.csv", system.name())));
+            let (matching, column) = (matching.as_str(), column.as_deref());
+            let export = Export { results: &results, system, roster: &roster, matching, field, column };
+            let grades = export::run(&export).map_err(senseless)?;
+            proctor::report::replace(&to, &grades.csv)
+                .map_err(|error| Failure::Grading(Error::File { path: to.clone(), error }))?;
+            grades.left_out.iter().for_each(|line| eprintln!("autograde: {}", printable(line)));
+            println!("{} grades in {}, {} left out", grades.grades, to.display(), grades.left_out.len());
+            Ok(ExitCode::SUCCESS)
+        }
+        Task::Collect { lab, folder, out } => {
+            let course = find_course(&folder).map_err(senseless)?;
+            let lab = course.lab(&lab).map_err(senseless)?;
+            let collected = collect::run(&lab, &folder, &out).map_err(senseless)?;
+            collected.left_out.iter().for_each(|line| eprintln!("autograde: {}", printable(line)));
+            let (submissions, starter) = (out.join(collect::SUBMISSIONS), out.join(collect::STARTER));
+            println!("{} files in {}, the starter in {}", collected.files, submissions.display(), starter.display());
+            Ok(ExitCode::SUCCESS)
         }
         Task::Merge { outs, merged, submissions } => match merge::run(&outs, &merged, submissions.as_deref()) {
             Ok(n) => {
@@ -139,28 +138,61 @@ fn run() -> Result<ExitCode, Failure> {
     }
 }
 
-fn one(lab: &str, path: &Path, out: Option<PathBuf>, seed: Option<u64>) -> Result<ExitCode, Failure> {
+/// What is decided, where the instructor says it is, or where it usually is.
+fn decisions(how: &How, out: &Path) -> Result<Decisions, Failure> {
+    let usual = out.join("decisions.toml");
+    match &how.decisions {
+        Some(file) => Decisions::load(file).map_err(senseless),
+        None if usual.is_file() => Decisions::load(&usual).map_err(senseless),
+        None => Ok(Decisions::default()),
+    }
+}
+
+fn one(lab: &str, path: &Path, out: Option<PathBuf>, how: &How) -> Result<ExitCode, Failure> {
     let course = find_course(path).map_err(senseless)?;
     let lab = course.lab(lab).map_err(senseless)?;
-    let submission = Submission::read(path, &lab).map_err(|what| Failure::Unreadable(path.to_path_buf(), what))?;
     let out = out.unwrap_or_else(|| course.grading_dir().join("results").join(&lab.name));
+    let decisions = decisions(how, &out)?;
+    let submission = match Submission::read(path, &lab) {
+        Ok(submission) => submission,
+        Err(what) => {
+            let name = path.file_name().unwrap_or_default().to_string_lossy();
+            clear(&out)
+                .and_then(|()| GradeReport::unreadable(&name, &lab, &what).write(&out, &lab, &how.show))
+                .map_err(Failure::Grading)?;
+            return Err(Failure::Unreadable(path.to_path_buf(), what));
+        }
+    };
 
     println!("{} {} · {}", lab.name, lab.title, path.display());
-    grade(&course, &lab, &submission, &out, seed).map_err(Failure::Grading)?;
+    grade(&course, &lab, &submission, &out, how, &decisions).map_err(Failure::Grading)?;
     Ok(ExitCode::SUCCESS)
 }
 
-fn grade(course: &Course, lab: &Lab, submission: &Submission, out: &Path, seed: Option<u64>) -> Result<(), Error> {
-    // What stands there is about another submission.
+/// What stands there is about another submission.
+fn clear(out: &Path) -> Result<(), Error> {
     for path in reports::FILES.map(|name| out.join(name)).iter().filter(|path| path.exists()) {
         std::fs::remove_file(path).map_err(|error| Error::File { path: path.clone(), error })?;
     }
-    let mut grader = course.grader(&course.grading_dir())?.seed(seed);
+    Ok(())
+}
+
+fn grade(
+    course: &Course,
+    lab: &Lab,
+    submission: &Submission,
+    out: &Path,
+    how: &How,
+    decisions: &Decisions,
+) -> Result<(), Error> {
+    clear(out)?;
+    let mut grader = course.grader(&course.grading_dir())?.seed(how.seed);
     grader.protection()?.warn();
     let toolchain = grader.toolchain()?;
     let grade = grader.grade(lab, &submission.text)?;
-    let report = GradeReport::new(submission, grade, &toolchain, course.revision().as_deref());
-    report.write(out)?;
+    let mut report = GradeReport::new(submission, grade, &toolchain, course.revision().as_deref());
+    report.decision = decisions.about(&report.submission, &report.submission, &report.sha256).cloned();
+    report.write(out, lab, &how.show)?;
     println!("\n{}", reports::table(&report));
     println!("{} in {}", reports::FILES.join(", "), out.display());
     Ok(())
@@ -176,56 +208,6 @@ fn stopped_by_signals() -> Arc<AtomicBool> {
         registered.expect("the system knows these signals");
     }
     stop
-}
-
-fn task() -> Result<Task, Failure> {
-    let (mut lab, mut out, mut batch, mut jobs, mut shard, mut seed) = (None, None, None, None, None, None);
-    let mut paths: Vec<PathBuf> = Vec::new();
-    let (mut merge, mut handout) = (false, false);
-    let mut parser = Parser::from_env();
-    while let Some(arg) = parser.next()? {
-        match arg {
-            Arg::Long("lab") => lab = Some(parser.value()?.string()?),
-            Arg::Long("out") => out = Some(PathBuf::from(parser.value()?)),
-            Arg::Long("batch") => batch = Some(PathBuf::from(parser.value()?)),
-            Arg::Long("jobs") => jobs = Some(parser.value()?.parse()?),
-            Arg::Long("shard") => shard = Some(parser.value()?.parse()?),
-            Arg::Long("seed") => seed = Some(parser.value()?.parse()?),
-            Arg::Long("help") | Arg::Short('h') => return Ok(Task::Help),
-            Arg::Value(value) if value == "merge" && lab.is_none() && paths.is_empty() && !merge => merge = true,
-            Arg::Value(value) if value == "handout" && lab.is_none() && paths.is_empty() && !handout => handout = true,
-            Arg::Value(value) if paths.is_empty() || merge => paths.push(PathBuf::from(value)),
-            other => return Err(other.unexpected().into()),
-        }
-    }
-    if (handout || merge) && (lab.is_some() || seed.is_some() || jobs.is_some() || shard.is_some()) {
-        return Err(usage("--lab, --seed, --jobs and --shard are for grading"));
-    }
-    if handout {
-        if out.is_some() || batch.is_some() {
-            return Err(usage("handout has no options: cargo autograde handout DIR"));
-        }
-        let dir = paths.pop().ok_or_else(|| usage("where to? cargo autograde handout DIR"))?;
-        return Ok(Task::Handout { dir });
-    }
-    if merge {
-        if paths.is_empty() {
-            return Err(usage("merge joins folders of results: cargo autograde merge OUT... --out MERGED"));
-        }
-        let merged = out.ok_or_else(|| usage("where to? --out MERGED"))?;
-        return Ok(Task::Merge { outs: paths, merged, submissions: batch });
-    }
-    let lab = lab.ok_or_else(|| usage("which lab? --lab LAB"))?;
-    match (batch, paths.pop()) {
-        (Some(folder), None) => {
-            let out = out.ok_or_else(|| usage("where do the results go? --out OUT"))?;
-            Ok(Task::Batch { lab, folder, out, jobs, shard: shard.unwrap_or(Shard::WHOLE), seed })
-        }
-        (None, Some(path)) if jobs.is_none() && shard.is_none() => Ok(Task::One { lab, path, out, seed }),
-        (None, Some(_)) => Err(usage("--jobs and --shard are for --batch")),
-        (Some(_), Some(_)) => Err(usage("one submission or --batch DIR, not both")),
-        (None, None) => Err(usage("which submission?")),
-    }
 }
 
 /// The course of the current folder, else the one this program was built from.

@@ -1,7 +1,7 @@
 //! Joins the results of shards, once it is proved that together they are the class: nothing missing, nothing twice.
 
 use crate::Error;
-use crate::entry::{Listing, Shard, digest_of_keys};
+use crate::entry::{Listing, digest_of_keys};
 use crate::record::{self, Batch, Record};
 use crate::summary;
 use std::collections::{BTreeMap, BTreeSet};
@@ -15,7 +15,6 @@ use std::path::{Path, PathBuf};
 /// Everything that is missing, there twice or doesn't belong together, each in a line. Nothing is written then.
 pub fn run(outs: &[PathBuf], merged: &Path, submissions: Option<&Path>) -> Result<usize, Vec<String>> {
     let shards = load(outs)?;
-    let first = &shards[0].batch;
     let mut wrong = Vec::new();
     check_same_class(&shards, &mut wrong);
     check_shards(&shards, &mut wrong);
@@ -29,7 +28,7 @@ pub fn run(outs: &[PathBuf], merged: &Path, submissions: Option<&Path>) -> Resul
     if !wrong.is_empty() {
         return Err(wrong);
     }
-    write(first, &found, merged).map_err(|error| vec![error.to_string()])
+    write(&shards, &found, merged).map_err(|error| vec![error.to_string()])
 }
 
 struct PartOfClass<'a> {
@@ -126,14 +125,14 @@ fn is_same_folder(a: &Path, b: &Path) -> bool {
     matches!((a.canonicalize(), b.canonicalize()), (Ok(a), Ok(b)) if a == b)
 }
 
-fn write(first: &Batch, found: &Found, merged: &Path) -> Result<usize, Error> {
-    let keys: Vec<String> = found.keys().cloned().collect();
+fn write(shards: &[PartOfClass], found: &Found, merged: &Path) -> Result<usize, Error> {
     for (out, record) in found.values().flatten() {
         record::copy(out, merged, &record.key)?;
     }
-    Batch::new(first.with.clone(), Shard::WHOLE, keys, first.class_size, first.class.clone()).save(merged)?;
+    let batch = Batch::merged(shards.iter().map(|shard| &shard.batch), shards[0].batch.clone());
+    batch.save(merged)?;
     let mut records: Vec<Record> = found.values().flatten().map(|(_, record)| record.clone()).collect();
     summary::sort(&mut records);
-    summary::write(merged, &first.with.lab, &records)?;
+    summary::write(merged, &batch, &records)?;
     Ok(records.len())
 }

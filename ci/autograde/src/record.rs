@@ -2,11 +2,14 @@
 //! written last, `entry.json`. A folder without it, or with one that can't be read, is a half result and counts as none.
 
 use crate::Error;
-use crate::entry::{Entry, Shard, is_key};
+use crate::decisions::Decision;
+use crate::entry::{Entry, Listing, Shard, is_key};
 use crate::reports::GradeReport;
+use crate::show::Show;
+use proctor::lab::Lab;
 use proctor::report::replace;
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
+use std::collections::BTreeSet;
 use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -56,13 +59,38 @@ pub struct Batch {
     pub class_size: usize,
     /// Stands for the names of the whole class.
     pub class: String,
+    /// The names in the folder of submissions that are nobody's.
+    #[serde(default)]
+    pub skipped: Vec<String>,
+    /// The decisions that hold for nothing, a line for each.
+    #[serde(default)]
+    pub stale: Vec<String>,
 }
 
 impl Batch {
     /// What `shard` of a class does.
-    pub fn new(with: GradedWith, shard: Shard, keys: Vec<String>, class_size: usize, class: String) -> Self {
-        let format = BATCH_FORMAT.to_owned();
-        Batch { format, with, shard: shard.number, shards: shard.of, keys, class_size, class }
+    pub fn new(with: GradedWith, shard: Shard, keys: Vec<String>, listing: &Listing) -> Self {
+        Batch {
+            format: BATCH_FORMAT.to_owned(),
+            with,
+            shard: shard.number,
+            shards: shard.of,
+            keys,
+            class_size: listing.entries.len(),
+            class: listing.digest(),
+            skipped: listing.skipped.clone(),
+            stale: Vec::new(),
+        }
+    }
+
+    /// The whole class that `parts` have graded; `first` is one of them.
+    pub fn merged<'a>(parts: impl Iterator<Item = &'a Batch> + Clone, first: Batch) -> Self {
+        let all = |of: fn(&Batch) -> &[String]| {
+            parts.clone().flat_map(of).collect::<BTreeSet<_>>().into_iter().cloned().collect()
+        };
+        let Shard { number: shard, of: shards } = Shard::WHOLE;
+        let (keys, skipped, stale) = (all(|part| &part.keys), all(|part| &part.skipped), all(|part| &part.stale));
+        Batch { shard, shards, keys, skipped, stale, ..first }
     }
 
     /// # Errors
@@ -118,6 +146,8 @@ struct Seal {
     with: GradedWith,
     /// A hash of the learner's file; nothing when it could not be read.
     text: Option<String>,
+    /// How its reports are shown.
+    show: Show,
     /// Why it could not be read.
     unreadable: Option<String>,
 }
@@ -125,16 +155,6 @@ struct Seal {
 /// The folder of an entry's results.
 pub fn folder(out: &Path, key: &str) -> PathBuf {
     out.join("results").join(key)
-}
-
-/// The result that stands on disk for `entry`, if it is about the same text, course and toolchain.
-pub fn find(out: &Path, entry: &Entry, with: &GradedWith, text: &str) -> Option<Record> {
-    let folder = folder(out, &entry.key);
-    let seal: Seal = read_json(&folder.join("entry.json")).ok()?;
-    if seal.text.as_deref() != Some(&hash(text)) {
-        return None;
-    }
-    load(out, &entry.key, with).ok()
 }
 
 /// The result that stands on disk for the entry with this key.
@@ -158,30 +178,65 @@ pub fn load(out: &Path, key: &str, with: &GradedWith) -> Result<Record, Error> {
     Ok(Record { name: seal.name, key: seal.key, outcome })
 }
 
-/// Keeps `record`: the reports first, then the file that says they are whole.
-///
-/// # Errors
-/// One line that names the file and what the system said.
-pub fn save(out: &Path, record: &Record, with: &GradedWith, text: Option<&str>) -> Result<(), Error> {
-    let folder = folder(out, &record.key);
-    clear(&folder)?;
-    let unreadable = match &record.outcome {
-        Outcome::Graded(report) => {
-            report.write(&folder)?;
-            None
+/// Keeps the results of a run.
+#[derive(Clone, Copy, Debug)]
+pub struct Keeper<'a> {
+    /// The folder of all results.
+    pub out: &'a Path,
+    /// What is graded.
+    pub lab: &'a Lab,
+    /// With what.
+    pub with: &'a GradedWith,
+    /// How its reports are shown.
+    pub show: &'a Show,
+}
+
+impl Keeper<'_> {
+    /// The result that stands on disk for `entry`, if it is about a file with this hash, the same course and toolchain. Its reports
+    /// say what is decided now, in the form that is chosen now.
+    ///
+    /// # Errors
+    /// One line that names the file and what the system said: the reports can't be written anew.
+    pub fn find(&self, entry: &Entry, sha256: &str, decision: Option<&Decision>) -> Result<Option<Record>, Error> {
+        let path = folder(self.out, &entry.key).join("entry.json");
+        let seal: Option<Seal> = read_json(&path).ok();
+        let Some(seal) = seal.filter(|seal| seal.text.as_deref() == Some(sha256)) else { return Ok(None) };
+        let Ok(mut record) = load(self.out, &entry.key, self.with) else { return Ok(None) };
+        if let Outcome::Graded(report) = &mut record.outcome
+            && (report.decision.as_ref() != decision || seal.show != *self.show)
+        {
+            report.decision = decision.cloned();
+            self.save(&record, Some(sha256))?;
         }
-        Outcome::Unreadable(line) => Some(line.clone()),
-        Outcome::NotGraded(_) => return Ok(()),
-    };
-    let seal = Seal {
-        format: ENTRY_FORMAT.to_owned(),
-        name: record.name.clone(),
-        key: record.key.clone(),
-        with: with.clone(),
-        text: text.map(hash),
-        unreadable,
-    };
-    write_json(&folder.join("entry.json"), &seal)
+        Ok(Some(record))
+    }
+
+    /// Keeps `record`: the reports first, then the file that says they are whole.
+    ///
+    /// # Errors
+    /// One line that names the file and what the system said.
+    pub fn save(&self, record: &Record, sha256: Option<&str>) -> Result<(), Error> {
+        let folder = folder(self.out, &record.key);
+        clear(&folder)?;
+        let unreadable = match &record.outcome {
+            Outcome::Graded(report) => {
+                report.write(&folder, self.lab, self.show)?;
+                None
+            }
+            Outcome::Unreadable(line) => Some(line.clone()),
+            Outcome::NotGraded(_) => return Ok(()),
+        };
+        let seal = Seal {
+            format: ENTRY_FORMAT.to_owned(),
+            name: record.name.clone(),
+            key: record.key.clone(),
+            with: self.with.clone(),
+            text: sha256.map(str::to_owned),
+            show: self.show.clone(),
+            unreadable,
+        };
+        write_json(&folder.join("entry.json"), &seal)
+    }
 }
 
 /// Takes away what stands in an entry's folder, `entry.json` first: without it the rest counts for nothing.
@@ -200,28 +255,31 @@ pub fn clear(folder: &Path) -> Result<(), Error> {
     }
 }
 
-/// Copies a whole result to another output folder.
+/// Gives a whole result to another output folder too.
+///
+/// As links, where the file system has them: a result is never written in place, and its files have long been on disk. A class of
+/// thousands is merged in seconds, and needs no room.
 ///
 /// # Errors
 /// One line that names the file and what the system said.
 pub fn copy(from: &Path, to: &Path, key: &str) -> Result<(), Error> {
     let (from, to) = (folder(from, key), folder(to, key));
     clear(&to)?;
+    fs::create_dir_all(&to).map_err(Error::at(&to))?;
     let mut names: Vec<PathBuf> = crate::reports::FILES.iter().map(PathBuf::from).collect();
     names.push(PathBuf::from("entry.json"));
     for name in names {
-        let path = from.join(&name);
+        let (path, to) = (from.join(&name), to.join(&name));
+        if fs::hard_link(&path, &to).is_ok() {
+            continue;
+        }
         match fs::read_to_string(&path) {
-            Ok(text) => replace(&to.join(&name), &text).map_err(Error::at(&to.join(&name)))?,
+            Ok(text) => replace(&to, &text).map_err(Error::at(&to))?,
             Err(e) if e.kind() == ErrorKind::NotFound => {}
             Err(e) => return Err(Error::at(&path)(e)),
         }
     }
     Ok(())
-}
-
-fn hash(text: &str) -> String {
-    crate::entry::hex(&Sha256::digest(text))
 }
 
 fn read_json<T: for<'a> Deserialize<'a>>(path: &Path) -> Result<T, Error> {

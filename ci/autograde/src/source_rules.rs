@@ -14,8 +14,10 @@ use serde::{Deserialize, Serialize};
 pub const MAX_BYTES: usize = 1 << 20;
 /// The most lines that are named.
 const MAX_HELD: usize = 50;
-/// The most characters of a reason.
+/// The most characters of a reason, and of a line that is quoted.
 const MAX_REASON: usize = 200;
+/// How many lines before and after it are quoted.
+const EXCERPT: usize = 2;
 
 /// Why a submission is held for review.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -24,11 +26,28 @@ pub struct Held {
     pub line: usize,
     /// What is there, and what it does.
     pub reason: String,
+    /// The line and its neighbours, for whoever decides.
+    #[serde(default)]
+    pub excerpt: String,
 }
 
 impl Held {
     fn at(span: Span, reason: &str) -> Self {
-        Held { line: span.start().line.max(1), reason: printable(reason).chars().take(MAX_REASON).collect() }
+        let reason = printable(reason).chars().take(MAX_REASON).collect();
+        Held { line: span.start().line.max(1), reason, excerpt: String::new() }
+    }
+
+    /// Adds what is at the line in `text`, the file.
+    #[must_use]
+    pub fn quoting(mut self, text: &str) -> Self {
+        let first = self.line.saturating_sub(EXCERPT + 1);
+        let lines = text.lines().enumerate().skip(first).take(self.line + EXCERPT - first);
+        let quoted = lines.map(|(i, line)| {
+            let mark = if i + 1 == self.line { '►' } else { ' ' };
+            format!("{mark}{:>5}  {}\n", i + 1, printable(line).chars().take(MAX_REASON).collect::<String>())
+        });
+        self.excerpt = quoted.collect();
+        self
     }
 }
 

@@ -10,6 +10,8 @@ use std::path::{Path, PathBuf};
 
 /// The largest source file that is read. A lab's file has a few hundred lines.
 const MAX_BYTES: u64 = 1 << 20;
+/// How many files a line names where one has to be chosen.
+const NAMED: usize = 5;
 /// How many files of a folder are looked at.
 const MAX_FILES: usize = 100_000;
 
@@ -31,7 +33,8 @@ pub enum Unreadable {
     /// The folder has too many files to look at.
     TooManyFiles,
     /// None of its files has the name of the learner's file: where that is in a clone, and in the lab's folder.
-    NotFound { in_a_clone: PathBuf, file: PathBuf },
+    /// These are the other `.rs` files.
+    NotFound { in_a_clone: PathBuf, file: PathBuf, sources: Vec<PathBuf> },
     /// All these files have that name.
     Several(Vec<PathBuf>),
     /// The file is too large.
@@ -54,15 +57,14 @@ impl fmt::Display for Unreadable {
             Unreadable::NoFile => f.write_str("not a regular file"),
             Unreadable::NoFiles => f.write_str("a folder without files"),
             Unreadable::TooManyFiles => write!(f, "a folder with more than {MAX_FILES} files"),
-            Unreadable::NotFound { in_a_clone, file } => {
+            Unreadable::NotFound { in_a_clone, file, sources } => {
                 let (in_a_clone, name) = (in_a_clone.display(), name(file));
-                write!(f, "found neither {in_a_clone} nor {}, nor another file called {name}", file.display())
+                write!(f, "found neither {in_a_clone} nor {}, nor another file called {name}", file.display())?;
+                if sources.is_empty() { Ok(()) } else { write!(f, " (there are {})", first_of(sources)) }
             }
             Unreadable::Several(files) => {
-                let first: Vec<String> = files.iter().take(2).map(|file| file.display().to_string()).collect();
-                let more = if files.len() > 2 { ", …" } else { "" };
                 let (n, name) = (files.len(), files.first().map(|file| name(file)).unwrap_or_default());
-                write!(f, "{n} files are called {name} ({}{more}): name the one to grade", first.join(", "))
+                write!(f, "{n} files are called {name} ({}): name the one to grade", first_of(files))
             }
             Unreadable::TooLarge => write!(f, "larger than {MAX_BYTES} bytes: this isn't the learner's file"),
             Unreadable::NotUtf8(line) => write!(f, "not UTF-8 (line {line})"),
@@ -73,6 +75,12 @@ impl fmt::Display for Unreadable {
 }
 
 impl std::error::Error for Unreadable {}
+
+/// The first few of the files.
+fn first_of(files: &[PathBuf]) -> String {
+    let first: Vec<String> = files.iter().take(NAMED).map(|file| file.display().to_string()).collect();
+    first.join(", ") + if files.len() > NAMED { ", …" } else { "" }
+}
 
 impl From<io::Error> for Unreadable {
     fn from(error: io::Error) -> Self {
@@ -223,7 +231,10 @@ fn choose(files: &[PathBuf], lab: &Lab) -> Result<PathBuf, Unreadable> {
     let sources: Vec<&PathBuf> = files.iter().filter(|file| file.extension().is_some_and(|e| e == "rs")).collect();
     match sources[..] {
         [file] => Ok(file.clone()),
-        _ => Err(Unreadable::NotFound { in_a_clone, file: lab.file.clone() }),
+        _ => {
+            let sources = sources.into_iter().cloned().collect();
+            Err(Unreadable::NotFound { in_a_clone, file: lab.file.clone(), sources })
+        }
     }
 }
 

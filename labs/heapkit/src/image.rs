@@ -137,10 +137,13 @@ pub struct ListHead {
     pub links: Links,
 }
 
+/// The name of a list that is the only one.
+pub const FREE_LIST: &str = "list";
+
 impl ListHead {
-    /// The one free list of a lab: linked both ways, called `list`.
+    /// The one free list of a lab: linked both ways, called [`FREE_LIST`].
     pub fn free_list(head: usize) -> Self {
-        ListHead { name: "list".into(), head, links: Links::BothWays }
+        ListHead { name: FREE_LIST.into(), head, links: Links::BothWays }
     }
 }
 
@@ -224,9 +227,10 @@ impl Image {
         self.list().map_or(&[], |list| &list.chunks)
     }
 
-    /// The chunks of all lists that hold at least `size` bytes, in list order.
+    /// The free chunks of all lists that hold at least `size` bytes, in list order.
     pub fn candidates(&self, size: usize) -> Vec<&Block> {
-        let chunks = self.lists.iter().flat_map(|list| &list.chunks);
+        let free = self.lists.iter().filter(|list| list.links == Links::BothWays);
+        let chunks = free.flat_map(|list| &list.chunks);
         chunks.filter_map(|&at| self.block(at)).filter(|block| block.size >= size).collect()
     }
 

@@ -8,6 +8,7 @@
 //! lab promises beyond that, its [`Rules`] say. The referee looks at the raw heap through [`crate::image`], so that no mistake
 //! of the allocator can hide behind the allocator.
 
+pub mod bin_rules;
 mod list_rules;
 mod malloc_rules;
 pub mod pattern;
@@ -20,6 +21,7 @@ mod tests;
 mod toy;
 mod violation;
 
+pub use bin_rules::BinRules;
 pub use list_rules::{Fit, ListRules};
 pub use malloc_rules::{MallocRules, THRESHOLD, THRESHOLD_MAX, TOP_PAD};
 pub use payloads::Payloads;

@@ -33,10 +33,18 @@ use std::fmt;
 use std::fmt::Write as _;
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
+use std::num::IntErrorKind;
 use std::path::{Path, PathBuf};
 
 /// The block of `free(NULL)`: there is none.
 pub const NULL: usize = usize::MAX;
+
+/// The header, line by line.
+const HEADER: [&str; 4] =
+    ["the heap size or weight", "the number of ids", "the number of operations", "the weight or number of bytes"];
+
+/// What a line that isn't in the header starts with.
+const LETTERS: [char; 5] = ['a', 'c', 'm', 'r', 'f'];
 
 /// The first two bytes of every gzip file.
 const GZIP: [u8; 2] = [0x1f, 0x8b];
@@ -169,16 +177,21 @@ fn replace(path: &Path, text: &[u8]) -> io::Result<()> {
 
 /// Reads the text of a `.rep` file. An error comes with its line.
 fn parse(text: &str) -> Result<Trace, (usize, String)> {
+    // Some editors put it before every text that they save.
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let mut lines = (1..).zip(text.lines());
-    let mut header = |what: &str| {
-        let (at, line) = lines.next().ok_or_else(|| (text.lines().count() + 1, format!("here {what} is missing")))?;
-        let number = line.trim().parse::<usize>();
-        number.map_err(|_| (at, format!("here stands {what}, and `{}` is no number", line.trim())))
-    };
-    header("the heap size or weight")?;
-    let ids = header("the number of ids")?;
-    let promised = header("the number of operations")?;
-    header("the weight or number of bytes")?;
+    let mut numbers = [0; HEADER.len()];
+    for (i, number) in numbers.iter_mut().enumerate() {
+        let missing = |at, ends| (at, format!("{ends} {} of its {} lines: {} missing", i, HEADER.len(), and_so_on(i)));
+        let (at, line) = lines.next().ok_or_else(|| missing(text.lines().count() + 1, "the file ends after"))?;
+        let line = line.trim();
+        if line.split_whitespace().count() > 1 && line.starts_with(LETTERS) {
+            return Err(missing(at, "the header ends after"));
+        }
+        let no_number = |what| (at, format!("this is to be {}, and `{}` is {what}", HEADER[i], shown(line)));
+        *number = number_in(line).map_err(no_number)?;
+    }
+    let [_, ids, promised, _] = numbers;
 
     let mut ledger = Ledger::default();
     for (at, line) in lines.filter(|(_, line)| !line.trim().is_empty()) {
@@ -191,12 +204,52 @@ fn parse(text: &str) -> Result<Trace, (usize, String)> {
     Ok(ledger.trace)
 }
 
+/// The names of the header's lines that are missing from the one with this index on.
+fn and_so_on(from: usize) -> String {
+    let (last, others) = HEADER[from..].split_last().expect("a line is missing");
+    match others {
+        [] => format!("{last} is"),
+        others => format!("{} and {last} are", others.join(", ")),
+    }
+}
+
+/// Reads a number, or says why it is none.
+fn number_in(word: &str) -> Result<usize, &'static str> {
+    word.parse::<usize>().map_err(|error| match error.kind() {
+        IntErrorKind::PosOverflow => "larger than any number of 64 bits",
+        _ if word
+            .strip_prefix('-')
+            .is_some_and(|rest| !rest.is_empty() && rest.bytes().all(|b| b.is_ascii_digit())) =>
+        {
+            "below zero"
+        }
+        _ => "no number",
+    })
+}
+
+/// What a file says, so that it can be seen: marks that a terminal obeys or leaves out are written in letters, and of a long text
+/// there is the start.
+fn shown(text: &str) -> String {
+    const MOST: usize = 60;
+    let mut shown = String::new();
+    for c in text.chars().take(MOST) {
+        match c {
+            '\'' | '"' | '\\' => shown.push(c),
+            c => shown.extend(c.escape_debug()),
+        }
+    }
+    if text.chars().nth(MOST).is_some() {
+        shown.push('…');
+    }
+    shown
+}
+
 /// Reads a line such as `a 0 512`; there are `ids` ids.
 fn operation(line: &str, ids: usize) -> Result<Op, String> {
-    let line = line.trim();
     let words: Vec<&str> = line.split_whitespace().collect();
+    let line = shown(line.trim());
     let number = |word: &str, what: &str| {
-        word.parse::<usize>().map_err(|_| format!("`{line}`: `{word}` is no number, so it is no {what}"))
+        number_in(word).map_err(|why| format!("`{line}`: `{}` is {why}, so it is no {what}", shown(word)))
     };
     let id = |word: &str| match number(word, "id")? {
         id if id < ids => Ok(id),
@@ -358,10 +411,39 @@ mod tests {
     #[test]
     fn a_header_has_four_numbers() {
         let what = |text| parse(text).unwrap_err();
-        assert_eq!(what(""), (1, "here the heap size or weight is missing".into()));
-        assert_eq!(what("1\n2\n"), (3, "here the number of operations is missing".into()));
-        assert_eq!(what("1\n2\na 0 8\n"), (3, "here stands the number of operations, and `a 0 8` is no number".into()));
-        assert_eq!(what("1\n-2\n"), (2, "here stands the number of ids, and `-2` is no number".into()));
+        let missing = "the number of operations and the weight or number of bytes are missing";
+        assert!(
+            what("")
+                .1
+                .starts_with("the file ends after 0 of its 4 lines: the heap size or weight, the number of ids, ")
+        );
+        assert_eq!(what("1\n2\n"), (3, format!("the file ends after 2 of its 4 lines: {missing}")));
+        assert_eq!(what("1\n2\na 0 8\n"), (3, format!("the header ends after 2 of its 4 lines: {missing}")));
+        let last = "the header ends after 3 of its 4 lines: the weight or number of bytes is missing";
+        assert_eq!(what("1\n2\n1\nf 0\n"), (4, last.to_owned()));
+        assert_eq!(what("1\nmany\n"), (2, "this is to be the number of ids, and `many` is no number".into()));
+        assert_eq!(what("1\n-2\n"), (2, "this is to be the number of ids, and `-2` is below zero".into()));
+        let large = "this is to be the number of ids, and `18446744073709551616` is larger than any number of 64 bits";
+        assert_eq!(what("1\n18446744073709551616\n"), (2, large.into()));
+    }
+
+    #[test]
+    fn what_can_not_be_seen_is_written_in_letters() {
+        let trace = parse("\u{feff}1\n1\n1\n8\na 0 8\n").expect("a byte order mark is no part of a text");
+        assert_eq!(trace.ops.len(), 1);
+        for (line, seen) in [
+            ("a 0 8\u{1a}", "`a 0 8\\u{1a}`: `8\\u{1a}` is no number, so it is no size"),
+            ("a 0\0 8", "`a 0\\0 8`: `0\\0` is no number, so it is no id"),
+            ("a 0 \u{feff}8", "`a 0 \\u{feff}8`: `\\u{feff}8` is no number, so it is no size"),
+            ("\u{1b}[31ma 0 8", "`\\u{1b}[31ma 0 8`: a line starts with a, c, m, r or f"),
+            ("a 0\r8 9", "`a 0\\r8 9`: after the letter"),
+        ] {
+            let error = error(line);
+            assert!(error.starts_with(&format!("5: {seen}")), "{error}");
+        }
+        assert!(error(&"x".repeat(1 << 20)).len() < 200, "a line may be a megabyte long");
+        let large = "5: `a 0 18446744073709551616`: `18446744073709551616` is larger than any number of 64 bits, so it is no size";
+        assert_eq!(error("a 0 18446744073709551616"), large);
     }
 
     #[test]
@@ -383,10 +465,10 @@ mod tests {
         assert_eq!(error("m 0 64"), "5: `m 0 64`: after the letter come an id, an alignment and a size, and no more");
         assert_eq!(error("f 0 8"), "5: `f 0 8`: after the letter comes an id, and no more");
         assert_eq!(error("a 0 big"), "5: `a 0 big`: `big` is no number, so it is no size");
-        assert_eq!(error("a 0 -8"), "5: `a 0 -8`: `-8` is no number, so it is no size");
+        assert_eq!(error("a 0 -8"), "5: `a 0 -8`: `-8` is below zero, so it is no size");
         assert_eq!(error("m 0 x 8"), "5: `m 0 x 8`: `x` is no number, so it is no alignment");
         assert_eq!(error("f one"), "5: `f one`: `one` is no number, so it is no id");
-        assert_eq!(error("a -1 8"), "5: `a -1 8`: `-1` is no number, so it is no id");
+        assert_eq!(error("a -1 8"), "5: `a -1 8`: `-1` is below zero, so it is no id");
         assert_eq!(error("a 3 8"), "5: `a 3 8`: the header promises 3 ids, counted from 0, and 3 is none of them");
         assert_eq!(error("m 0 48 8"), "5: the alignment 48 is no power of two");
     }

@@ -59,6 +59,11 @@ impl<O: Os, F: FreeChunks> Malloc<O, F> {
         &self.free
     }
 
+    /// The system.
+    pub const fn os(&self) -> &O {
+        &self.os
+    }
+
     /// A block of `request` bytes.
     ///
     /// It comes from the first of these that can serve it:

@@ -12,7 +12,7 @@ use heapkit::os::{Os, PAGE};
 /// What a pool asks the system for when all its slots are taken: so many bytes, or more if a single slot needs more.
 pub const POOL_GROWTH: usize = 16 * PAGE;
 
-/// What a mapping starts with: two words. All mappings of a pool or a region are a list, which leads through them.
+/// The first two words of a mapping. All mappings of a pool or a region are a list, which leads through these headers.
 #[derive(Debug)]
 struct Header {
     next: Cell<Link>,
@@ -66,18 +66,16 @@ impl<O: Os> Drop for Mappings<O> {
 /// taken for the same one, and what carries the brand can't leave `work`.
 ///
 /// ```ignore
-/// let sum = pool_scope(os, |brand| {
+/// let text = pool_scope(os, |brand| {
 ///     let mut pool = Pool::new(brand);
-///     let (two, three) = (pool.alloc(2)?, pool.alloc(3)?);
-///     let sum = *two + *three;
-///     pool.free(two);
-///     pool.free(three);
-///     Ok::<i32, i32>(sum)
+///     let mut name = pool.alloc(String::from("he"))?;
+///     name.push_str("ap");
+///     Ok(pool.take(name))
 /// });
 /// ```
 ///
 /// # Panics
-/// If `work` comes to its end and slots are still taken: nobody can free them any more. The message says how many. No type of Rust can say
+/// If `work` returns and slots are still taken: nobody can free them any more. The message says how many. No type of Rust can say
 /// "must be freed", only "can't be freed twice". The pages go back all the same.
 pub fn pool_scope<O: Os, R>(os: O, work: impl for<'id> FnOnce(Brand<'id, O>) -> R) -> R {
     todo!("pool_scope")
@@ -149,7 +147,7 @@ impl<'id, T, O: Os> Pool<'id, T, O> {
 
 /// A value in a pool, and the only way to it. `*handle` is the value.
 ///
-/// Whoever has the handle owns the value. [`Pool::free`] and [`Pool::take`] want it back, so nobody can use the value afterwards, or free it
+/// The handle owns the value. [`Pool::free`] and [`Pool::take`] want the handle back, so nobody can use the value afterwards, or free it
 /// twice; and the brand `'id` says which pool it belongs to.
 ///
 /// A handle that is dropped drops its value, as every owner does in Rust. But it is one word and doesn't know where its pool is: the slot stays

@@ -75,14 +75,16 @@ impl Log {
         }
         // SAFETY: the mapping has `len` bytes, starts at a page, is never unmapped, and is used through these atomics alone.
         let words = unsafe { std::slice::from_raw_parts(start.cast::<AtomicU64>(), len / size_of::<AtomicU64>()) };
-        words.first()?.store(0, Ordering::Relaxed);
+        // What this process was before an `exec` doesn't count.
+        words.get(1)?.store(0, Ordering::Relaxed);
+        words.first()?.store(log::LOADED, Ordering::Relaxed);
         // SAFETY: `getpid` can do no harm.
         Some(Log { words, owner: unsafe { libc::getpid() } })
     }
 
     /// Writes a call down, or only counts it where the log is full. Under the lock.
     fn write(&self, call: Call) {
-        let Some((calls, records)) = self.words.split_first() else { return };
+        let [_, calls, records @ ..] = self.words else { return };
         let before = calls.load(Ordering::Relaxed);
         if let Some(place) = records.as_chunks::<{ size_of::<log::Record>() / 8 }>().0.get(before as usize) {
             for (place, word) in place.iter().zip(call.record()) {
@@ -93,6 +95,15 @@ impl Log {
         calls.store(before.wrapping_add(1), Ordering::Release);
     }
 }
+
+/// Runs when the library is loaded, before the program: a program that never calls `malloc` is known by an empty log that is open.
+extern "C" fn open_log() {
+    let _ = Log::get();
+}
+
+#[used]
+#[unsafe(link_section = ".init_array")]
+static ON_LOAD: extern "C" fn() = open_log;
 
 /// A variable of the environment, if it is set. (`std::env::var` would allocate.)
 fn variable(name: &CStr) -> Option<&'static CStr> {

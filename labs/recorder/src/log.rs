@@ -1,6 +1,6 @@
 //! The log: a file of words, written by the library inside the recorded program and read by `record`.
 //!
-//! The first word counts the calls. Behind it stands one [`Record`] for each, as many as fit: the file has its full size
+//! The first word says whether the library was there, the second counts the calls. After them comes one [`Record`] for each, as many as fit: the file has its full size
 //! from the start, so that a program that is killed leaves everything up to its last call, and needs no way to grow it.
 
 #![allow(dead_code, reason = "each side uses its half")]
@@ -12,6 +12,12 @@ pub const PARENT: &CStr = c"HEAP_RECORDER_PARENT";
 
 /// The variable that holds the path of the log.
 pub const PATH: &CStr = c"HEAP_RECORDER_LOG";
+
+/// How many words come before the calls.
+pub const HEAD: usize = 2;
+
+/// What the first word says when the library was preloaded into the program.
+pub const LOADED: u64 = 1;
 
 /// A call in four words: its kind, the size, the old address or the alignment, the new address.
 pub type Record = [u64; 4];

@@ -81,8 +81,60 @@ fn what_can_not_be_recorded_is_said_in_one_line() {
         assert!(!output.status.success() && trace.is_err());
     };
     said(&[], &["/no/such/program"], "record: /no/such/program can't be started: No such file");
-    said(&[], &[EVERY_CALL, "nothing"], &format!("record: {EVERY_CALL} made no call that could be seen: "));
+    said(
+        &[],
+        &[EVERY_CALL, "nothing"],
+        &format!("record: {EVERY_CALL} never called malloc: there is nothing to record"),
+    );
+    said(&[], &["no\nsuch"], "record: no\\nsuch can't be started: No such file");
     said(&[], &[], "record: which program? (record --help tells more)");
     said(&["--limit", "many"], &["true"], "record: cannot parse argument \"many\"");
     said(&["--limit", "18446744073709551615"], &["true"], "record: there is no room for a log of 184467440");
+}
+
+#[test]
+fn a_program_without_the_dynamic_linker_can_not_be_recorded() {
+    let dir = tempfile::tempdir().unwrap();
+    let (source, program) = (dir.path().join("static.c"), dir.path().join("static"));
+    std::fs::write(&source, "int main(void) { return 0; }\n").unwrap();
+    let compiled = Command::new("cc").arg("-static").arg("-o").arg(&program).arg(&source).output();
+    if !compiled.is_ok_and(|output| output.status.success()) {
+        return eprintln!("skipped: nothing can be linked statically here");
+    }
+    let (output, trace) = record(&[], &[program.to_str().unwrap()]);
+    assert!(stderr(&output).contains(" can't be recorded: is it linked statically"), "{}", stderr(&output));
+    assert!(trace.is_err());
+}
+
+#[test]
+fn it_runs_from_a_path_with_spaces_and_colons() {
+    let dir = tempfile::tempdir().unwrap();
+    let place = dir.path().join("my own: programs");
+    std::fs::create_dir(&place).unwrap();
+    let built = std::path::Path::new(env!("CARGO_BIN_EXE_record"));
+    std::fs::copy(built, place.join("record")).unwrap();
+    std::fs::copy(built.with_file_name("deps").join("librecorder.so"), place.join("librecorder.so")).unwrap();
+    let file = place.join("the trace.rep");
+    let output =
+        Command::new(place.join("record")).arg("-o").arg(&file).args(["--", EVERY_CALL, "calls"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(3), "{}", stderr(&output));
+    assert_eq!(workload::format(&trace::read(&file).unwrap().ops), CALLS);
+}
+
+#[test]
+fn a_limit_on_files_is_said_and_the_program_still_has_it() {
+    let limited = |blocks: &str, rest: &[&str]| {
+        let mut shell = Command::new("sh");
+        let script = format!("ulimit -f {blocks}; exec \"$0\" \"$@\"");
+        shell.args(["-c", &script, env!("CARGO_BIN_EXE_record")]).args(rest).output().unwrap()
+    };
+    let output = limited("8", &["-o", "/dev/null", "--", EVERY_CALL, "calls"]);
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    assert!(stderr(&output).contains("there is no room for a log of 1000000 calls: File too large"), "{output:?}");
+    // A program that writes too much is ended by the same signal as without us.
+    let writes = ["--limit", "10", "-o", "/dev/null", "--", "sh", "-c", "head -c 100000 /dev/zero >\"$0\"; exit $?"];
+    let dir = tempfile::tempdir().unwrap();
+    let large = dir.path().join("large");
+    let arguments: Vec<&str> = writes.into_iter().chain([large.to_str().unwrap()]).collect();
+    assert_eq!(limited("8", &arguments).status.code(), Some(128 + 25), "SIGXFSZ");
 }

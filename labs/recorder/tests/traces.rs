@@ -13,7 +13,7 @@ fn the_table_has_a_row_for_each_trace_with_its_numbers() {
         .filter(|name| name.ends_with(".rep.gz"))
         .collect();
     names.sort();
-    assert!(names.len() >= 4, "{names:?}");
+    assert!(names.len() >= 12, "{names:?}");
 
     let table = fs::read_to_string(dir.join("README.md")).unwrap();
     let rows: Vec<&str> = table.lines().filter(|line| line.starts_with("| `")).collect();
@@ -30,5 +30,5 @@ fn the_table_has_a_row_for_each_trace_with_its_numbers() {
 fn the_traces_take_little_room() {
     let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("../traces");
     let bytes: u64 = fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().metadata().unwrap().len()).sum();
-    assert!(bytes < 300 << 10, "{bytes} bytes");
+    assert!(bytes < 400 << 10, "{bytes} bytes");
 }

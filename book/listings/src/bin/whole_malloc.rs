@@ -4,7 +4,7 @@
 use heapkit::os::LinuxOs;
 use heapkit::workload;
 use lab05::Malloc;
-use listings::story::{STORY, take};
+use listings::story::{STORY, Whole};
 
 fn main() -> Result<(), String> {
     let ops = workload::parse(STORY).map_err(|e| e.to_string())?;
@@ -14,7 +14,7 @@ fn main() -> Result<(), String> {
     unsafe { libc::getppid() };
     for op in ops {
         // SAFETY: the blocks are this malloc's, and nobody else has them.
-        unsafe { take(&mut malloc, &mut blocks, op) };
+        unsafe { malloc.take(&mut blocks, op) };
     }
     // SAFETY: getppid only asks.
     unsafe { libc::getppid() };

@@ -5,6 +5,7 @@ use super::{Capture, Content, pools, stories, whole};
 use crate::block;
 use crate::process::PAGE;
 use lab02::{CHUNK_COST, Header, MIN_CHUNK_SIZE, SizeWord, request_to_chunk_size};
+use lab06::{BIN_COUNT, BINS_PER_DOUBLING, MIN_LARGE_SIZE, bin_of};
 use std::ffi::CStr;
 
 /// A name, a value, and what the value depends on.
@@ -63,13 +64,13 @@ pub fn c_library() -> String {
     }
 }
 
-/// Whether the C library's malloc behaves as the one the captures were taken on: links are masked from 2.32 on, and 2.42
-/// changed the caches. Its mappings are whole pages of 4096 bytes.
+/// Whether the C library's malloc behaves as the one the captures were taken on: links are masked from 2.32 on, and
+/// since 2.41 small chunks don't pass through the unsorted bin. Its mappings are whole pages of 4096 bytes.
 pub fn glibc_is_comparable() -> bool {
     let minor = glibc_version().and_then(|version| version.strip_prefix("2.")?.parse::<u32>().ok());
     // SAFETY: sysconf only asks.
     let page = unsafe { libc::sysconf(libc::_SC_PAGESIZE) };
-    minor.is_some_and(|minor| (32..42).contains(&minor)) && page == 4096 && cfg!(target_pointer_width = "64")
+    minor.is_some_and(|minor| (32..41).contains(&minor)) && page == 4096 && cfg!(target_pointer_width = "64")
 }
 
 #[cfg(target_env = "gnu")]
@@ -117,8 +118,8 @@ const PRINTED: [(&str, &str, &[&str]); 29] = [
     ("ten_blocks_grown", "trim.txt", &["the break moved"]),
     ("pages_pinned", "trim.txt", &["pages that are in memory"]),
     ("pages_trimmed", "trim.txt", &["after malloc_trim(0)"]),
-    ("never_freed_blocks", "size_based_strategy.txt", &["never freed:"]),
-    ("never_freed_bytes", "size_based_strategy.txt", &["never freed:", "blocks,"]),
+    ("never_freed_blocks", "size_based_strategy.txt", &["if nothing were freed:"]),
+    ("never_freed_bytes", "size_based_strategy.txt", &["if nothing were freed:", "blocks,"]),
     ("tcache_largest", "size_limits.txt", &["kept in a cache"]),
     ("fastbin_largest", "size_limits.txt", &["tcache_count=0", "kept in a cache"]),
     ("large_first", "size_limits.txt", &["is \"large\""]),
@@ -173,6 +174,26 @@ pub fn compute(programs: &[Capture], bills: &[Bill]) -> Result<Vec<Fact>, String
     course("traces", bills.len());
     course("node_bytes", pools::NODE);
     course("chunk_of_node", chunk(pools::NODE));
+    course("chunk_of_1000", chunk(1000));
+    course("chunk_of_1001", chunk(1001));
+    course("chunk_of_2000", chunk(2000));
+    course("bin_of_1000", bin_of(chunk(1000)));
+    course("bin_of_1001", bin_of(chunk(1001)));
+    course("bin_of_2000", bin_of(chunk(2000)));
+    course("bin_count", BIN_COUNT);
+    course("min_large_size", MIN_LARGE_SIZE);
+    course("bins_per_doubling", BINS_PER_DOUBLING);
+    let gs =
+        bills.iter().map(|bill| &bill.looks).find(|looks| looks.program == "gs").ok_or("there is no trace of gs")?;
+    course("gs_searches", gs.searches);
+    course("gs_looks_list", gs.list.round() as usize);
+    course("gs_looks_list_in_all", (gs.list * gs.searches as f64).round() as usize);
+    course("gs_looks_bins_in_all", (gs.bins * gs.searches as f64).round() as usize);
+    let most = bills.iter().map(|bill| bill.looks.bins).fold(0.0, f64::max);
+    facts.push(Fact { name: "most_looks_bins", value: Value::Text(format!("{most:.1}")), source: Source::Course });
+    for (name, measured) in super::speed::facts()? {
+        facts.push(Fact { name, value: Value::Text(measured), source: Source::Course });
+    }
     let example = SizeWord::new(chunk(64), SizeWord::PREV_INUSE);
     let mut hex = |name, word: usize| {
         facts.push(Fact { name, value: Value::Text(format!("{word:#x}")), source: Source::Course });
@@ -251,6 +272,11 @@ fn in_words(programs: &[Capture]) -> Result<Vec<(&'static str, String)>, String>
         (false, 0) => "in a hole",
         (false, _) => "above the old break",
     };
+    let bins = printed(programs, "glibcs_bins.txt")?;
+    let waits = |block: &str| {
+        let place = bins.split_once(block).and_then(|(_, rest)| rest.trim_start().split("  ").next());
+        place.ok_or_else(|| format!("glibcs_bins doesn't say where the {block} waits"))
+    };
     let five_things = printed(programs, "five_things.txt")?;
     let said = |what: &str| {
         let answer = five_things.split_once(what).and_then(|(_, rest)| rest.split_whitespace().next());
@@ -260,6 +286,8 @@ fn in_words(programs: &[Capture]) -> Result<Vec<(&'static str, String)>, String>
         ("place_of_e", place_of_e.ok_or("the story of A, B, C and D doesn't say where E is")?.to_owned()),
         ("place_of_f", place_of_f.to_owned()),
         ("place_of_5000", place_of_5000.to_owned()),
+        ("eighth_of_32", waits("8th block of   32 bytes")?.to_owned()),
+        ("eighth_of_200", waits("8th block of  200 bytes")?.to_owned()),
         ("of_nowhere", if said("NonNull::new(nowhere) is some")? == "no" { "None" } else { "Some" }.to_owned()),
         ("same_address", said("both have the same address")?.to_owned()),
     ])

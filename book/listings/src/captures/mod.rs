@@ -1,15 +1,18 @@
 //! Everything in `captured/`: what the listings print, the figures, and the facts.
 
+mod bins;
 mod exam;
 mod facts;
 mod figures;
 mod fragmentation;
 mod growth;
 mod holes;
+mod looks;
 mod plot;
 mod pools;
 mod programs;
 mod rivals;
+mod speed;
 mod stage;
 mod stories;
 mod traces;
@@ -91,10 +94,13 @@ pub fn all() -> Result<Vec<Capture>, String> {
     captures.extend(stories::draw_all()?);
     captures.extend(fragmentation::draw_all()?);
     captures.extend(whole::draw_all()?);
+    captures.extend(bins::draw_all()?);
     captures.extend(pools::draw_all()?);
     captures.push(Capture::new("figures/exam.svg", Content::Fixed(exam::drawing()?)));
     captures.push(Capture::new("figures/stack_and_heap.svg", Content::Fixed(warehouse::drawing()?)));
     captures.push(Capture::new("growth_sum.txt", Content::Fixed(growth::first_growth()?)));
+    let looks: Vec<_> = bills.iter().map(|bill| &bill.looks).collect();
+    captures.push(Capture::new("figures/looks.svg", Content::Fixed(looks::plot(&looks))));
     captures.push(Capture::new("traces.txt", Content::GlibcLast(traces::table(&bills))));
     captures.push(Capture::new("facts.toml", Content::Facts(facts)));
     captures.push(Capture::new(rivals::FILE, Content::Rivals(rivals::ask())));
@@ -124,7 +130,7 @@ pub fn write(captures: &[Capture], captured: &Path) -> Result<(), String> {
 pub fn differences(captures: &[Capture], captured: &Path) -> String {
     let glibc_comparable = facts::glibc_is_comparable();
     let mut lines = String::new();
-    let is_known = |path: &str| OF_SELFCHECK.contains(&path) || captures.iter().any(|capture| capture.path == path);
+    let is_known = |path: &str| OF_OTHERS.contains(&path) || captures.iter().any(|capture| capture.path == path);
     for path in files(captured).filter(|path| !is_known(path)) {
         let _ = writeln!(lines, "book/listings/captured/{path} is written by no code: remove it");
     }
@@ -138,9 +144,9 @@ pub fn differences(captures: &[Capture], captured: &Path) -> String {
     lines
 }
 
-/// The captures that aren't written here: a failing case, as the exam shows it, and what the labs' cases were tried on. The
-/// proof of the whole course takes them.
-const OF_SELFCHECK: [&str; 2] = ["failing_case.txt", "tests.md"];
+/// The captures that aren't written here: a failing case, as the exam shows it, and what the labs' cases were tried on, which the
+/// proof of the whole course takes; and what was measured once.
+const OF_OTHERS: [&str; 3] = ["failing_case.txt", "tests.md", speed::FILE];
 
 /// The files in the folder `captured`, by their paths in it.
 fn files(captured: &Path) -> impl Iterator<Item = String> {

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::{Command, ExitStatus};
 
 /// The listings, the arguments they are run with, and settings of glibc's malloc.
-const RUNS: [(&str, &[Run]); 35] = [
+const RUNS: [(&str, &[Run]); 37] = [
     ("five_things", &[Run::PLAIN]),
     ("chunk_structure", &[Run::PLAIN]),
     ("payload_end", &[Run::PLAIN]),
@@ -59,6 +59,8 @@ const RUNS: [(&str, &[Run]); 35] = [
         &[Run::PLAIN, Run { tunables: NO_TCACHE, ..Run::PLAIN }, Run { tunables: NO_CACHES, ..Run::PLAIN }],
     ),
     ("size_based_strategy", &[Run::PLAIN]),
+    ("size_based_strategy_without_tcache", &[Run { tunables: NO_TCACHE, ..Run::PLAIN }]),
+    ("glibcs_bins", &[Run::PLAIN]),
     ("same_size", &[Run::PLAIN]),
     ("resize", &[Run::PLAIN]),
     ("zeroed", &[Run::PLAIN]),

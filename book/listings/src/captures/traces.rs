@@ -1,9 +1,13 @@
 //! What the traces of real programs cost the reference of lab 5, and the C library.
 
+use super::looks::{self, Looks};
 use super::programs;
+use super::whole::Stage;
 use heapkit::trace::{self, Trace};
+use heapkit::workload::Op;
+use lab05::Malloc;
 use std::fmt::Write;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
 /// One program's trace, and what serving it took.
@@ -20,6 +24,8 @@ pub struct Bill {
     calls: usize,
     /// The most bytes that the C library took for the same, if it can tell.
     glibc: Option<usize>,
+    /// What a search costs, with one list and with bins.
+    pub looks: Looks,
 }
 
 impl Bill {
@@ -30,37 +36,41 @@ impl Bill {
 }
 
 /// One bill for each file in `labs/traces`.
-///
-/// What the reference takes is what the cases of lab 5 have found, and compare each time they run.
 pub fn bills() -> Result<Vec<Bill>, String> {
-    let labs = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../labs");
     const PROBE: &str = "glibc_on_a_trace";
     let probe = programs::build(&["--package", "listings", "--features", "reference", "--bin", PROBE])?.join(PROBE);
-    let traces = labs.join("traces");
+    let traces = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../labs/traces");
     let entries = std::fs::read_dir(&traces).map_err(|e| format!("{}: {e}", traces.display()))?;
     let mut names: Vec<String> = entries
         .flatten()
         .filter_map(|entry| Some(entry.file_name().to_str()?.strip_suffix(".rep.gz")?.to_owned()))
         .collect();
     names.sort();
-    names.into_iter().map(|program| bill(program, &labs, &probe)).collect()
+    names.into_iter().map(|program| bill(program, &traces, &probe)).collect()
 }
 
-fn bill(program: String, labs: &Path, probe: &Path) -> Result<Bill, String> {
-    let path = labs.join(format!("traces/{program}.rep.gz"));
-    let Trace { ops, peak, .. } = trace::read(&path).map_err(|e| e.to_string())?;
-    let (memory, looked_at, calls) = of_the_reference(&labs.join(format!("lab05/tests/snapshots/{program}.snap")))?;
+fn bill(program: String, traces: &Path, probe: &Path) -> Result<Bill, String> {
+    let path = traces.join(format!("{program}.rep.gz"));
+    let trace = trace::read(&path).map_err(|e| e.to_string())?;
+    let (memory, looked_at, calls) = of_the_reference(&trace)?;
     let glibc = of_the_c_library(probe, &path)?;
-    Ok(Bill { program, operations: ops.len(), peak, memory, looked_at, calls, glibc })
+    let looks = looks::count(&program, &trace)?;
+    Ok(Bill { program, operations: trace.ops.len(), peak: trace.peak, memory, looked_at, calls, glibc, looks })
 }
 
-/// The three numbers that the case keeps.
-fn of_the_reference(snapshot: &PathBuf) -> Result<(usize, usize, usize), String> {
-    let text = std::fs::read_to_string(snapshot).map_err(|e| format!("{}: {e}", snapshot.display()))?;
-    let last = text.lines().last().unwrap_or_default();
-    let mut numbers = last.split(' ').map_while(|number| number.parse().ok());
-    let mut next = || numbers.next().ok_or_else(|| format!("{}: `{last}` is no bill", snapshot.display()));
-    Ok((next()?, next()?, next()?))
+/// Plays the trace: the most bytes taken from the system, the chunks in the list before a search, on average, and the calls.
+fn of_the_reference(trace: &Trace) -> Result<(usize, usize, usize), String> {
+    let mut stage = Stage::of(Malloc::new, 16_384, trace.ids)?;
+    let (mut memory, mut searches, mut looked_at) = (0, 0, 0);
+    for &op in &trace.ops {
+        if matches!(op, Op::Malloc { .. } | Op::Calloc { .. } | Op::Aligned { .. }) {
+            searches += 1;
+            looked_at += stage.malloc.free_chunks().iter().count();
+        }
+        stage.take(op);
+        memory = memory.max(stage.memory());
+    }
+    Ok((memory, looked_at / searches.max(1), stage.os.call_count()))
 }
 
 fn of_the_c_library(probe: &Path, trace: &Path) -> Result<Option<usize>, String> {

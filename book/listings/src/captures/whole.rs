@@ -1,7 +1,7 @@
 //! The reference of lab 5: its heaps, and what it asks of the system.
 
 use super::{Capture, Content, programs};
-use crate::story::{STORY, take};
+use crate::story::{STORY, Whole};
 use heapkit::draw::{self, Strip};
 use heapkit::image::{Image, ListHead, Raw};
 use heapkit::memory::{Arena, PAGE, PrivateArena};
@@ -28,42 +28,65 @@ pub fn draw_all() -> Result<Vec<Capture>, String> {
     Ok(captures)
 }
 
-type System = SimOs<PrivateArena>;
+pub type System = SimOs<PrivateArena>;
 
 /// A malloc on a system of its own, and its blocks.
-struct Stage {
-    os: &'static System,
-    malloc: Malloc<&'static System>,
-    blocks: [Option<NonNull<u8>>; 16],
+pub struct Stage<M = Malloc<&'static System>> {
+    pub os: &'static System,
+    pub malloc: M,
+    blocks: Vec<Option<NonNull<u8>>>,
 }
 
 impl Stage {
     fn new() -> Result<Self, String> {
-        let arena = PrivateArena::reserve().map_err(|e| format!("no memory for a figure: {e}"))?;
-        let os: &System = Box::leak(Box::new(SimOs::new(arena, 1024 * PAGE)));
-        Ok(Stage { os, malloc: Malloc::new(os), blocks: [None; 16] })
+        Self::of(Malloc::new, 1024, 16)
     }
 
-    fn play(mut self, story: &str) -> Result<Self, String> {
+    fn image(&self) -> Image {
+        self.image_with(&[ListHead::free_list(self.malloc.free_chunks().head().addr())])
+    }
+}
+
+impl<M: Whole> Stage<M> {
+    /// A malloc for so many blocks, on a system whose break can move by so many pages.
+    pub fn of(malloc: impl FnOnce(&'static System) -> M, pages: usize, blocks: usize) -> Result<Self, String> {
+        let arena = PrivateArena::reserve().map_err(|e| format!("no memory for a heap: {e}"))?;
+        let os: &System = Box::leak(Box::new(SimOs::new(arena, pages * PAGE)));
+        Ok(Stage { os, malloc: malloc(os), blocks: vec![None; blocks] })
+    }
+
+    pub fn play(mut self, story: &str) -> Result<Self, String> {
         for op in workload::parse(story).map_err(|e| e.to_string())? {
             self.take(op);
         }
         Ok(self)
     }
 
-    fn take(&mut self, op: Op) {
+    pub fn take(&mut self, op: Op) {
         match op {
             Op::Foreign { delta } => self.os.foreign_sbrk(delta),
             // SAFETY: the blocks are this malloc's, and nobody else has them.
-            _ => unsafe { take(&mut self.malloc, &mut self.blocks, op) },
+            _ => unsafe { self.malloc.take(&mut self.blocks, op) },
         }
     }
 
-    fn image(&self) -> Image {
+    /// How many bytes the malloc has from the system now.
+    pub fn memory(&self) -> usize {
+        self.os.end() + self.os.mappings().iter().map(|(_, mapping)| mapping.len).sum::<usize>()
+    }
+
+    /// The heap as it is now, with these lists.
+    pub fn image_with(&self, lists: &[ListHead]) -> Image {
         let layout = self.os.layout();
         let bytes = self.os.arena().snapshot(0..layout.end);
-        let list = ListHead::free_list(self.malloc.free_chunks().head().addr());
-        Image::decode(&Raw { bytes: &bytes, foreign: &layout.foreign }, &[list])
+        Image::decode(&Raw { bytes: &bytes, foreign: &layout.foreign }, lists)
+    }
+
+    /// Where the heap's last chunk in use begins that holds a block.
+    pub fn last_in_use(&self) -> Option<usize> {
+        let (arena, end) = (self.os.arena(), self.os.end());
+        let blocks = self.blocks.iter().flatten().map(|block| arena.offset_of(block.as_ptr()));
+        blocks.filter(|&at| at < end).max().map(|payload| payload - heapkit::format::PAYLOAD)
     }
 
     /// The first block's mapping: one chunk.
@@ -77,7 +100,7 @@ impl Stage {
     }
 
     /// What has become of the break since.
-    fn moved_since(&self, before: &Stage) -> String {
+    fn moved_since(&self, before: &Stage<M>) -> String {
         match self.os.end() - before.os.end() {
             0 => "the break stays".into(),
             bytes => format!("the break moves by {bytes}"),
@@ -85,7 +108,7 @@ impl Stage {
     }
 
     /// The chunks of the first blocks, with these names.
-    fn names<'a>(&self, names: &[&'a str]) -> Vec<(usize, &'a str)> {
+    pub fn names<'a>(&self, names: &[&'a str]) -> Vec<(usize, &'a str)> {
         let arena = self.os.arena();
         let chunk =
             |block: &Option<NonNull<u8>>| Some(arena.offset_of(block.as_ref()?.as_ptr()) - heapkit::format::PAYLOAD);

@@ -23,8 +23,19 @@ pub fn parse<'id, 't, O: Os>(
 ) -> Result<Tree<'id, 't>, NoMemory> {
     let Some(name) = name(tokens) else { return Ok(None) };
     let first = if has_children(tokens) { parse(tokens, pool)? } else { None };
-    let next = parse(tokens, pool)?;
-    pool.alloc(Node { name, first, next }).map(Some).map_err(|_| NoMemory)
+    let next = match parse(tokens, pool) {
+        Ok(next) => next,
+        Err(refused) => {
+            free(first, pool);
+            return Err(refused);
+        }
+    };
+    pool.alloc(Node { name, first, next }).map(Some).map_err(|Node { first, next, .. }| {
+        // There was no slot, so the node came back, with all that it owns.
+        free(first, pool);
+        free(next, pool);
+        NoMemory
+    })
 }
 
 /// Frees a tree, node by node.

@@ -53,8 +53,9 @@ impl Progress {
         self.done += 1;
         let (line, trouble) = match &record.outcome {
             Outcome::Graded(grade) => {
-                self.failing += usize::from(grade.report.score < grade.report.max_score);
-                (format!("{} of {} points", grade.report.score, grade.report.max_score), false)
+                let points = if grade.is_waiting() { grade.report.score } else { grade.score() };
+                self.failing += usize::from(points < grade.report.max_score);
+                (format!("{points} of {} points", grade.report.max_score), false)
             }
             Outcome::Unreadable(line) => (format!("unreadable: {line}"), true),
             Outcome::NotGraded(line) => (format!("not graded: {line}"), true),

@@ -1,6 +1,6 @@
 //! JUnit XML, which GitLab, Jenkins and most CI systems read: a suite for each rule, a test for each case.
 
-use super::{GradeReport, explanation, held, verdict_in_words};
+use super::{GradeReport, explanation, review, verdict_in_words};
 use proctor::report::{CaseResult, RuleResult, Verdict};
 use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
 use std::io;
@@ -8,12 +8,21 @@ use std::time::Duration;
 
 pub fn to_xml(grade: &GradeReport) -> io::Result<String> {
     let mut junit = Report::new(grade.report.lab.as_str());
-    if let Some(why) = held(grade) {
-        let mut status = TestCaseStatus::non_success(NonSuccessKind::Error);
-        status.set_type("held for review").set_description(why);
-        let mut suite = TestSuite::new("review");
-        let mut test_case = TestCase::new("held_for_review", status);
+    if let Some(why) = review(grade) {
+        let mut status = match grade.is_waiting() {
+            true => TestCaseStatus::non_success(NonSuccessKind::Error),
+            false => TestCaseStatus::success(),
+        };
+        if grade.is_waiting() {
+            status.set_type("held for review").set_description(&why);
+        }
+        let name = if grade.is_waiting() { "held_for_review" } else { "decided" };
+        let mut test_case = TestCase::new(name, status);
         test_case.set_classname(format!("{}.review", grade.report.lab));
+        if !grade.is_waiting() {
+            test_case.set_system_out(why);
+        }
+        let mut suite = TestSuite::new("review");
         suite.add_test_case(test_case);
         junit.add_test_suite(suite);
     }

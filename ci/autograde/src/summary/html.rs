@@ -1,41 +1,35 @@
 //! The summary for people: one page without any other file, whatever learners wrote into it.
 
 use super::{Class, Rule, Status, Student};
-use crate::entry::is_obeyed;
+use crate::html::{HEAD, STYLE, Text, shorten};
 use crate::reports::{GradeReport, explanation, remark, verdict_in_words};
 use std::collections::BTreeSet;
-use std::fmt::{self, Display, Formatter};
-
-/// The most of a screen that the page shows; all of it is in the report.
-const MAX_SCREEN: usize = 16 << 10;
 
 /// The whole page.
 pub fn page(class: &Class) -> String {
-    let (lab, style, script) = (Text(class.lab), include_str!("style.css"), include_str!("sort.js"));
-    let (head, rules) = (overview(class), rules(class));
+    let (lab, script) = (Text(class.lab), include_str!("sort.js"));
+    let (head, points, rules, stuck) = (overview(class), distribution(class), rules(class), stuck(class));
     let columns: String = class.rules.iter().map(|rule| column(rule)).collect();
     let rows: String = class.students.iter().map(|student| row(class, student)).collect();
     let sections: String = class.students.iter().map(section).collect();
-    // Nothing is ever loaded from anywhere; and what learners wrote is text, never markup.
     format!(
         r#"<!DOCTYPE html>
 <html lang="en">
 <head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'">
-<meta name="color-scheme" content="light dark">
+{HEAD}
 <title>{lab}: summary</title>
 <style>
-{style}</style>
+{STYLE}</style>
 </head>
 <body>
 <h1>{lab}</h1>
 {head}
+<h2>Points</h2>
+{points}
 <h2>Rules the class fails most</h2>
-{rules}
+{stuck}{rules}
 <h2>Submissions</h2>
-<p class="quiet">A click on a heading sorts. A name leads to the failing cases.</p>
+<p class="quiet">A click on a heading sorts. A name leads to the failing cases, a line to what is held there. A rule's points are what its cases found.</p>
 <div class="wide"><table id="submissions">
 <thead><tr><th><button>Submission</button></th><th><button>Status</button></th><th class="number"><button>Points</button></th>{columns}<th><button>Note</button></th></tr></thead>
 <tbody>
@@ -55,16 +49,19 @@ fn overview(class: &Class) -> String {
     let mut scores = class.scores();
     scores.sort_unstable();
     let mut parts = vec![format!("{} submissions", class.students.len())];
-    for status in [Status::Graded, Status::Held, Status::Unreadable, Status::NotGraded] {
+    for status in [Status::Graded, Status::Decided, Status::Held, Status::Unreadable, Status::NotGraded] {
         if count(status) > 0 {
             parts.push(format!("{} {}", count(status), status.word()));
         }
     }
     if let Some(median) = scores.get(scores.len() / 2) {
-        let graded = class.students.iter().filter(|student| student.status == Status::Graded);
-        let full = graded.filter(|student| student.grade.is_some_and(is_full)).count();
+        let full = class.students.iter().filter(|student| student.grade.is_some_and(is_full)).count();
         parts.push(format!("{full} with full marks"));
         parts.push(format!("median {median} points"));
+        let broken = class.students.iter().filter_map(|student| student.grade?.compiler_message.as_ref()).count();
+        if broken > 0 {
+            parts.push(format!("{broken} without a file that compiles"));
+        }
     }
     let grades = class.students.iter().filter_map(|student| student.grade);
     let missing: BTreeSet<&String> = grades.flat_map(|grade| &grade.sandbox.missing).collect();
@@ -72,11 +69,48 @@ fn overview(class: &Class) -> String {
         .into_iter()
         .map(|missing| format!("<p class=\"trouble\">The sandbox was not complete: {}</p>\n", Text(missing)))
         .collect();
-    format!("<p>{}</p>\n{missing}", parts.join(" · "))
+    let skipped = match class.skipped {
+        [] => String::new(),
+        names => format!("<p class=\"quiet\">Skipped, for they are no submissions: {}</p>\n", Text(&names.join(", "))),
+    };
+    let stale: String = class.stale.iter().map(|line| format!("<p class=\"trouble\">{}</p>\n", Text(line))).collect();
+    format!("<p>{}</p>\n{stale}{skipped}{missing}", parts.join(" · "))
 }
 
 fn is_full(grade: &GradeReport) -> bool {
-    grade.report.score == grade.report.max_score
+    grade.score() == grade.report.max_score
+}
+
+/// How many have how many points, in tenths of full marks.
+fn distribution(class: &Class) -> String {
+    const PARTS: u32 = 10;
+    let full = class.students.iter().find_map(|student| student.grade).map_or(1, |grade| grade.report.max_score.max(1));
+    let scores = class.scores();
+    let count = |part: u32| scores.iter().filter(|score| (*score * PARTS / full).min(PARTS) == part).count();
+    let most = (0..=PARTS).map(count).max().unwrap_or(0).max(1);
+    let bar = |part: u32| {
+        let (from, to) = (part * full / PARTS, ((part + 1) * full / PARTS).saturating_sub(1).min(full));
+        let range = if from >= full { full.to_string() } else { format!("{from}–{to}") };
+        let n = count(part);
+        let height = n * 100 / most;
+        let label = if n == 0 { String::new() } else { n.to_string() };
+        format!("<li><b>{label}</b><i style=\"height:{height}px\"></i><small>{range}</small></li>\n")
+    };
+    format!("<ol class=\"distribution\">\n{}</ol>", (0..=PARTS).map(bar).collect::<String>())
+}
+
+/// The rule that most of those without full marks fail first.
+fn stuck(class: &Class) -> String {
+    let short: usize = class.rules.iter().map(|rule| rule.stuck).sum();
+    // The first of equals: what comes before is what they need first.
+    match class.rules.iter().rev().max_by_key(|rule| rule.stuck).filter(|rule| rule.stuck > 0) {
+        Some(rule) => format!(
+            "<p>The class is stuck on <b>{}</b>: for {} of the {short} who lack points it is the first rule that they don't keep.</p>\n",
+            Text(rule.id),
+            rule.stuck
+        ),
+        None => String::new(),
+    }
 }
 
 fn rules(class: &Class) -> String {
@@ -85,9 +119,10 @@ fn rules(class: &Class) -> String {
     // Stable: among equals the order of the lab.
     rules.sort_by_key(|rule| std::cmp::Reverse(rule.failing));
     let row = |rule: &Rule| {
+        let stuck = if rule.stuck == 0 { String::new() } else { format!("{} stuck", rule.stuck) };
         format!(
             "<tr><td><b>{}</b></td><td><meter max=\"{graded}\" value=\"{}\"></meter></td>\
-             <td class=\"number\">{} of {graded}</td><td>{}</td></tr>\n",
+             <td class=\"number\">{} of {graded}</td><td class=\"number\">{stuck}</td><td>{}</td></tr>\n",
             Text(rule.id),
             rule.failing,
             rule.failing,
@@ -106,7 +141,7 @@ fn column(rule: &Rule) -> String {
 }
 
 fn row(class: &Class, student: &Student) -> String {
-    let (name, note, status) = (Text(student.name), Text(&student.note), student.status.word());
+    let (name, note, status) = (Text(student.name), note(student), status(student));
     let name =
         if has_section(student) { format!("<a href=\"#{}\">{name}</a>", Text(student.key)) } else { name.to_string() };
     let points = match student.grade {
@@ -115,18 +150,61 @@ fn row(class: &Class, student: &Student) -> String {
                 let class = if rule.earned < rule.points { "number lost" } else { "number" };
                 format!("<td class=\"{class}\">{}</td>", rule.earned)
             });
-            let score = grade.report.score;
-            let score = if grade.is_held() { format!("({score})") } else { score.to_string() };
+            let score =
+                if grade.is_waiting() { format!("({})", grade.report.score) } else { grade.score().to_string() };
             format!("<td class=\"number total\">{score}</td>{}", rules.collect::<String>())
         }
         None => "<td class=\"number total\">–</td>".to_owned(),
     };
-    let mark = if student.status == Status::Graded { "" } else { " class=\"trouble\"" };
+    let mark = if student.status.counts() { "" } else { " class=\"trouble\"" };
     // Without points the note has their place.
     let span = if student.grade.is_none() { class.rules.len() + 1 } else { 1 };
     format!(
         "<tr{mark}><td class=\"name\">{name}</td><td>{status}</td>{points}<td class=\"note\" colspan=\"{span}\">{note}</td></tr>\n"
     )
+}
+
+/// The status; what is held leads to the first line that has to be read.
+fn status(student: &Student) -> String {
+    let word = student.status.word();
+    match student.grade.filter(|grade| grade.is_waiting()).and_then(|grade| grade.held.first()) {
+        Some(held) => format!("<a href=\"#{}\">{word}</a>", place(student, held.line)),
+        None => word.to_owned(),
+    }
+}
+
+/// The note; where lines are held, each leads to what is there.
+fn note(student: &Student) -> String {
+    let text = Text(student.note.as_str()).to_string();
+    let held = student.grade.filter(|grade| grade.is_waiting()).map_or(&[][..], |grade| &grade.held);
+    held.iter().fold(text, |text, held| {
+        let line = format!("line {}:", held.line);
+        text.replacen(&line, &format!("<a href=\"#{}\">line {}</a>:", place(student, held.line), held.line), 1)
+    })
+}
+
+/// The name of the place where a held line is quoted.
+fn place(student: &Student, line: usize) -> String {
+    format!("{}-line-{line}", Text(student.key))
+}
+
+/// What is held, quoted, and the decision to copy.
+fn held(student: &Student, grade: &GradeReport) -> String {
+    if !grade.is_waiting() {
+        return String::new();
+    }
+    let mut quoted: String = String::new();
+    let mut before = 0;
+    for held in grade.held.iter().filter(|held| !held.excerpt.is_empty()) {
+        let id = if held.line == before { String::new() } else { format!(" id=\"{}\"", place(student, held.line)) };
+        before = held.line;
+        quoted.push_str(&format!("<h4{id}>{}</h4>\n<pre>{}</pre>\n", Text(&held.reason), Text(&held.excerpt)));
+    }
+    let decision = format!(
+        "[[decision]]\nsubmission = \"{}\"\nsha256 = \"{}\"\npoints = \"count it\"  # or a number\nwho = \"\"\nwhy = \"\"\n",
+        student.key, grade.sha256
+    );
+    format!("{quoted}<p>For <code>decisions.toml</code>, once you have read it:</p>\n<pre>{}</pre>\n", Text(&decision))
 }
 
 fn has_section(student: &Student) -> bool {
@@ -150,35 +228,11 @@ fn section(student: &Student) -> String {
             format!("<h4>{rule} · {name} <em>{verdict}</em></h4>\n{screen}\n")
         })
         .collect();
-    let (score, full) = (grade.report.score, grade.report.max_score);
+    let score = if grade.is_waiting() { grade.report.score } else { grade.score() };
+    let (full, held) = (grade.report.max_score, held(student, grade));
+    let (key, name) = (Text(student.key), Text(student.name));
     format!(
-        "<details id=\"{}\"><summary>{} <span class=\"quiet\">{score} of {full}</span></summary>\n{remark}{cases}</details>\n",
-        Text(student.key),
-        Text(student.name)
+        "<details id=\"{key}\"><summary>{name} <span class=\"quiet\">{score} of {full}</span></summary>\n\
+         <p><a href=\"results/{key}/page.html\">The page for this learner</a></p>\n{remark}{held}{cases}</details>\n"
     )
-}
-
-fn shorten(screen: &str) -> &str {
-    &screen[..screen.floor_char_boundary(MAX_SCREEN)]
-}
-
-/// Text as HTML shows it, in content and in attributes.
-struct Text<'a>(&'a str);
-
-impl Display for Text<'_> {
-    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        for c in self.0.chars() {
-            match c {
-                '&' => f.write_str("&amp;")?,
-                '<' => f.write_str("&lt;")?,
-                '>' => f.write_str("&gt;")?,
-                '"' => f.write_str("&quot;")?,
-                '\'' => f.write_str("&#39;")?,
-                '\n' | '\t' => write!(f, "{c}")?,
-                c if is_obeyed(c) => f.write_str("\u{fffd}")?,
-                c => write!(f, "{c}")?,
-            }
-        }
-        Ok(())
-    }
 }

@@ -13,7 +13,10 @@ headings.forEach((heading, column) => heading.querySelector("button").addEventLi
 }));
 const open = () => {
   const section = location.hash && document.getElementById(location.hash.slice(1));
-  if (section) { section.open = true; section.scrollIntoView(); }
+  if (!section) return;
+  const details = section.closest("details");
+  if (details) details.open = true;
+  section.scrollIntoView();
 };
 addEventListener("hashchange", open);
 open();

@@ -5,10 +5,14 @@ use crate::reports::{GradeReport, verdict_in_words};
 use std::borrow::Cow;
 use std::io;
 
-/// `submission, status, points, of`, the points of each rule, the failing cases, and a note.
+/// What Excel knows UTF-8 by. Other programs skip it.
+const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
+
+/// `key, submission, status, points, of`, the points of each rule, the failing cases, and a note. The key is the same in each run, and
+/// no two submissions share one; the name is to be read.
 pub fn csv(class: &Class) -> io::Result<String> {
-    let mut csv = csv::Writer::from_writer(Vec::new());
-    let fixed = ["submission", "status", "points", "of"];
+    let mut csv = csv::Writer::from_writer(BYTE_ORDER_MARK.to_vec());
+    let fixed = ["key", "submission", "status", "points", "of"];
     let header = fixed.into_iter().chain(class.rules.iter().map(|rule| rule.id)).chain(["failing", "note", "results"]);
     csv.write_record(header)?;
     for student in &class.students {
@@ -20,11 +24,11 @@ pub fn csv(class: &Class) -> io::Result<String> {
 }
 
 fn row(class: &Class, student: &Student) -> Vec<String> {
-    let mut row = vec![student.name.to_owned(), student.status.word().to_owned()];
+    let mut row = vec![student.key.to_owned(), student.name.to_owned(), student.status.word().to_owned()];
     match student.grade {
         Some(grade) => {
             // They don't count yet, and the note says how many they are.
-            let points = if grade.is_held() { String::new() } else { grade.report.score.to_string() };
+            let points = if grade.is_waiting() { String::new() } else { grade.score().to_string() };
             row.extend([points, grade.report.max_score.to_string()]);
             row.extend(grade.report.rules.iter().map(|rule| rule.earned.to_string()));
             row.push(failing(grade));
@@ -41,7 +45,9 @@ fn failing(grade: &GradeReport) -> String {
     cases.collect::<Vec<_>>().join("; ")
 }
 
-/// A cell that starts like a formula gets an apostrophe: a spreadsheet would compute what a learner wrote.
-fn harmless(cell: &str) -> Cow<'_, str> {
-    if cell.starts_with(['=', '+', '-', '@']) { Cow::Owned(format!("'{cell}")) } else { Cow::Borrowed(cell) }
+/// A cell that starts like a formula gets an apostrophe: a spreadsheet would compute what a learner wrote. Some take the wide signs of
+/// East Asian keyboards for the plain ones, and skip white space.
+pub fn harmless(cell: &str) -> Cow<'_, str> {
+    const SIGNS: [char; 8] = ['=', '+', '-', '@', '＝', '＋', '－', '＠'];
+    if cell.trim_start().starts_with(SIGNS) { Cow::Owned(format!("'{cell}")) } else { Cow::Borrowed(cell) }
 }

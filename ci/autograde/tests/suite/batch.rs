@@ -1,6 +1,6 @@
 //! A folder of submissions: what each earns, what stops none of the others, and what is on disk when.
 
-use crate::course::{ABORTS, BROKEN, FakeCourse, HALF, RIGHT, assert_graded, one_line};
+use crate::course::{ABORTS, BROKEN, FakeCourse, HALF, HELD, RIGHT, assert_graded, one_line};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use std::collections::BTreeMap;
@@ -14,28 +14,28 @@ use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant, SystemTime};
 
 /// A course and a class that hands in.
-struct Class {
-    course: FakeCourse,
+pub struct Class {
+    pub course: FakeCourse,
 }
 
 impl Class {
-    fn new() -> Self {
+    pub fn new() -> Self {
         let class = Class { course: FakeCourse::new() };
         fs::create_dir_all(class.folder()).unwrap();
         class
     }
 
-    fn folder(&self) -> PathBuf {
+    pub fn folder(&self) -> PathBuf {
         self.course.root().parent().unwrap().join("class")
     }
 
-    fn entry(&self, name: &str) -> PathBuf {
+    pub fn entry(&self, name: &str) -> PathBuf {
         let path = self.folder().join(name);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         path
     }
 
-    fn hand_in(&self, name: &str, text: &str) {
+    pub fn hand_in(&self, name: &str, text: &str) {
         fs::write(self.entry(name), text).unwrap();
     }
 
@@ -46,7 +46,7 @@ impl Class {
         command
     }
 
-    fn grade(&self) -> Output {
+    pub fn grade(&self) -> Output {
         self.autograde(&self.course.out()).output().unwrap()
     }
 
@@ -123,12 +123,10 @@ fn files_folders_clones_and_archives_earn_what_their_file_earns() {
     let packed = tar("./src/free_list.rs", tar::EntryType::Regular, HALF);
     fs::write(class.entry("tar.tar"), &packed).unwrap();
     fs::write(class.entry("tgz.TGZ"), gzip(&packed)).unwrap();
-    fs::write(class.entry(".DS_Store"), "").unwrap();
 
     let output = class.grade();
     assert_graded(&output);
     let stderr = String::from_utf8(output.stderr).unwrap();
-    assert!(stderr.contains(".DS_Store: skipped"), "{stderr}");
     assert!(stderr.contains("11 of 11 done · 7 without full marks · 0 without a grade"), "{stderr}");
     let points: BTreeMap<String, String> =
         class.summary().into_iter().map(|(name, row)| (name, row["points"].clone())).collect();
@@ -156,6 +154,140 @@ fn files_folders_clones_and_archives_earn_what_their_file_earns() {
     assert!(crashes["failing"].contains("unlink_head (crashed)"));
     assert!(crashes["note"].starts_with("40 points wait until somebody has read the file; line 2: `include_str!`"));
     assert_eq!((&*crashes["status"], &*crashes["lifo"]), ("held for review", "40"));
+}
+
+#[test]
+fn only_what_learners_hand_in_is_a_submission() {
+    let class = Class::new();
+    class.hand_in("alice.RS", RIGHT);
+    class.hand_in("bob/free_list.rs", HALF);
+    let others = [".DS_Store", "Thumbs.db", "grades.csv", "desktop.ini", "read me.txt", "solutions.pdf"];
+    for name in others {
+        class.hand_in(name, "what a system or an instructor keeps there");
+    }
+    class.hand_in("__MACOSX/._alice.rs", "");
+    let output = class.grade();
+    assert_graded(&output);
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(class.summary().len(), 2, "{stderr}");
+    let page = fs::read_to_string(class.course.out().join("summary.html")).unwrap();
+    for name in others.into_iter().chain(["__MACOSX"]) {
+        assert!(stderr.contains(&format!("autograde: {name}: skipped, it is no submission")), "{name}: {stderr}");
+        assert!(page.contains(name), "{name}");
+    }
+}
+
+#[test]
+fn a_spreadsheet_finds_letters_keys_and_no_formula() {
+    let class = Class::new();
+    let names = ["Zoë", "=1+1", "@SUM(A1)", " =2", "＝3", "+4", "-5"];
+    for name in names {
+        class.hand_in(&format!("{name}/free_list.rs"), HALF);
+    }
+    assert_graded(&class.grade());
+    let first = fs::read(class.course.out().join("summary.csv")).unwrap();
+    assert!(first.starts_with(b"\xef\xbb\xbfkey,submission,status,points,of,lifo,unlink,"), "Excel sees UTF-8");
+    let rows = class.summary();
+    for (name, cell) in names.into_iter().zip(["Zoë", "'=1+1", "'@SUM(A1)", "' =2", "'＝3", "'+4", "'-5"]) {
+        let row = rows.get(cell).unwrap_or_else(|| panic!("{name}: {rows:?}"));
+        assert!(row["key"].bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._~-".contains(&byte)), "{row:?}");
+        assert!(!row["key"].starts_with('-'));
+        assert_eq!(row["results"], format!("results/{}", row["key"]));
+    }
+    // The key is the name's, not the run's: another run, and another class, has the same.
+    fs::remove_dir_all(class.course.out()).unwrap();
+    class.hand_in("Adam/free_list.rs", HALF);
+    assert_graded(&class.grade());
+    assert_eq!(class.summary()["Zoë"]["key"], rows["Zoë"]["key"]);
+}
+
+/// Starts `command` while a disk of that many kibibytes is at `folder`, and keeps what the summary says in `kept`. Nothing where
+/// this user may not mount.
+fn on_a_small_disk(folder: &Path, kibibytes: u32, before: &str, command: &Command, kept: &Path) -> Option<Output> {
+    fs::create_dir_all(folder).unwrap();
+    fs::create_dir_all(kept).unwrap();
+    let script = r#"
+        mount -t tmpfs -o size="$1"k tmpfs "$2" || exit 77
+        folder=$2 kept=$3 before=$4; shift 4
+        eval "$before"
+        "$@"; status=$?
+        cp "$folder"/summary.* "$folder"/batch.json "$kept" 2>/dev/null
+        ls "$folder/results" >"$kept/results" 2>/dev/null
+        exit $status"#;
+    let mut shell = Command::new("unshare");
+    shell.args(["--mount", "sh", "-c", script, "sh", &kibibytes.to_string()]).arg(folder).arg(kept).arg(before);
+    shell.arg(command.get_program()).args(command.get_args());
+    shell.current_dir(command.get_current_dir().unwrap());
+    let output = shell.output().ok().filter(|output| output.status.code() != Some(77));
+    let output = output.filter(|output| !String::from_utf8_lossy(&output.stderr).contains("unshare failed"));
+    if output.is_none() {
+        eprintln!("skipped: this user can't mount a small disk");
+    }
+    output
+}
+
+#[test]
+fn a_full_disk_leaves_a_summary_and_says_how_to_go_on() {
+    let class = Class::new();
+    for i in 0..12 {
+        class.hand_in(&format!("{i:02}.rs"), &format!("{HALF}// {i}\n"));
+    }
+    let kept = class.folder().with_file_name("kept");
+    // The reserve for the summary, and room for a few results.
+    let disk = 1024 + 12 * 16 + 200;
+    let command = class.autograde(&class.course.out());
+    let Some(output) = on_a_small_disk(&class.course.out(), disk, "", &command, &kept) else { return };
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{stderr}");
+    let last = stderr.lines().last().unwrap();
+    assert!(last.contains("No space left on device"), "{stderr}");
+    assert!(last.ends_with("make room, and start it again to go on"), "{stderr}");
+    let rows = rows(&kept);
+    assert_eq!(rows.len(), 12, "everybody has a line");
+    let graded = rows.values().filter(|row| row["status"] == "graded").count();
+    assert!((1..12).contains(&graded), "{graded}");
+    // A line without a result is not graded: nobody has lost points.
+    assert!(rows.values().all(|row| (row["status"] == "graded") == (row["points"] == "40")));
+    let left: usize = last.split(": ").last().unwrap().split(' ').next().unwrap().parse().unwrap();
+    assert_eq!(left, 12 - graded, "{last}");
+
+    let Some(output) = on_a_small_disk(&class.course.out(), 1024, "", &command, &kept) else { return };
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert!(stderr.contains("reserve.tmp: No space left on device"), "not even the summary has room: {stderr}");
+}
+
+#[test]
+fn a_full_disk_under_the_compiler_costs_nobody_a_point() {
+    let class = Class::new();
+    class.hand_in("first.rs", RIGHT);
+    assert_graded(&class.autograde(&class.course.out()).args(["--jobs", "1"]).output().unwrap());
+    class.hand_in("second.rs", &format!("{RIGHT}// second\n"));
+    let target = class.course.root().join("target/grading/target");
+    let copied = class.folder().with_file_name("copied");
+    assert!(Command::new("cp").arg("-a").arg(&target).arg(&copied).status().unwrap().success());
+    // As it was, and then full.
+    let command = class.autograde(&class.course.out());
+    let kept = class.folder().with_file_name("kept");
+    // Cargo has no room, and then cargo has and the compiler hasn't.
+    for room in ["0", "100K"] {
+        let before = format!(
+            "cp -a {}/. {1}; cat /dev/zero >{1}/full 2>/dev/null; truncate -s -{room} {1}/full",
+            copied.display(),
+            target.display()
+        );
+        let Some(output) = on_a_small_disk(&target, 32 << 10, &before, &command, &kept) else { return };
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(1), "{room}: {stderr}");
+        assert!(stderr.contains("lab03 can't be compiled here: "), "{room}: {stderr}");
+        assert!(stderr.contains("No space left on device"), "{room}: {stderr}");
+        assert!(!class.course.out().join("results/second.rs/report.json").exists(), "{room}: {stderr}");
+    }
+
+    // A file that only says so is refused like any other.
+    class.hand_in("liar.rs", "compile_error!(\"No space left on device\");");
+    assert_graded(&class.grade());
+    assert_eq!(class.summary()["liar.rs"]["points"], "0");
+    assert_eq!(class.summary()["second.rs"]["points"], "100");
 }
 
 #[test]
@@ -292,6 +424,135 @@ fn hostile_names_stay_text() {
     assert!(page.contains("saw &lt;0&gt; ]]&gt;"), "the screens are there");
     assert!(!page.contains('\u{1b}') && !page.contains('\u{202e}'));
     assert!(!page.contains("://"), "nothing is loaded");
+}
+
+/// A decision about the version that `summary.html` shows.
+fn decision(class: &Class, name: &str, points: &str) -> String {
+    let report = fs::read_to_string(class.course.out().join(format!("results/{name}/report.json"))).unwrap();
+    let report: serde_json::Value = serde_json::from_str(&report).unwrap();
+    let sha256 = report["sha256"].as_str().unwrap();
+    format!(
+        "[[decision]]\nsubmission = \"{name}\"\nsha256 = \"{sha256}\"\npoints = {points}\nwho = \"J. Weber\"\nwhy = \"Read it: harmless.\"\n"
+    )
+}
+
+#[test]
+fn decisions_reach_every_report_and_survive_each_regrade() {
+    let class = Class::new();
+    class.hand_in("held.rs", HELD);
+    class.hand_in("half.rs", HALF);
+    class.hand_in("late.rs", ABORTS);
+    class.hand_in("other.rs", RIGHT);
+    assert_graded(&class.grade());
+    let rows = class.summary();
+    assert_eq!((&*rows["held.rs"]["status"], &*rows["held.rs"]["points"]), ("held for review", ""));
+    // The page leads from the note to the line, quotes it, and has the decision to copy.
+    let page = fs::read_to_string(class.course.out().join("summary.html")).unwrap();
+    assert!(page.contains("<a href=\"#held.rs-line-1\">line 1</a>: `include_str!`"), "{page}");
+    assert!(
+        page.contains("<h4 id=\"held.rs-line-1\">") && page.contains("►    1  pub fn push() -&gt; u32 { include_str!")
+    );
+    let copied = decision(&class, "held.rs", "\"count it\"");
+    assert!(page.contains(&copied.lines().take(3).collect::<Vec<_>>().join("\n").replace('"', "&quot;")), "{page}");
+
+    let decisions = [
+        copied,
+        decision(&class, "half.rs", "55"),
+        decision(&class, "late.rs", "\"count it\""),
+        decision(&class, "other.rs", "7").replace("other.rs", "gone.rs"),
+    ];
+    let file = class.course.out().join("decisions.toml");
+    fs::write(&file, decisions.concat()).unwrap();
+    class.hand_in("late.rs", &format!("{ABORTS}// handed in again\n"));
+    let before = class.written("other.rs");
+    let output = class.grade();
+    assert_graded(&output);
+    assert_eq!(class.written("other.rs"), before, "what nobody decided is as it was");
+    let check = |output: &Output| {
+        let stderr = String::from_utf8(output.stderr.clone()).unwrap();
+        let page = fs::read_to_string(class.course.out().join("summary.html")).unwrap();
+        for line in [
+            "late.rs: the decision by J. Weber does not count: the file has changed since",
+            "gone.rs: the decision by J. Weber does not count: there is no such submission",
+        ] {
+            assert!(stderr.contains(line), "{stderr}");
+            assert!(page.contains(line), "{page}");
+        }
+        let rows = class.summary();
+        assert_eq!((&*rows["held.rs"]["status"], &*rows["held.rs"]["points"]), ("decided", "100"));
+        assert_eq!((&*rows["half.rs"]["status"], &*rows["half.rs"]["points"]), ("decided", "55"));
+        assert_eq!((&*rows["late.rs"]["status"], &*rows["late.rs"]["points"]), ("held for review", ""));
+        assert!(rows["half.rs"]["note"].contains("Decided by J. Weber: 55 of 100 points count; the cases found 40."));
+        for (name, points) in [("held.rs", 100), ("half.rs", 55)] {
+            let text =
+                |file: &str| fs::read_to_string(class.course.out().join("results").join(name).join(file)).unwrap();
+            let json = |file: &str| serde_json::from_str::<serde_json::Value>(&text(file)).unwrap();
+            let sum = |tests: &serde_json::Value| {
+                tests.as_array().unwrap().iter().map(|test| test["score"].as_u64().unwrap()).sum::<u64>()
+            };
+            assert_eq!((&json("results.json")["score"], sum(&json("results.json")["tests"])), (&points.into(), points));
+            let fifty = json("classroom50.json");
+            assert_eq!((&fifty["score"], sum(&fifty["tests"])), (&points.into(), points));
+            let older: u64 =
+                json("classroom.json").as_array().unwrap().iter().map(|r| sum(&r["results"]["tests"])).sum();
+            assert_eq!(older, points);
+            let scores: serde_json::Value = serde_json::from_str(text("autolab.txt").lines().last().unwrap()).unwrap();
+            let scores = scores["scores"].as_object().unwrap().values().map(|score| score.as_u64().unwrap());
+            assert_eq!(scores.sum::<u64>(), points);
+            for file in ["results.json", "classroom.json", "junit.xml", "report.md", "page.html", "autolab.txt"] {
+                assert!(text(file).contains("Decided by J. Weber"), "{name}: {file}");
+            }
+            assert_eq!(json("report.json")["decision"]["who"], "J. Weber");
+        }
+    };
+    check(&output);
+    // Regraded from nothing, with the file named, and on two machines.
+    let kept = class.folder().with_file_name("decisions.toml");
+    fs::copy(&file, &kept).unwrap();
+    fs::remove_dir_all(class.course.out()).unwrap();
+    let with = |out: &Path, more: &[&str]| {
+        let output = class.autograde(out).arg("--decisions").arg(&kept).args(more).output().unwrap();
+        assert_graded(&output);
+        output
+    };
+    check(&with(&class.course.out(), &[]));
+    let place = class.folder().parent().unwrap().to_path_buf();
+    let outs = [("one", "1/2"), ("two", "2/2")].map(|(name, shard)| {
+        let out = place.join(name);
+        with(&out, &["--shard", shard]);
+        out
+    });
+    let merged = place.join("merged");
+    assert_graded(&class.merge(&[&outs[0], &outs[1]], &merged));
+    for file in ["summary.csv", "summary.html"] {
+        assert!(fs::read(merged.join(file)).unwrap() == fs::read(class.course.out().join(file)).unwrap(), "{file}");
+    }
+
+    // A decision that is taken back is gone from the reports too.
+    assert_graded(&class.grade());
+    assert_eq!(class.summary()["half.rs"]["points"], "40");
+    fs::write(&kept, "[[decision]]\nsubmission = \"half.rs\"\n").unwrap();
+    let line = one_line(&class.autograde(&class.course.out()).arg("--decisions").arg(&kept).output().unwrap(), 2);
+    assert!(line.contains("decisions.toml: line 1: missing field `sha256`"), "{line}");
+}
+
+#[test]
+fn the_page_of_a_class_says_how_the_points_lie_and_where_it_is_stuck() {
+    let class = Class::new();
+    for i in 0..3 {
+        class.hand_in(&format!("{i}.rs"), &format!("{HALF}// {i}\n"));
+    }
+    class.hand_in("right.rs", RIGHT);
+    class.hand_in("nothing.rs", "pub fn push() -> u32 { 0 }\npub fn unlink(_: u32) -> bool { false }\n");
+    assert_graded(&class.grade());
+    let page = fs::read_to_string(class.course.out().join("summary.html")).unwrap();
+    assert!(page.contains("The class is stuck on <b>unlink</b>: for 3 of the 4 who lack points"), "{page}");
+    for (count, range) in [("1", "0–9"), ("3", "40–49"), ("1", "100"), ("", "50–59")] {
+        let bars: Vec<&str> = page.lines().filter(|line| line.contains(&format!("<small>{range}</small>"))).collect();
+        assert!(matches!(bars[..], [bar] if bar.contains(&format!("<b>{count}</b>"))), "{bars:?}");
+    }
+    assert!(page.contains("<a href=\"results/0.rs/page.html\">"), "and leads to each learner's own");
+    assert!(class.course.out().join("results/0.rs/page.html").exists());
 }
 
 #[test]

@@ -12,6 +12,8 @@ pub const HALF: &str = "pub fn push() -> u32 { 1 }\npub fn unlink(at: u32) -> bo
 /// Is killed in the second case of three, and in the third. And it is held, for what it reads when it is compiled.
 pub const ABORTS: &str =
     "pub fn push() -> u32 { 1 }\npub fn unlink(_: u32) -> bool { include_str!(\"lib.rs\"); std::process::abort() }\n";
+/// Earns both rules, and is held.
+pub const HELD: &str = "pub fn push() -> u32 { include_str!(\"lib.rs\"); 1 }\npub fn unlink(_: u32) -> bool { true }\n";
 /// Doesn't compile, in the learner's file.
 pub const BROKEN: &str = "pub fn push() -> u32 {\n    \"one\"\n}\npub fn unlink(_: u32) -> bool { true }\n";
 /// Doesn't compile either, but the compiler complains about the cases that miss the function.

@@ -188,6 +188,74 @@ fn a_change_of_the_course_reaches_the_next_grading() {
 }
 
 #[test]
+fn a_checkout_that_was_moved_or_copied_grades() {
+    let course = FakeCourse::new();
+    // As trybuild does, the exam knows the folder that it was compiled in.
+    let exam = fs::read_to_string(course.root().join("labs/lab03/tests/exam.rs")).unwrap();
+    let exam =
+        exam.replace("\"tests/expected.snap\"", "concat!(env!(\"CARGO_MANIFEST_DIR\"), \"/tests/expected.snap\")");
+    course.write("labs/lab03/tests/exam.rs", &exam);
+    let folder = course.submit("half", LEARNERS_FILE, HALF);
+    assert_eq!(course.verdicts(&folder), ["passed", "passed", "wrong"]);
+
+    let (copied, moved) = (course.root().with_file_name("a copy"), course.root().with_file_name("moved"));
+    let grade = |root: &Path| {
+        let out = course.out().join("again");
+        let _ = fs::remove_dir_all(&out);
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_autograde"));
+        command.current_dir(root).args(["--lab", "lab03"]).arg(&folder).arg("--out").arg(&out);
+        assert_graded(&command.output().unwrap());
+        let report = fs::read_to_string(out.join("report.json")).unwrap();
+        assert_eq!(serde_json::from_str::<serde_json::Value>(&report).unwrap()["report"]["score"], 40);
+    };
+    let copy = std::process::Command::new("cp").arg("-a").arg(course.root()).arg(&copied).status();
+    assert!(copy.unwrap().success());
+    grade(&copied);
+    fs::rename(course.root(), &moved).unwrap();
+    grade(&moved);
+    fs::rename(&copied, course.root()).unwrap();
+    grade(&course.root());
+}
+
+#[test]
+fn an_ordinary_user_grades_too() {
+    let course = FakeCourse::new();
+    let folder = course.submit("half", LEARNERS_FILE, HALF);
+    let place = course.out().parent().unwrap().to_path_buf();
+    let sysroot =
+        std::process::Command::new("rustc").arg("--print=sysroot").current_dir(course.root()).output().unwrap();
+    let sysroot = String::from_utf8(sysroot.stdout).unwrap();
+    // The toolchain, which may lie where only root can read, and nobody may write to it: no rustup takes part.
+    let script = r#"
+        set -e
+        place=$1 toolchain=$2 user=4242; shift 2
+        chown -R "$user" "$place"
+        bound=$place/rustup/toolchains/bound; mkdir -p "$bound"
+        mount --bind "$toolchain" "$bound" || exit 77
+        mount -o remount,bind,ro "$bound" || exit 77
+        exec setpriv --reuid="$user" --regid="$user" --clear-groups --inh-caps=-all env HOME="$place" \
+            CARGO_HOME="$place/cargo" RUSTUP_HOME="$place/rustup" PATH="$bound/bin:/usr/bin:/bin" "$@""#;
+    let grade = course.autograde(&folder);
+    let mut shell = std::process::Command::new("unshare");
+    shell.args(["--mount", "sh", "-c", script, "sh"]).arg(&place).arg(sysroot.trim());
+    shell.arg(grade.get_program()).args(grade.get_args()).current_dir(course.root());
+    let output = shell.output().unwrap();
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    if output.status.code() == Some(77) || stderr.contains("unshare failed") {
+        // Then the user of all these tests is one.
+        return eprintln!("skipped: only root can become another user: {stderr}");
+    }
+    assert_graded(&output);
+    assert_eq!(course.report()["report"]["score"], 40);
+    let active = course.report()["sandbox"]["active"].to_string();
+    // What root adds; the rest is there for everybody.
+    assert!(!active.contains("a user of its own"), "{active}");
+    for part in ["limits", "landlock", "seccomp"] {
+        assert!(active.contains(part), "{part}: {active}");
+    }
+}
+
+#[test]
 fn two_gradings_at_once_do_not_mix() {
     let course = FakeCourse::new();
     let submissions = [
@@ -260,7 +328,7 @@ fn bad_usage_gets_one_line() {
     assert!(line.contains("there is no lab `lab99` (there are: lab03)"), "{line}");
 
     assert!(one_line(&course.autograde(&twice).arg("--fast").output().unwrap(), 2).contains("--fast"));
-    assert!(!course.out().exists(), "nothing was graded");
+    assert!(!course.out().join("report.json").exists(), "nothing was graded");
 }
 
 #[test]

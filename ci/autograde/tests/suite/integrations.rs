@@ -1,6 +1,6 @@
 //! The files in `integrations/`, run as the systems run them, with their folders and variables.
 
-use crate::course::{BROKEN, FakeCourse, HALF, RIGHT};
+use crate::course::{ABORTS, BROKEN, FakeCourse, HALF, HELD, RIGHT};
 use crate::reports::assert_valid;
 use serde_json::Value;
 use std::fs;
@@ -43,6 +43,15 @@ impl Site {
     }
 }
 
+fn there_is_python() -> bool {
+    let there = Command::new("python3").arg("--version").output().is_ok();
+    if !there {
+        assert!(std::env::var_os("CI").is_none(), "there is no python3");
+        eprintln!("skipped: there is no python3");
+    }
+    there
+}
+
 fn ok(output: &Output) -> String {
     assert!(output.status.success(), "{output:?}");
     String::from_utf8(output.stdout.clone()).unwrap()
@@ -53,43 +62,85 @@ fn json(path: &Path) -> Value {
 }
 
 #[test]
-fn github_actions_and_the_older_classroom_get_their_result_and_no_commands() {
+fn github_actions_and_the_older_classroom_get_their_results_and_no_commands() {
+    if !there_is_python() {
+        return;
+    }
     let site = Site::new();
     let hostile = BROKEN.replace("\"one\"", "\n::error::forged\n\"one\"");
-    for (text, status, score) in [(HALF, "fail", 40), (RIGHT, "pass", 100), (&hostile, "error", 0)] {
-        let submission = site.course.submit("submission", "labs/lab03/src/free_list.rs", text);
-        let outputs = site.place().join("outputs");
-        let _ = fs::remove_file(&outputs);
+    type Wanted<'a> = &'a [(&'a str, &'a str, i64)];
+    let kinds: [(&str, &[u8], Wanted); 5] = [
+        ("half", HALF.as_bytes(), &[("lifo", "pass", 40), ("unlink", "fail", 0)]),
+        ("right", RIGHT.as_bytes(), &[("lifo", "pass", 40), ("unlink", "pass", 60)]),
+        ("broken", hostile.as_bytes(), &[("submission", "error", 0)]),
+        ("held", ABORTS.as_bytes(), &[("submission", "error", 0)]),
+        ("unreadable", b"\xff", &[("submission", "error", 0)]),
+    ];
+    for (kind, text, wanted) in kinds {
+        let submission = site.course.submit("submission", "labs/lab03/src/free_list.rs", "");
+        fs::write(submission.join("labs/lab03/src/free_list.rs"), text).unwrap();
+        let files = ["GITHUB_ENV", "GITHUB_OUTPUT", "GITHUB_STEP_SUMMARY"].map(|name| (name, site.place().join(name)));
         let mut step = site.command(site.integrations().join("github/grade.sh"));
-        let printed =
-            ok(&step.args(["lab03"]).arg(&submission).arg("results").env("GITHUB_OUTPUT", &outputs).output().unwrap());
+        step.args(["lab03"]).arg(&submission).arg("results");
+        for (name, path) in &files {
+            let _ = fs::remove_file(path);
+            step.env(name, path);
+        }
+        let output = step.output().unwrap();
+        assert_eq!(output.status.code(), Some(if kind == "unreadable" { 3 } else { 0 }), "{output:?}");
+        let printed = String::from_utf8(output.stdout).unwrap();
         let lines: Vec<&str> = printed.lines().collect();
         let token = lines[0].strip_prefix("::stop-commands::").unwrap();
         assert_eq!(token.len(), 32);
         assert_eq!(*lines.last().unwrap(), format!("::{token}::"));
 
-        let line = fs::read_to_string(&outputs).unwrap();
-        let encoded = line.strip_prefix("result=").unwrap().trim_end();
-        fs::write(site.place().join("encoded"), encoded).unwrap();
-        let decoded = ok(&Command::new("base64").arg("-d").arg(site.place().join("encoded")).output().unwrap());
-        let result = assert_valid(include_str!("../schemas/classroom.schema.json"), status, &decoded);
-        assert_eq!(result["status"], status);
-        let sum: i64 = result["tests"].as_array().unwrap().iter().map(|test| test["score"].as_i64().unwrap()).sum();
-        assert_eq!(sum, score);
+        let [env, outputs, summary] = files.map(|(_, path)| fs::read_to_string(path).unwrap());
+        let names: Vec<&str> = wanted.iter().map(|(name, ..)| *name).collect();
+        assert_eq!(outputs.trim(), format!("runners={}", names.join(",")), "{kind}");
+        assert_eq!(env.lines().count(), wanted.len(), "{kind}: {env}");
+        for (line, (name, status, score)) in env.lines().zip(wanted) {
+            let encoded = line.strip_prefix(&format!("{}_RESULTS=", name.to_uppercase())).unwrap();
+            fs::write(site.place().join("encoded"), encoded).unwrap();
+            let decoded = ok(&Command::new("base64").arg("-d").arg(site.place().join("encoded")).output().unwrap());
+            let result: Value = serde_json::from_str(&decoded).unwrap();
+            assert_eq!(
+                (&result["status"], &result["tests"][0]["score"]),
+                (&(*status).into(), &(*score).into()),
+                "{kind}"
+            );
+        }
+        let seen = match kind {
+            "right" => "100 of 100 points",
+            "half" => "saw <0>",
+            "broken" => "error[E0308]",
+            "held" => "line 2: `include_str!`",
+            _ => "not UTF-8 (line 1)",
+        };
+        assert!(summary.contains(seen) && printed.contains(seen), "{kind}: {summary}");
     }
 }
 
 #[test]
 fn classroom_50_gets_its_result() {
-    if Command::new("python3").arg("--version").output().is_err() {
-        assert!(std::env::var_os("CI").is_none(), "there is no python3");
-        return eprintln!("skipped: there is no python3");
+    if !there_is_python() {
+        return;
     }
     let site = Site::new();
     let submission = site.course.submit("submission", "labs/lab03/src/free_list.rs", HALF);
     let mut runner = site.command("python3");
     runner.arg(site.integrations().join("classroom50/autograder.py")).current_dir(&submission);
-    runner.env("COURSE", site.course.root());
+    let outputs = site.place().join("outputs");
+    runner.env("COURSE", site.course.root()).env("GITHUB_OUTPUT", &outputs);
+    for arguments in [&["init", "-q"][..], &["add", "."], &["commit", "-q", "-m", "Handed in"]] {
+        let mut git = Command::new("git");
+        git.args(["-c", "user.name=t", "-c", "user.email=t@example.org", "-c", "commit.gpgsign=false"]).args(arguments);
+        ok(&git.env("GIT_COMMITTER_DATE", "2026-06-01T14:32:01Z").current_dir(&submission).output().unwrap());
+    }
+    let said = || {
+        let said = fs::read_to_string(&outputs).unwrap();
+        fs::remove_file(&outputs).unwrap();
+        said
+    };
     for name in ["CLASSROOM", "ASSIGNMENT", "SUBMISSION_TAG", "COMMIT_URL", "RELEASE_URL"] {
         runner.env(name, name.to_lowercase());
     }
@@ -102,10 +153,34 @@ fn classroom_50_gets_its_result() {
     );
     assert_eq!(result["tests"][1]["test-name"], "unlink");
     assert_eq!(result["tests"][1]["passed"], false);
+    assert_eq!(result["datetime"], "2026-06-01T14:32:01Z", "when it was handed in, not when it was graded");
+    assert_eq!(said(), "status=failure\nsummary=lab03: 40 of 100 points\n");
+    let body = submission.join("release-body.md");
+    assert!(fs::read_to_string(&body).unwrap().contains("saw <0>"), "the pictures are in the release");
+
+    // Its runner says "all tests passed" when all are.
+    site.course.submit("submission", "labs/lab03/src/free_list.rs", HELD);
+    ok(&runner.output().unwrap());
+    let held = json(&submission.join("result.json"));
+    let passed = held["tests"].as_array().unwrap().iter().filter(|test| test["passed"] == true).count();
+    assert_eq!((&held["score"], passed), (&0.into(), 2), "two of three");
+    assert_eq!(held["tests"][0]["test-name"], "held for review: 100 points wait");
+    assert!(fs::read_to_string(&body).unwrap().contains("line 1: `include_str!`"));
+    assert_eq!(said(), "status=failure\nsummary=lab03: held for review, 100 of 100 points wait\n");
 
     fs::remove_file(submission.join("result.json")).unwrap();
     fs::remove_dir_all(submission.join("labs")).unwrap();
-    assert!(!runner.output().unwrap().status.success(), "nothing to grade is no score");
+    ok(&runner.output().unwrap());
+    let text = fs::read_to_string(submission.join("result.json")).unwrap();
+    let nothing = assert_valid(include_str!("../schemas/classroom50.schema.json"), "nothing", &text);
+    assert!(nothing["tests"].as_array().unwrap().iter().all(|test| test["passed"] == false), "{nothing}");
+    assert_eq!(said(), "status=failure\nsummary=lab03: nothing to grade\n");
+    // For any other end, the runner would write both anew, and call it an error: the learner would not read why.
+    assert!(fs::read_to_string(&body).unwrap().contains("found neither labs/lab03/src/free_list.rs"));
+
+    fs::remove_file(submission.join("result.json")).unwrap();
+    site.course.submit("submission", "labs/lab03/src/free_list.rs", HALF);
+    assert!(!runner.env("AUTOGRADE", "false").output().unwrap().status.success(), "a broken grader is no score");
     assert!(!submission.join("result.json").exists());
 }
 
@@ -120,11 +195,32 @@ fn gitlab_gets_its_junit_report() {
 }
 
 #[test]
+fn what_was_compiled_comes_back_in_a_new_clone() {
+    let site = Site::new();
+    let (course, clone) = (site.course.root(), site.place().join("clone"));
+    let submission = site.course.submit("submission", "labs/lab03/src/free_list.rs", HALF);
+    let job = || {
+        let _ = fs::remove_dir_all(&clone);
+        ok(&Command::new("git").args(["clone", "-q"]).arg(&course).arg(&clone).output().unwrap());
+        let mut job = site.command(clone.join("ci/autograde/integrations/gitlab/grade.sh"));
+        ok(&job.args(["lab03", ".", "results", ".autograde"]).current_dir(&submission).output().unwrap());
+    };
+    job();
+    let exams = submission.join(".autograde/target/grading/exams");
+    let made = |name: &str| fs::metadata(exams.join(name)).unwrap().modified().unwrap();
+    let first = made("prepared-lab03");
+    job();
+    assert_eq!(made("prepared-lab03"), first, "the exam was not compiled again");
+    let junit = fs::read_to_string(submission.join("results/junit.xml")).unwrap();
+    assert!(junit.contains("failures=\"1\""), "{junit}");
+}
+
+#[test]
 fn gradescope_gets_its_results_or_an_error_but_never_points_for_nothing() {
     let site = Site::new();
     let zip = ok(&site
         .command(site.integrations().join("gradescope/make_zip"))
-        .args(["lab03", "autograder.zip"])
+        .args(["lab03", "autograder.zip", "--visibility", "after_due_date", "--leaderboard"])
         .output()
         .unwrap());
     let base = site.place().join("autograder");
@@ -149,12 +245,34 @@ fn gradescope_gets_its_results_or_an_error_but_never_points_for_nothing() {
     let schema = include_str!("../schemas/gradescope.schema.json");
     let graded = assert_valid(schema, "half", &fs::read_to_string(&results).unwrap());
     assert_eq!(graded["score"], 40);
+    assert_eq!(graded["visibility"], "after_due_date");
+    assert!(graded["tests"].as_array().unwrap().iter().all(|test| test["visibility"] == "after_due_date"));
+    assert_eq!(graded["leaderboard"], serde_json::json!([{ "name": "Points", "value": 40, "order": "desc" }]));
 
     fs::write(submission.join("free_list.rs"), b"\xff\"\\").unwrap();
     ok(&run("run_autograder"));
     let unreadable = assert_valid(schema, "unreadable", &fs::read_to_string(&results).unwrap());
     assert_eq!(unreadable["score"], 0);
-    assert!(unreadable["output"].as_str().unwrap().contains("not UTF-8 (line 1)"));
+    let said = unreadable["output"].as_str().unwrap();
+    assert!(said.contains("not UTF-8 (line 1)"), "{said}");
+    assert!(unreadable.get("leaderboard").is_none());
+    // Nor does a learner read where the server keeps what.
+    assert!(!unreadable.to_string().contains(&*base.to_string_lossy()));
+    for name in ["a/free_list.rs", "b/free_list.rs", "c/free_list.rs"] {
+        fs::create_dir_all(submission.join(name).parent().unwrap()).unwrap();
+        fs::write(submission.join(name), HALF).unwrap();
+    }
+    fs::remove_file(submission.join("free_list.rs")).unwrap();
+    ok(&run("run_autograder"));
+    let several = assert_valid(schema, "several", &fs::read_to_string(&results).unwrap());
+    let said = several["output"].as_str().unwrap();
+    assert!(
+        said.contains("3 files are called free_list.rs (a/free_list.rs, b/free_list.rs, c/free_list.rs)"),
+        "{said}"
+    );
+    for name in ["a", "b", "c"] {
+        fs::remove_dir_all(submission.join(name)).unwrap();
+    }
 
     fs::write(submission.join("free_list.rs"), HALF).unwrap();
     fs::write(base.join("source/course/labs/lab03/tests/exam.rs"), "broken").unwrap();
@@ -181,33 +299,100 @@ fn autolab_reads_the_last_two_lines() {
     assert_eq!(feedback["_presentation"], "semantic");
     assert_eq!(feedback["Rules"]["lifo"]["passed"], true);
     assert!(feedback["Rules"]["unlink"]["hint"].as_str().unwrap().contains("saw <0>"));
-    assert_eq!(grade(b"\xff")[0], "{\"scores\": {}}");
+    // As Autolab reads the last line (saveAutograde in app/helpers/assessment_autograde_core.rb): without scores it is an error and
+    // each problem gets 0, a score of null leaves a problem ungraded, and a name that is no problem's is an error.
+    let ungraded = serde_json::json!({ "lifo": null, "unlink": null });
+    for (kind, text) in [("unreadable", &b"\xff"[..]), ("held", HELD.as_bytes())] {
+        let [scores, feedback] = &grade(text)[..] else { panic!("two lines") };
+        let scores: Value = serde_json::from_str(scores).unwrap();
+        assert_eq!(scores["scores"], ungraded, "{kind}");
+        let said = if kind == "held" { "line 1: `include_str!`" } else { "not UTF-8 (line 1)" };
+        assert!(feedback.contains(said), "{kind}: {feedback}");
+    }
+    let mut broken = site.command("make");
+    broken.arg("-s").arg("-f").arg(site.integrations().join("autolab/Makefile")).current_dir(&lab);
+    let said = ok(&broken.env("AUTOGRADE", "false").output().unwrap());
+    let scores: Value = serde_json::from_str(said.lines().last().unwrap()).unwrap();
+    assert_eq!(scores["scores"], ungraded, "a broken grader costs nobody a point");
 }
 
-#[test]
-fn slurm_grades_in_shards_and_merges() {
-    let site = Site::new();
-    for (i, text) in [RIGHT, HALF, BROKEN, HALF].iter().enumerate() {
-        site.course.submit(&format!("class/learner {i}"), "free_list.rs", text);
-    }
-    // A cluster of one node: the tasks of an array run one after the other, right away.
-    let bin = site.place().join("bin");
-    fs::create_dir_all(&bin).unwrap();
-    let sbatch = r#"#!/usr/bin/env bash
-set -e
-tasks=1
+/// A cluster of one node. As Slurm does, it takes every job, says its number, and answers nothing of how it ends; a task that is killed
+/// has failed, and a job that depends on its good end is never run. `KILL_TASK` names a task of an array that is killed once it has
+/// its first result.
+const SBATCH: &str = r#"#!/usr/bin/env bash
+set -euo pipefail
+state=$CLUSTER; mkdir -p "$state"
+job=$(($(cat "$state/last" 2>/dev/null || echo 0) + 1)); echo "$job" >"$state/last"
+tasks= after= log=/dev/null
 for argument in "$@"; do
-    case $argument in --array=1-*) tasks=${argument#--array=1-};; esac
+    case $argument in
+        --array=1-*) tasks=${argument#--array=1-} ;;
+        --dependency=afterok:*) after=${argument#--dependency=afterok:} ;;
+        --output=*) log=${argument#--output=} ;;
+    esac
 done
-for k in $(seq "$tasks"); do SLURM_ARRAY_TASK_ID=$k SLURM_CPUS_PER_TASK=1 bash "${@: -1}" >&2; done
-echo "7;cluster"
+end=COMPLETED
+if [ -n "$after" ] && [ "$(cat "$state/$after")" != COMPLETED ]; then
+    end=DependencyNeverSatisfied
+else
+    ids=0
+    [ -z "$tasks" ] || ids=$(seq "$tasks")
+    for k in $ids; do
+        SLURM_ARRAY_TASK_ID=$k SLURM_CPUS_PER_TASK=1 setsid bash "${@: -1}" >"${log//%a/$k}" 2>&1 &
+        task=$!
+        if [ "${KILL_TASK:-}" = "$k" ]; then
+            until compgen -G "$OUT/shard-$k/results/*/entry.json" >/dev/null; do sleep 0.005; done
+            pkill -KILL --session "$task"
+        fi
+        wait "$task" || end=FAILED
+    done
+fi
+echo "$end" >"$state/$job"
+echo "$job;cluster"
 "#;
-    fs::write(bin.join("sbatch"), sbatch).unwrap();
+
+#[test]
+fn slurm_grades_in_shards_merges_and_goes_on_after_a_killed_task() {
+    let site = Site::new();
+    for i in 0..12 {
+        let text = [RIGHT, HALF, BROKEN, HALF][i % 4];
+        site.course.submit(&format!("class/learner {i}"), "free_list.rs", &format!("{text}// {i}\n"));
+    }
+    let (bin, cluster, results) =
+        (site.place().join("bin"), site.place().join("cluster"), site.place().join("results"));
+    fs::create_dir_all(&bin).unwrap();
+    fs::write(bin.join("sbatch"), SBATCH).unwrap();
     fs::set_permissions(bin.join("sbatch"), fs::Permissions::from_mode(0o755)).unwrap();
     let path = format!("{}:{}", bin.display(), std::env::var("PATH").unwrap());
-    let mut submit = site.command(site.integrations().join("slurm/submit"));
-    ok(&submit.args(["lab03", "class", "results", "3"]).env("PATH", path).output().unwrap());
-    let summary = fs::read_to_string(site.place().join("results/class/summary.csv")).unwrap();
-    assert_eq!(summary.lines().count(), 5, "{summary}");
-    assert_eq!(json(&site.place().join("results/class/batch.json"))["class_size"], 4);
+    let submit = |kill: &str| {
+        let mut submit = site.command(site.integrations().join("slurm/submit"));
+        submit
+            .args(["lab03", "class", "results", "2"])
+            .env("PATH", &path)
+            .env("CLUSTER", &cluster)
+            .env("KILL_TASK", kill);
+        ok(&submit.output().unwrap());
+    };
+    let end = |job: u32| fs::read_to_string(cluster.join(job.to_string())).unwrap().trim().to_owned();
+
+    submit("2");
+    assert_eq!([end(1), end(2)], ["FAILED", "DependencyNeverSatisfied"]);
+    assert!(!results.join("class").exists(), "nothing is merged of half a class");
+    let kept: Vec<_> = fs::read_dir(results.join("shard-2/results"))
+        .unwrap()
+        .map(|entry| entry.unwrap().path().join("entry.json"))
+        .filter(|seal| seal.exists())
+        .map(|seal| (seal.clone(), fs::metadata(seal).unwrap().modified().unwrap()))
+        .collect();
+    assert!(!kept.is_empty());
+
+    submit("");
+    assert_eq!([end(3), end(4)], ["COMPLETED", "COMPLETED"]);
+    for (seal, written) in kept {
+        assert_eq!(fs::metadata(seal).unwrap().modified().unwrap(), written, "it was graded once");
+    }
+    let summary = fs::read_to_string(results.join("class/summary.csv")).unwrap();
+    assert_eq!(summary.lines().count(), 13, "{summary}");
+    assert_eq!(summary.lines().filter(|line| line.contains(",graded,")).count(), 12, "{summary}");
+    assert_eq!(json(&results.join("class/batch.json"))["class_size"], 12);
 }

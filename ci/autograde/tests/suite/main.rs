@@ -2,6 +2,7 @@
 
 mod batch;
 mod course;
+mod export;
 mod grading;
 mod integrations;
 mod reports;

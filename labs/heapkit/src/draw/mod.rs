@@ -1,5 +1,6 @@
 //! The heap picture. The same one stands in the book, in the snapshots and under a failing case.
 
+mod lists;
 mod svg;
 mod text;
 mod words;

@@ -1,11 +1,12 @@
 //! The heap picture as SVG. Colours come from the page's style sheet, by class.
 
-use super::flag_letters;
+use super::{flag_letters, lists};
 use crate::format::{FLAGS, IS_MMAPPED, NON_MAIN_ARENA, PREV_INUSE};
-use crate::image::{Block, Image, Link, List, Offset, State};
+use crate::image::{Block, FREE_LIST, Image, Link, List, Offset, State};
 use std::fmt::Write;
 
-/// Heaps side by side in time: each a strip of chunks from left to right, with the free list as arrows above it.
+/// Heaps side by side in time: each a strip of chunks from left to right, with the free list as arrows above it. Where lists
+/// have names of their own, each is a row below it.
 #[derive(Default)]
 pub struct Strip {
     moments: Vec<Moment>,
@@ -24,7 +25,7 @@ const TITLE: usize = 26;
 const ARROWS: usize = 58;
 /// Below them: the offsets.
 const FOOT: usize = 34;
-/// Left of them: the head of the list.
+/// Left of them, where there is one list: its head.
 const LEFT: usize = 52;
 
 impl Strip {
@@ -37,14 +38,16 @@ impl Strip {
 
     /// The picture.
     pub fn svg(&self) -> String {
-        let width = self.moments.iter().map(Moment::width).max().unwrap_or(0);
+        // The rows of all moments begin at the same place.
+        let boxes_at = self.moments.iter().map(|moment| lists::boxes_at(&moment.image)).max().unwrap_or(0);
+        let width = self.moments.iter().map(|moment| moment.width(boxes_at)).max().unwrap_or(0);
         let height: usize = self.moments.iter().map(Moment::height).sum();
         let mut svg = format!(
             "<svg class=\"heap\" xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width} {height}\" width=\"{width}\" height=\"{height}\" role=\"img\">"
         );
         let mut top = 0;
         for moment in &self.moments {
-            moment.draw(&mut svg, top);
+            moment.draw(&mut svg, top, boxes_at);
             top += moment.height();
         }
         svg.push_str("</svg>\n");
@@ -54,7 +57,8 @@ impl Strip {
     /// A picture for each moment, with what has changed since the one before it marked. All are equally large, with the chunks
     /// at the same height, so that they can be shown in the same place one after the other. A description says the same in words.
     pub fn steps(&self) -> Vec<String> {
-        let width = self.moments.iter().map(Moment::width).max().unwrap_or(0);
+        let boxes_at = self.moments.iter().map(|moment| lists::boxes_at(&moment.image)).max().unwrap_or(0);
+        let width = self.moments.iter().map(|moment| moment.width(boxes_at)).max().unwrap_or(0);
         let chunks_at = self.moments.iter().map(Moment::chunks_at).max().unwrap_or(0);
         let below = self.moments.iter().map(|moment| moment.height() - moment.chunks_at()).max().unwrap_or(0);
         let height = chunks_at + below;
@@ -65,7 +69,7 @@ impl Strip {
                 "<svg class=\"heap\" xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width} {height}\" width=\"{width}\" height=\"{height}\" role=\"img\" {}>",
                 described(&moment.in_words(&changed)),
             );
-            moment.draw(&mut svg, chunks_at - moment.chunks_at());
+            moment.draw(&mut svg, chunks_at - moment.chunks_at(), boxes_at);
             for (block, (x, width)) in moment.image.blocks.iter().zip(moment.places()) {
                 if changed.contains(&block.at) {
                     let _ = write!(
@@ -112,11 +116,14 @@ impl Moment {
         });
         let chunks = chunks.collect::<Vec<_>>().join("; ");
         let names = |list: &List| list.chunks.iter().map(|&at| self.name_or_offset(at)).collect::<Vec<_>>().join(", ");
-        let list = match self.image.list() {
-            Some(list) if !list.chunks.is_empty() => format!("The free list leads to {}", names(list)),
-            _ => "The free list is empty".to_owned(),
-        };
-        format!("The heap from left to right: {chunks}. {list}.")
+        let filled = self.image.lists.iter().filter(|list| !list.chunks.is_empty());
+        let lists = filled.map(|list| {
+            let name = if list.name == FREE_LIST { "The free list" } else { &list.name };
+            format!("{name} leads to {}.", names(list))
+        });
+        let lists = lists.collect::<Vec<_>>().join(" ");
+        let lists = if lists.is_empty() { "No list holds a chunk.".to_owned() } else { lists };
+        format!("The heap from left to right: {chunks}. {lists}")
     }
 
     fn name_or_offset(&self, at: usize) -> String {
@@ -127,7 +134,7 @@ impl Moment {
     /// Where the chunks are in the picture: left edge and width of each, in the order of the blocks. A larger chunk is wider,
     /// but less than its size says: the top chunk would fill the page.
     fn places(&self) -> Vec<(usize, usize)> {
-        let mut x = LEFT;
+        let mut x = if self.has_rows() { 4 } else { LEFT };
         let blocks = self.image.blocks.iter();
         blocks
             .map(|block| {
@@ -140,27 +147,37 @@ impl Moment {
             .collect()
     }
 
-    fn width(&self) -> usize {
+    fn width(&self, boxes_at: usize) -> usize {
         let chunks = self.places().last().map_or(LEFT, |(x, width)| x + width);
-        chunks.max(self.title.chars().count() * 8) + 8
+        let rows = if self.has_rows() { lists::width(&self.image, boxes_at, |at| self.name(at).to_owned()) } else { 0 };
+        chunks.max(self.title.chars().count() * 8).max(rows) + 8
     }
 
     /// The chunks' top edge, from the top of the moment.
     fn chunks_at(&self) -> usize {
         let title = if self.title.is_empty() { 4 } else { TITLE };
-        let has_list = self.image.list().is_some_and(|list| !list.chunks.is_empty());
-        title + if has_list { ARROWS } else { 0 }
+        title + if self.has_arrows() { ARROWS } else { 0 }
+    }
+
+    /// Whether there is one list, as arrows.
+    fn has_arrows(&self) -> bool {
+        !self.has_rows() && self.image.list().is_some_and(|list| !list.chunks.is_empty())
+    }
+
+    /// Whether there are lists with names of their own, as rows.
+    fn has_rows(&self) -> bool {
+        self.image.lists.iter().any(|list| list.name != FREE_LIST)
     }
 
     fn height(&self) -> usize {
-        self.chunks_at() + BOX + FOOT
+        self.chunks_at() + BOX + FOOT + if self.has_rows() { lists::height(&self.image) } else { 0 }
     }
 
     fn name(&self, at: usize) -> &str {
         self.names.iter().find(|(named, _)| *named == at).map_or("", |(_, name)| name)
     }
 
-    fn draw(&self, svg: &mut String, top: usize) {
+    fn draw(&self, svg: &mut String, top: usize, boxes_at: usize) {
         let y = top + self.chunks_at();
         let places = self.places();
         let _ = write!(svg, "<text class=\"label\" x=\"4\" y=\"{}\">{}</text>", top + 15, escape(&self.title));
@@ -187,7 +204,11 @@ impl Moment {
                 at = Offset(block.at),
             );
         }
-        self.draw_list(svg, y, &places);
+        if self.has_rows() {
+            lists::draw(svg, &self.image, (boxes_at, y + BOX + FOOT), |at| self.name(at).to_owned());
+        } else {
+            self.draw_list(svg, y, &places);
+        }
     }
 
     /// Arrows from the head to the first chunk and from each chunk to the next one.

@@ -4,7 +4,7 @@
 //! rules keep no heap of their own. Only the two thresholds have no place in memory, so the rules follow them.
 
 use super::rules::{Expected, Rules, StepView, check_joined};
-use super::script::{Script, Wanted};
+use super::script::{Pick, Script, Wanted};
 use super::{Call, Kind, Violation};
 use crate::format::{IS_MMAPPED, MIN_CHUNK, PAYLOAD, chunk_size};
 use crate::os::Place;
@@ -64,10 +64,15 @@ impl MallocRules {
     }
 }
 
-impl Rules for MallocRules {
-    fn expect(&mut self, step: &StepView<'_>) -> Result<Expected, Violation> {
-        let mut script = Script::new(step, self.mmap_threshold);
-        let expected = match (step.call, step.old) {
+impl MallocRules {
+    pub(super) fn mmap_threshold(&self) -> usize {
+        self.mmap_threshold
+    }
+
+    /// Where the block may be that this step asked for. Not all calls need be read then.
+    pub(super) fn judge(&mut self, script: &mut Script<'_>) -> Result<Expected, Violation> {
+        let step = script.step;
+        Ok(match (step.call, step.old) {
             (Call::Malloc { request }, _) => script.take(chunk_size(request))?,
             (Call::Calloc { count, size }, _) => match count.checked_mul(size) {
                 Some(request) => script.take(chunk_size(request))?,
@@ -77,16 +82,23 @@ impl Rules for MallocRules {
             (Call::Realloc { request, .. }, Some(old)) => {
                 let (expected, moves) = script.realloc(old, request)?;
                 if moves && !expected.spots().is_empty() {
-                    self.gives_back(&mut script, old)?;
+                    self.gives_back(script, old)?;
                 }
                 expected
             }
             (Call::Free { .. }, Some(old)) => {
-                self.gives_back(&mut script, old)?;
+                self.gives_back(script, old)?;
                 Expected::null("free returns nothing")
             }
             (Call::Realloc { .. } | Call::Free { .. }, None) => Expected::null("there is no such block"),
-        };
+        })
+    }
+}
+
+impl Rules for MallocRules {
+    fn expect(&mut self, step: &StepView<'_>) -> Result<Expected, Violation> {
+        let mut script = Script::new(step, self.mmap_threshold, Pick::AnySmallest);
+        let expected = self.judge(&mut script)?;
         script.done()?;
         Ok(expected)
     }

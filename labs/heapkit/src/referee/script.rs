@@ -4,7 +4,7 @@ use super::malloc_rules::TOP_PAD;
 use super::rules::{Expected, Spot, StepView, check_no_call_after};
 use super::{Call as SomeCall, Kind, NO_SYSTEM_HAS, Violation, cut};
 use crate::format::{ALIGNMENT, MIN_CHUNK, PAYLOAD, SIZE_WORD, chunk_size};
-use crate::image::State;
+use crate::image::{Block, State};
 use crate::os::{Call, PAGE, Place};
 
 /// What a rule wants the system to be asked.
@@ -16,16 +16,39 @@ pub enum Wanted {
     Mremap { number: usize, len: usize, new_len: usize },
 }
 
+/// Which of the smallest chunks that are large enough serves a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pick {
+    /// Any of them.
+    AnySmallest,
+    /// The one that bins give: an exact fit in the unsorted bin, the first there; else, when those there are sorted into their bins
+    /// one after the other, the one that was sorted in last.
+    Bins,
+}
+
 /// The calls of one step, read along with the rules. What the system has answered decides how the rules go on.
 pub struct Script<'a> {
     pub step: &'a StepView<'a>,
     mmap_threshold: usize,
+    pick: Pick,
+    /// Whether the system is not to be asked for memory.
+    is_shut: bool,
     read: usize,
 }
 
 impl<'a> Script<'a> {
-    pub fn new(step: &'a StepView<'a>, mmap_threshold: usize) -> Self {
-        Script { step, mmap_threshold, read: 0 }
+    pub fn new(step: &'a StepView<'a>, mmap_threshold: usize, pick: Pick) -> Self {
+        Script { step, mmap_threshold, pick, is_shut: false, read: 0 }
+    }
+
+    /// The same for a malloc that may not ask the system for memory.
+    pub fn shut(self) -> Self {
+        Script { is_shut: true, ..self }
+    }
+
+    /// How many of the calls are read.
+    pub fn read(&self) -> usize {
+        self.read
     }
 
     /// The next call has to be this one; what the system answered.
@@ -73,16 +96,27 @@ impl<'a> Script<'a> {
         };
         let candidates = self.step.before.candidates(need);
         if let Some(size) = candidates.iter().map(|block| block.size).min() {
-            let smallest = candidates.iter().filter(|block| block.size == size);
+            let smallest: Vec<&Block> = candidates.into_iter().filter(|block| block.size == size).collect();
             let spot = |payload| Spot { place: Place::Heap(payload), chunk: Some(cut(size, need)) };
-            let spots = smallest.map(|block| spot(block.payload())).collect();
-            return Ok(Expected::At {
-                spots,
-                why: format!("the smallest free chunk with at least {need} bytes ({size})"),
+            let why = format!("the smallest free chunk with at least {need} bytes ({size})");
+            let chosen = match self.pick {
+                Pick::Bins if smallest.len() > 1 => Some(self.of_equals(&smallest, size == need)),
+                _ => None,
+            };
+            return Ok(match chosen {
+                Some(at) => {
+                    let which =
+                        if size == need { "the first of those" } else { "the last one sorted into its bin of those" };
+                    Expected::At { spots: vec![spot(at + PAYLOAD)], why: format!("{why}, {which}") }
+                }
+                None => Expected::At { spots: smallest.iter().map(|block| spot(block.payload())).collect(), why },
             });
         }
         if let Some(top) = self.step.before.top().filter(|top| top.size >= need + MIN_CHUNK) {
             return Ok(Expected::at(Place::Heap(top.payload()), Some(need), "from the top chunk"));
+        }
+        if self.is_shut {
+            return Ok(Expected::null("the malloc has no memory for it"));
         }
         let is_large = need >= self.mmap_threshold;
         if is_large && let Some(mapped) = self.map(need)? {
@@ -95,6 +129,17 @@ impl<'a> Script<'a> {
             return Ok(mapped);
         }
         Ok(Expected::null("the system has no memory for it"))
+    }
+
+    /// Which of these chunks, all of one size, comes out of bins.
+    fn of_equals(&self, equals: &[&Block], is_exact: bool) -> usize {
+        let is_one = |at: &&usize| equals.iter().any(|block| block.at == **at);
+        let (unsorted, sorted): (Vec<_>, Vec<_>) =
+            self.step.before.lists.iter().partition(|list| list.name == super::bin_rules::UNSORTED);
+        let mut waiting = unsorted.iter().flat_map(|list| &list.chunks).filter(is_one);
+        let waiting = if is_exact { waiting.next() } else { waiting.next_back() };
+        let first = waiting.or_else(|| sorted.iter().flat_map(|list| &list.chunks).find(is_one));
+        first.map_or(equals[0].at, |at| *at)
     }
 
     fn map(&mut self, need: usize) -> Result<Option<Expected>, Violation> {

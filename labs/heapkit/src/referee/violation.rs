@@ -100,6 +100,8 @@ kinds! {
     BlockLost = "block-lost",
     /// A list and the heap, or two lists, disagree.
     ListBroken = "list-broken",
+    /// A chunk is in a list for other sizes.
+    WrongBin = "wrong-bin",
     /// A list has another order than the rule says.
     ListOrder = "list-order",
     /// Free neighbours that should be one chunk.
