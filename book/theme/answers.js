@@ -97,7 +97,7 @@
 
         const said = () => isNumber ? field.value.trim() : options.find(option => option.checked)?.value ?? "";
         function say(kind, ...what) {
-            result.className = `result ${kind}`;
+            result.className = `result ${kind && `is-${kind}`}`;
             result.replaceChildren(...what);
         }
         function reveal() {
@@ -173,14 +173,26 @@
         const slider = element("input", { type: "range", min: 1, max: steps.length, value: 1 });
         slider.setAttribute("aria-label", words.story(steps.length));
         const count = element("span", { className: "count" });
+        const scroller = step => steps[step].querySelector(".heap-scroll");
+        // On a narrow page a picture scrolls: it stays where the one before was, unless what has changed is out of sight.
+        function follow(before) {
+            const picture = scroller(now);
+            picture.scrollLeft = before;
+            const changed = picture.querySelector(".changed")?.getBoundingClientRect();
+            const seen = picture.getBoundingClientRect();
+            if (changed && changed.right > seen.right) picture.scrollLeft += Math.min(changed.right - seen.right, changed.left - seen.left);
+            if (changed && changed.left < seen.left) picture.scrollLeft -= seen.left - changed.left;
+        }
         let now = 0;
 
         function go(to) {
+            const before = scroller(now).scrollLeft;
             now = Math.max(0, Math.min(steps.length - 1, to));
             steps.forEach((step, i) => {
                 step.classList.toggle("now", i === now);
                 step.ariaHidden = i === now ? null : "true";
             });
+            follow(before);
             slider.value = now + 1;
             count.textContent = words.step(now + 1, steps.length);
             slider.setAttribute("aria-valuetext", `${count.textContent}: ${steps[now].firstElementChild.textContent}`);

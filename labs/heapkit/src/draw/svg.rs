@@ -316,3 +316,54 @@ pub(super) fn escape(text: &str) -> String {
 pub(super) fn described(in_words: &str) -> String {
     format!("aria-label=\"{}\"", escape(in_words).replace('"', "&quot;"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::image::Links;
+
+    /// A chunk of 48 bytes, in use or free, one after it that is in use, and the top chunk.
+    fn image(first: State) -> Image {
+        let block = |at, size, flags, state| Block { at, size, flags, state, fd: Link::End, bk: Link::End };
+        let (flags, chunks) = if first == State::Free { (0, vec![0]) } else { (1, Vec::new()) };
+        let blocks = vec![block(0, 48, 1, first), block(48, 32, flags, State::Used), block(80, 64, 1, State::Top)];
+        let list = List { name: FREE_LIST.into(), links: Links::BothWays, chunks, last: Link::End };
+        Image { blocks, defects: Vec::new(), lists: vec![list] }
+    }
+
+    fn story(second_title: &str) -> Vec<String> {
+        let names = [(0, "A"), (48, "B")];
+        let strip = Strip::default().moment("", image(State::Used), &names);
+        strip.moment(second_title, image(State::Free), &names).steps()
+    }
+
+    #[test]
+    fn a_step_marks_the_chunks_whose_words_have_changed() {
+        let marks = |svg: &String| svg.matches("class=\"changed\"").count();
+        // A is free, and B's header says so; the top chunk is what it was.
+        assert_eq!(story("").iter().map(marks).collect::<Vec<_>>(), [0, 2]);
+        assert_eq!(story("another case").iter().map(marks).collect::<Vec<_>>(), [0, 0]);
+    }
+
+    #[test]
+    fn a_step_says_in_words_what_it_shows() {
+        let says = |svg: &str, words: &str| assert!(svg.contains(words), "{words}: {svg}");
+        let [first, second] = &story("")[..] else { panic!("two moments are two steps") };
+        says(
+            first,
+            "A in use, 48 bytes, flag P; B in use, 32 bytes, flag P; top, 64 bytes, flag P. No list holds a chunk.",
+        );
+        says(
+            second,
+            "A free, 48 bytes, flag P (changed); B in use, 32 bytes, no flag (changed); top, 64 bytes, flag P.",
+        );
+        says(second, "The free list leads to A.");
+    }
+
+    #[test]
+    fn all_steps_are_equally_large() {
+        let size = |svg: &String| svg.split(" role=").next().map(str::to_owned);
+        let sizes: Vec<_> = story("").iter().map(size).collect();
+        assert_eq!(sizes[0], sizes[1]);
+    }
+}

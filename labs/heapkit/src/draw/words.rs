@@ -182,3 +182,29 @@ fn picture(rows: &[Row], changed: &[usize], label: &str) -> String {
         "<svg class=\"heap\" xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {height}\" width=\"{WIDTH}\" height=\"{height}\" role=\"img\"{label}>{body}</svg>\n"
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn word(at: usize, value: usize) -> Row {
+        Row { at, starts_chunk: at == 0, role: Role::Header, value, meaning: "a \"word\"".into() }
+    }
+
+    #[test]
+    fn a_step_marks_the_words_that_have_another_value() {
+        let steps = rows_steps(&[vec![word(0, 1), word(8, 2)], vec![word(0, 1), word(8, 3)]]);
+        let marks: Vec<usize> = steps.iter().map(|svg| svg.matches("class=\"changed\"").count()).collect();
+        assert_eq!(marks, [0, 1]);
+    }
+
+    #[test]
+    fn the_description_is_an_attribute_whatever_the_words_say() {
+        let steps = rows_steps(&[vec![word(8, 2)]]);
+        assert!(
+            steps[0].contains("aria-label=\"The allocator's words: +0x0008: a &quot;word&quot;.\""),
+            "{}",
+            steps[0]
+        );
+    }
+}
