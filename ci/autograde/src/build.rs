@@ -1,6 +1,7 @@
 //! What cargo says about a build, read from its messages.
 
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 use std::path::PathBuf;
 
 /// The most of the compiler's words that a report repeats. Real mistakes need less; a macro can make more.
@@ -11,7 +12,9 @@ const MAX_MESSAGE: usize = 16 << 10;
 pub enum Build {
     /// Everything compiled; this is the program that was wanted.
     Succeeded(PathBuf),
-    /// The compiler refused, and said this.
+    /// The compiler refused, and said this about a place in the code.
+    Refused(String),
+    /// The compiler or the linker failed, and said this about no place.
     Failed(String),
     /// Cargo never got so far as to say.
     NotFinished,
@@ -58,11 +61,13 @@ struct Target {
 struct Diagnostic {
     level: String,
     rendered: Option<String>,
+    #[serde(default)]
+    spans: Vec<IgnoredAny>,
 }
 
 /// Reads cargo's standard output (`--message-format=json`) up to the end of the build of a program.
 pub fn read(stdout: &str, wanted: Kind) -> Build {
-    let mut errors = String::new();
+    let (mut errors, mut has_place) = (String::new(), false);
     let mut program = None;
     for line in stdout.lines() {
         match serde_json::from_str(line) {
@@ -71,16 +76,22 @@ pub fn read(stdout: &str, wanted: Kind) -> Build {
             }
             Ok(Message::Diagnostic { message }) if message.level.starts_with("error") => {
                 errors.push_str(message.rendered.as_deref().unwrap_or_default());
+                has_place |= !message.spans.is_empty();
             }
             Ok(Message::BuildFinished { success: true }) => {
                 return program.map_or(Build::NotFinished, Build::Succeeded);
             }
+            Ok(Message::BuildFinished { success: false }) if has_place => return Build::Refused(shorten(errors)),
             Ok(Message::BuildFinished { success: false }) => return Build::Failed(shorten(errors)),
             _ => {}
         }
     }
     // There is only room for so many words.
-    if errors.is_empty() { Build::NotFinished } else { Build::Failed(shorten(errors)) }
+    match errors.as_str() {
+        "" => Build::NotFinished,
+        _ if has_place => Build::Refused(shorten(errors)),
+        _ => Build::Failed(shorten(errors)),
+    }
 }
 
 fn shorten(mut message: String) -> String {
@@ -104,6 +115,8 @@ mod tests {
 {"reason":"build-finished","success":false}
 "#;
         assert_eq!(read(stdout, Kind::Bin), Build::Failed("error: one\nerror: two\n".to_owned()));
+        let placed = stdout.replace("two\\n\"", "two\\n\",\"spans\":[{}]");
+        assert_eq!(read(&placed, Kind::Bin), Build::Refused("error: one\nerror: two\n".to_owned()));
     }
 
     #[test]

@@ -252,7 +252,7 @@ impl Grader {
         let finished = start(self.building(&mut cargo, lab, kind).arg("--locked"))?;
         match build::read(&finished.stdout, kind) {
             Build::Succeeded(program) => Ok(program),
-            Build::Failed(message) => {
+            Build::Refused(message) | Build::Failed(message) => {
                 let said = message.lines().next().unwrap_or_default().to_owned();
                 Err(Error::NotCompiled { lab: lab.name.clone(), said })
             }
@@ -315,21 +315,23 @@ impl Grader {
         let finished = self.compile_confined(lab)?;
         let message = match build::read(&finished.stdout, Kind::Bin) {
             Build::Succeeded(program) => return Ok(Compiled::Candidate(program)),
-            Build::Failed(message) if is_about_the_disk(&message) => message,
-            Build::Failed(message) if !message.is_empty() => return Ok(Compiled::Refused(message)),
+            Build::Refused(message) => return Ok(Compiled::Refused(message)),
+            // A linker that misses a function, or one that has no room to write.
+            Build::Failed(message) if !message.is_empty() => message,
             // The sandbox's limits end a compiler with other signals.
             _ if finished.status.is_none() || finished.stderr.contains("(signal: 9,") => {
                 return Err(Error::CompilerKilled);
             }
             _ => why_it_gave_up(&finished),
         };
-        // It may be no complaint about the file. If the starter fares no better, it is no fault of the submission.
+        // It may be no fault of the file. If the starter fares no better, it is no fault of the submission.
         let starter = self.course.root().join("labs").join(&lab.name).join(&lab.file);
         fs::copy(&starter, &to).map_err(Error::at(&to))?;
         match build::read(&self.compile_confined(lab)?.stdout, Kind::Bin) {
             Build::Succeeded(_) => Ok(Compiled::Refused(message)),
-            Build::Failed(_) | Build::NotFinished => {
-                let said = message.lines().find(|line| is_about_the_disk(line)).unwrap_or(&message).to_owned();
+            Build::Refused(_) | Build::Failed(_) | Build::NotFinished => {
+                let line = message.lines().find(|line| is_about_the_disk(line)).or(message.lines().next());
+                let said = line.unwrap_or(&message).to_owned();
                 Err(Error::StarterNotCompiled { lab: lab.name.clone(), said })
             }
         }

@@ -8,6 +8,7 @@ use heapkit::memory::{Arena, HEAP_ROOM, PrivateArena};
 use heapkit::os::{Call, SimOs};
 use heapkit::trace;
 use heapkit::workload::{Op, Rng};
+use lab02::request_to_chunk_size;
 use lab05::Malloc;
 use lab07::{Handle, Mappings, Pool, Region, pool_scope};
 use std::collections::{BTreeMap, BTreeSet};
@@ -309,7 +310,7 @@ fn of_glibc(probe: &Path, name: &str, ops: &[Op]) -> Result<String, String> {
 /// A row of a table.
 fn row(what: &str, cells: &[String]) -> String {
     let cells: String = cells.iter().map(|cell| format!("  {cell:>15}")).collect();
-    format!("{what:<28}{cells}\n")
+    format!("{what:<30}{cells}\n")
 }
 
 // ---- a parser ----
@@ -412,6 +413,8 @@ fn parser(probe: &Path) -> Result<String, String> {
 // ---- a server ----
 
 const REQUESTS: usize = 2000;
+/// The bytes of the largest buffer.
+const LARGEST: usize = 4000;
 /// The bytes of a session.
 const SESSION: usize = 96;
 
@@ -437,7 +440,7 @@ fn events() -> Vec<Event> {
     for _ in 0..REQUESTS {
         events.push(Event::Begins);
         for _ in 0..rng.within(&(3..=12)) {
-            events.push(Event::Buffer([rng.within(&(16..=200)), rng.within(&(200..=4000))][rng.below(2)]));
+            events.push(Event::Buffer([rng.within(&(16..=200)), rng.within(&(200..=LARGEST))][rng.below(2)]));
             if rng.below(4) == 0 {
                 events.push(Event::Opens(count));
                 open.push(count);
@@ -557,13 +560,12 @@ fn server(probe: &Path) -> Result<String, String> {
     text.push_str(&row("free chunks before a search", &[looked_at.to_string(), "–".into(), "–".into()]));
     text.push_str(&row("in the end: free in holes", &three(malloc_free.0, slots.dead * SESSION, "–")));
     text.push_str(&row("... the largest hole", &three(malloc_free.1, SESSION, "–")));
+    text.push_str(&row("... the largest request", &three(LARGEST, SESSION, "–")));
     let share = |part: usize, whole: usize| format!("{} %", part * 100 / whole.max(1));
-    let fragmented = [
-        share(malloc_free.0 - malloc_free.1, malloc_free.0),
-        share(slots.dead - slots.used_again, slots.dead),
-        "–".into(),
-    ];
-    text.push_str(&row("... external fragmentation", &fragmented));
+    let needed = request_to_chunk_size(LARGEST).ok_or("a small request")?;
+    let too_small: usize = holes.iter().filter(|&&hole| hole < needed).sum();
+    let lost = [share(too_small, malloc_free.0), share(slots.dead - slots.used_again, slots.dead), "–".into()];
+    text.push_str(&row("... in holes too small for it", &lost));
     Ok(text)
 }
 

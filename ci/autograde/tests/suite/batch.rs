@@ -268,8 +268,8 @@ fn a_full_disk_under_the_compiler_costs_nobody_a_point() {
     // As it was, and then full.
     let command = class.autograde(&class.course.out());
     let kept = class.folder().with_file_name("kept");
-    // Cargo has no room, and then cargo has and the compiler hasn't.
-    for room in ["0", "100K"] {
+    // Cargo has no room; cargo has, and the compiler hasn't; the compiler has, and the linker hasn't.
+    for room in ["0", "100K", "1M"] {
         let before = format!(
             "cp -a {}/. {1}; cat /dev/zero >{1}/full 2>/dev/null; truncate -s -{room} {1}/full",
             copied.display(),
@@ -279,14 +279,20 @@ fn a_full_disk_under_the_compiler_costs_nobody_a_point() {
         let stderr = String::from_utf8(output.stderr).unwrap();
         assert_eq!(output.status.code(), Some(1), "{room}: {stderr}");
         assert!(stderr.contains("lab03 can't be compiled here: "), "{room}: {stderr}");
-        assert!(stderr.contains("No space left on device"), "{room}: {stderr}");
+        // A linker that writes through a mapping ends with a bus error, and says no more.
+        let said = ["No space left on device", "linking with"].iter().any(|said| stderr.contains(said));
+        assert!(said, "{room}: {stderr}");
         assert!(!class.course.out().join("results/second.rs/report.json").exists(), "{room}: {stderr}");
     }
 
     // A file that only says so is refused like any other.
     class.hand_in("liar.rs", "compile_error!(\"No space left on device\");");
+    // Nor is it the machine's fault if a function is missing only when all is linked.
+    let missing = "unsafe extern \"C\" { fn nowhere() -> u32; }\npub fn push() -> u32 { unsafe { nowhere() } }\n";
+    class.hand_in("unlinked.rs", &format!("{missing}pub fn unlink(_: u32) -> bool {{ true }}\n"));
     assert_graded(&class.grade());
     assert_eq!(class.summary()["liar.rs"]["points"], "0");
+    assert_eq!(class.summary()["unlinked.rs"]["points"], "0");
     assert_eq!(class.summary()["second.rs"]["points"], "100");
 }
 
