@@ -185,6 +185,8 @@ const tests = {
                 await all(page, ".story .steps > li", true);
                 await all(page, ".predict .ask", false);
                 await all(page, ".story .controls", false);
+                const cut = await page.locator(".heap-scroll").evaluateAll(all => all.filter(box => box.scrollWidth > box.clientWidth).length);
+                assert.equal(cut, 0, "pictures that paper would cut off");
             });
         }
     },
