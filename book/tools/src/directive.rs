@@ -1,4 +1,4 @@
-//! Directives in a page's text: `{{name argument}}`, anywhere but in code.
+//! Directives in a page's text: `{{name argument}}`, anywhere but in code. One may have a body: the text up to `{{/name}}`.
 
 use mdbook_markdown::pulldown_cmark::{Event, Tag};
 use mdbook_markdown::{MarkdownOptions, new_cmark_parser};
@@ -11,6 +11,8 @@ pub struct Directive<'a> {
     pub name: &'a str,
     /// The rest, without the space around it. It may hold directives of its own.
     pub argument: &'a str,
+    /// The text up to `{{/name}}`, if there is one. It may hold directives of its own.
+    pub body: Option<&'a str>,
     /// What stands before it on its first line, if that is only space and nothing follows on its last.
     indent: Option<&'a str>,
 }
@@ -49,11 +51,15 @@ pub fn expand(text: &str, answer: impl Fn(&Directive) -> Result<String, String>)
     let mut done = 0;
     while let Some(start) = find_opening(text, done, &code) {
         let line = 1 + text[..start].matches('\n').count();
-        let end = find_closing(text, start).ok_or_else(|| Mistake {
+        let mut end = find_closing(text, start).ok_or_else(|| Mistake {
             line,
             what: "`{{` without `}}` in the same paragraph: close it, or put it in `code` to show it".to_owned(),
         })?;
-        let directive = parse(text, start..end);
+        let mut directive = parse(text, start..end);
+        if let Some(body) = find_body(text, directive.name, end, &code) {
+            directive.body = Some(&text[body.clone()]);
+            end = body.end + directive.name.len() + "{{/}}".len();
+        }
         let answer =
             answer(&directive).map_err(|what| Mistake { line, what: format!("{{{{{}}}}}: {what}", directive.name) })?;
         expanded.push_str(&text[done..start]);
@@ -71,7 +77,7 @@ fn parse(text: &str, range: Range<usize>) -> Directive<'_> {
     let before = &before[before.rfind('\n').map_or(0, |at| at + 1)..];
     let after = text[range.end..].split('\n').next().unwrap_or("");
     let alone = before.trim().is_empty() && after.trim().is_empty();
-    Directive { name, argument: argument.trim(), indent: alone.then_some(before) }
+    Directive { name, argument: argument.trim(), body: None, indent: alone.then_some(before) }
 }
 
 /// The bytes of `text` that markdown shows as code.
@@ -88,6 +94,13 @@ fn find_opening(text: &str, from: usize, code: &[Range<usize>]) -> Option<usize>
         let mdbooks_own = text[at + 2..].starts_with('#');
         !mdbooks_own && !code.iter().any(|range| range.contains(&at))
     })
+}
+
+/// What lies between `from` and `{{/name}}`.
+fn find_body(text: &str, name: &str, from: usize, code: &[Range<usize>]) -> Option<Range<usize>> {
+    let closing = format!("{{{{/{name}}}}}");
+    let at = text[from..].match_indices(&closing).map(|(at, _)| from + at);
+    at.into_iter().find(|at| !code.iter().any(|range| range.contains(at))).map(|at| from..at)
 }
 
 /// The end of the directive that opens at `start`. Directives nest: a caption may hold a fact.
@@ -206,6 +219,15 @@ mod tests {
     fn a_refusal_names_the_line_and_the_directive() {
         let refused = expand("one\ntwo\n{{fatc x}}", |_| Err("unknown".to_owned()));
         assert_eq!(refused, Err(Mistake { line: 3, what: "{{fatc}}: unknown".to_owned() }));
+    }
+
+    #[test]
+    fn a_body_runs_to_the_closing_of_the_same_name() {
+        let bodies = |text: &str| expand(text, |directive| Ok(format!("<{}|{:?}>", directive.name, directive.body)));
+        assert_eq!(
+            bodies("{{box a}}\n\none {{fact b}}\n\n```\n{{/box}}\n```\n\n{{/box}} {{fact c}}").as_deref(),
+            Ok("<box|Some(\"\\n\\none {{fact b}}\\n\\n```\\n{{/box}}\\n```\\n\\n\")> <fact|None>")
+        );
     }
 
     #[test]

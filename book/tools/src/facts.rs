@@ -26,7 +26,7 @@ impl Facts {
         }
     }
 
-    fn parse(text: &str) -> Result<Self, String> {
+    pub(crate) fn parse(text: &str) -> Result<Self, String> {
         toml::from_str(text).map(Self).map_err(|e: toml::de::Error| {
             let at = e.span().map_or(0, |span| span.start);
             format!("{FILE}:{}: {}", 1 + text[..at].matches('\n').count(), e.message())
@@ -49,6 +49,11 @@ impl Facts {
                 "there is no `{name}` in {FILE}: correct the name, or let a program in book/listings compute it"
             )),
         }
+    }
+
+    /// Whether the fact called `name` is a number.
+    pub fn is_number(&self, name: &str) -> bool {
+        self.0.get(name).is_some_and(Value::is_integer)
     }
 }
 

@@ -38,13 +38,13 @@ fn layout(svg: &str, caption: &str) -> Option<String> {
 }
 
 /// The width that the drawing gives itself. The style sheet shrinks it to fit, but not until it can't be read.
-fn natural_width(svg: &str) -> Option<u32> {
+pub(crate) fn natural_width(svg: &str) -> Option<u32> {
     let tag = &svg[..svg.find('>')?];
     let (_, value) = tag.split_once(" width=\"")?;
     value.split('"').next()?.parse().ok()
 }
 
-fn one_line(text: &str) -> String {
+pub(crate) fn one_line(text: &str) -> String {
     text.lines().map(str::trim).filter(|line| !line.is_empty()).collect::<Vec<_>>().join(" ")
 }
 

@@ -6,10 +6,12 @@
 mod directive;
 pub mod facts;
 pub mod figures;
+pub mod predict;
 mod preprocessor;
 pub mod rules;
 mod run;
 pub mod serve;
+pub mod story;
 mod watch;
 
 pub use preprocessor::Preprocessor;

@@ -2,13 +2,13 @@
 
 use crate::directive::{self, Directive};
 use crate::facts::Facts;
-use crate::{course_of, figures, rules, run};
+use crate::{course_of, figures, predict, rules, run, story};
 use anyhow::{Error, Result, bail};
 use mdbook_preprocessor::PreprocessorContext;
 use mdbook_preprocessor::book::{Book, Chapter};
 use std::path::Path;
 
-/// Answers `{{fact …}}`, `{{figure …}}` and `{{rules …}}`, and adds the command that runs it to each listing.
+/// Answers `{{fact …}}`, `{{figure …}}`, `{{rules …}}`, `{{predict …}}` and `{{story …}}`, and adds the command that runs it to each listing.
 pub struct Preprocessor;
 
 impl mdbook_preprocessor::Preprocessor for Preprocessor {
@@ -37,7 +37,8 @@ fn fill_in(chapter: &mut Chapter, course: &Path, facts: &Facts, pages: &Path) ->
         return Ok(());
     };
     let to_root = "../".repeat(path.components().count() - 1);
-    match expand(&chapter.content, course, facts, &to_root) {
+    let page = Page { name: path.with_extension("").display().to_string(), course, facts, to_root };
+    match page.expand(&chapter.content) {
         Ok(content) => chapter.content = run::add_commands(&run::drop_prompts(&content), course),
         Err(directive::Mistake { line, what }) => {
             bail!("{}:{line}: {what}", pages.join(source).display())
@@ -46,18 +47,48 @@ fn fill_in(chapter: &mut Chapter, course: &Path, facts: &Facts, pages: &Path) ->
     Ok(())
 }
 
-fn expand(text: &str, course: &Path, facts: &Facts, to_root: &str) -> Result<String, directive::Mistake> {
-    let answer = |directive: &Directive| {
-        match directive.name {
-        "fact" => facts.show(directive.argument),
-        "figure" => {
-            // A caption may state facts.
-            let argument = expand(directive.argument, course, facts, to_root).map_err(|mistake| mistake.what)?;
-            directive.block(&figures::figure(course, &argument)?)
-        }
-        "rules" => directive.block(&rules::table(course, directive.argument, to_root)?),
-        _ => Err("unknown: write {{fact NAME}}, {{figure NAME | caption}} or {{rules LAB}}, or put it in `code` to show it".to_owned()),
+/// What the directives of a page may ask for.
+struct Page<'a> {
+    /// Its path in the book, without the ending.
+    name: String,
+    course: &'a Path,
+    facts: &'a Facts,
+    /// The way from the page to the book's first one, such as `../`.
+    to_root: String,
+}
+
+impl Page<'_> {
+    fn expand(&self, text: &str) -> Result<String, directive::Mistake> {
+        directive::expand(text, |directive| self.answer(directive))
     }
-    };
-    directive::expand(text, answer)
+
+    fn answer(&self, directive: &Directive) -> Result<String, String> {
+        match directive.name {
+            "fact" => self.facts.show(directive.argument),
+            "figure" => {
+                // A caption may state facts.
+                let argument = self.expand(directive.argument).map_err(|mistake| mistake.what)?;
+                directive.block(&figures::figure(self.course, &argument)?)
+            }
+            "rules" => directive.block(&rules::table(self.course, directive.argument, &self.to_root)?),
+            "predict" => {
+                let body = self.body(directive)?;
+                directive.block(&predict::layout(self.facts, &self.name, directive.argument, &body)?)
+            }
+            "story" => {
+                let argument = self.expand(directive.argument).map_err(|mistake| mistake.what)?;
+                directive.block(&story::story(self.course, &argument, &self.body(directive)?)?)
+            }
+            _ => Err("unknown: write {{fact NAME}}, {{figure NAME | caption}}, {{rules LAB}}, {{predict NAME}} … {{/predict}} or \
+                      {{story NAME | caption}} … {{/story}}, or put it in `code` to show it"
+                .to_owned()),
+        }
+    }
+
+    /// The body of a directive that needs one, with its own directives answered.
+    fn body(&self, directive: &Directive) -> Result<String, String> {
+        let name = directive.name;
+        let body = directive.body.ok_or_else(|| format!("close it with {{{{/{name}}}}} on a line of its own"))?;
+        self.expand(body).map_err(|inner| format!("{} (in line {} of what it holds)", inner.what, inner.line))
+    }
 }

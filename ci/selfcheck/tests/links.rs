@@ -87,9 +87,30 @@ fn every_fact_stands_on_a_page() {
     let unused: Vec<&str> = facts
         .lines()
         .filter_map(|line| Some(line.split_once(" = ")?.0))
-        .filter(|name| !pages.contains(&format!("{{{{fact {name}}}}}")))
+        .filter(|name| {
+            let shown = [
+                format!("{{{{fact {name}}}}}"),
+                format!("{{{{predict {name}}}}}"),
+                format!("{{{{predict {name} choose}}}}"),
+            ];
+            !shown.iter().any(|directive| pages.contains(directive))
+        })
         .collect();
     assert!(unused.is_empty(), "no page shows these facts of {}: {unused:?}", book_tools::facts::FILE);
+}
+
+/// A Predict box compares with a fact: `book_tools::predict` takes no other answer. So no box may be written by hand, and the
+/// browser remembers each under a key of its own.
+#[test]
+fn every_predict_box_has_a_fact_for_its_answer() {
+    let by_hand: Vec<String> =
+        files("book/src", "md").filter(|page| read(page).contains("class=\"predict\"")).collect();
+    assert!(by_hand.is_empty(), "write {{{{predict FACT}}}} … {{{{/predict}}}} on {by_hand:?}");
+    let pages = BOOK.pages.iter().filter(|(path, _)| !["index.html", "print.html"].contains(&path.as_str()));
+    let keys: Vec<&String> = pages.flat_map(|(_, page)| &page.predict_keys).collect();
+    let each: BTreeSet<&&String> = keys.iter().collect();
+    assert_eq!(keys.len(), each.len(), "two boxes of a page have the same fact: {keys:?}");
+    assert!(keys.len() >= 25, "the book asks at least 25 questions that it can check: {keys:?}");
 }
 
 /// The last column of the table "Row by row" names programs and cases.
@@ -155,6 +176,7 @@ struct Page {
     ids: BTreeSet<String>,
     ids_seen_twice: BTreeSet<String>,
     classes: BTreeSet<String>,
+    predict_keys: Vec<String>,
     has_include: bool,
 }
 
@@ -261,6 +283,7 @@ impl Page {
             "id" if !self.ids.insert(value.clone()) => {
                 self.ids_seen_twice.insert(value);
             }
+            "data-key" => self.predict_keys.push(value),
             "class" => self.classes.extend(value.split_whitespace().map(str::to_owned)),
             _ => {}
         }

@@ -18,8 +18,6 @@ pub fn draw_all() -> Result<Vec<Capture>, String> {
     let mut svg = |name: &str, text| captures.push(Capture::new(format!("figures/{name}.svg"), Content::Fixed(text)));
     let (stage, names) = every_kind()?;
     svg("bins", Strip::default().moment("", image(&stage), &names).svg());
-    svg("one_chance", one_chance()?);
-    svg("consolidated", consolidated()?);
     captures.push(Capture::new("bin_map.txt", Content::Fixed(bin_map())));
     captures.push(Capture::new("bitmap.txt", Content::Fixed(bitmap(&stage)?)));
     Ok(captures)
@@ -70,24 +68,28 @@ fn every_kind() -> Result<(Bins, Names), String> {
 }
 
 /// A chunk that fits exactly is taken out of the unsorted bin; those before it are sorted.
-fn one_chance() -> Result<String, String> {
-    let (stage, names) = apart(&[1500, 2000, 3000])?;
-    let freed = stage.play("f0 f1 f2")?;
-    let strip = Strip::default().moment("after free(A), free(B), free(C)", image(&freed), &names);
-    let taken = freed.play("m8:2000")?;
-    Ok(strip.moment("after malloc(2000)", image(&taken), &names).svg())
+pub fn one_chance() -> Result<Vec<String>, String> {
+    let (mut stage, names) = apart(&[1500, 2000, 3000])?;
+    let mut strip = Strip::default().moment("", image(&stage), &names);
+    for step in ["f0", "f1", "f2", "m8:2000"] {
+        stage = stage.play(step)?;
+        strip = strip.moment("", image(&stage), &names);
+    }
+    Ok(strip.steps())
 }
 
 /// Neighbours in fast bins are joined when these are emptied.
-fn consolidated() -> Result<String, String> {
-    let stage = stage()?.play("m0:100 m1:150 m2:8")?;
+pub fn consolidated() -> Result<Vec<String>, String> {
+    let mut stage = stage()?.play("m0:100 m1:150 m2:8")?;
     let names = stage.names(&["A", "B"]);
-    let freed = stage.play("f0 f1")?;
-    let strip = Strip::default().moment("after free(A), free(B)", image(&freed), &names);
-    let mut joined = freed;
-    joined.malloc.consolidate();
+    let mut strip = Strip::default().moment("", image(&stage), &names);
+    for step in ["f0", "f1"] {
+        stage = stage.play(step)?;
+        strip = strip.moment("", image(&stage), &names);
+    }
+    stage.malloc.consolidate();
     let names = [(names[0].0, "A and B")];
-    Ok(strip.moment("after the fast bins were emptied", image(&joined), &names).svg())
+    Ok(strip.moment("", image(&stage), &names).steps())
 }
 
 /// The bits from the last bin that holds something down to the first one, and how the next one is found from the first on.

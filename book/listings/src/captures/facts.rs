@@ -1,7 +1,7 @@
 //! The numbers that stand in the pages' sentences.
 
 use super::traces::Bill;
-use super::{Capture, Content, pools, whole};
+use super::{Capture, Content, pools, stories, whole};
 use crate::block;
 use crate::process::PAGE;
 use lab02::{CHUNK_COST, Header, MIN_CHUNK_SIZE, SizeWord, request_to_chunk_size};
@@ -99,7 +99,7 @@ fn first_word_after<'a>(text: &'a str, place: &str) -> Option<&'a str> {
 }
 
 /// Numbers that a listing printed: the fact, the capture, and what stands before the number, each place behind the one before.
-const PRINTED: [(&str, &str, &[&str]); 24] = [
+const PRINTED: [(&str, &str, &[&str]); 29] = [
     ("first_growth", "first_malloc.txt", &["the break moved"]),
     ("in_front_of_the_first", "first_malloc.txt", &["in front of the chunk"]),
     ("top_after_the_first", "first_malloc.txt", &["the top chunk"]),
@@ -123,6 +123,11 @@ const PRINTED: [(&str, &str, &[&str]); 24] = [
     ("tcache_largest", "size_limits.txt", &["kept in a cache"]),
     ("fastbin_largest", "size_limits.txt", &["tcache_count=0", "kept in a cache"]),
     ("large_first", "size_limits.txt", &["is \"large\""]),
+    ("moved_under_a_block", "trim.txt", &["one of 24 above", "were freed"]),
+    ("first_back", "reuse_order.txt", &["12 blocks of     40 bytes, side by side"]),
+    ("step_of_u64", "five_things.txt", &["first.add(1)", "steps over"]),
+    ("sixteen_on", "five_things.txt", &["16 bytes after first"]),
+    ("fd_at", "five_things.txt", &["fd comes after"]),
     ("holes_used_again", "fragmentation_demo.txt", &["between the messages"]),
 ];
 
@@ -156,6 +161,10 @@ pub fn compute(programs: &[Capture], bills: &[Bill]) -> Result<Vec<Fact>, String
     course("chunk_of_100", chunk(100));
     course("chunk_of_200", chunk(200));
     course("chunk_of_40_if_the_header_cost_16", (40 + 2 * CHUNK_COST).next_multiple_of(16));
+    course("left_over_of_41", chunk(41) - CHUNK_COST - 41);
+    course("listed_after_case_4", stories::listed_after_case_4()?);
+    course("mapping_of_first_mapped", whole::mapping_of(131_049)?);
+    course("pages_of_200000", whole::mapping_of(200_000)? / PAGE);
     course("usable_of_64", chunk(64) - CHUNK_COST);
     course("left_over_of_0", chunk(0) - CHUNK_COST);
     course("chunk_of_150", chunk(150));
@@ -192,7 +201,11 @@ pub fn compute(programs: &[Capture], bills: &[Bill]) -> Result<Vec<Fact>, String
     hex("chunk_of_64_hex", example.size());
     hex("size_word_of_64", chunk(64) | SizeWord::PREV_INUSE);
 
-    for (name, chunk) in super::figures::choices()? {
+    let choices = super::figures::choices()?;
+    let fails = choices.iter().find(|(name, chunk)| name.ends_with("_for_150") && chunk.is_none());
+    let fails = fails.and_then(|(name, _)| name.strip_suffix("_for_150")).ok_or("every strategy serves 150 bytes")?;
+    facts.push(Fact { name: "fails_150", value: Value::Text(fails.replace('_', " ")), source: Source::Course });
+    for (name, chunk) in choices {
         let value = chunk.map_or(Value::Text("–".into()), Value::Number);
         facts.push(Fact { name, value, source: Source::Course });
     }
@@ -218,6 +231,12 @@ pub fn compute(programs: &[Capture], bills: &[Bill]) -> Result<Vec<Fact>, String
     for (name, path, places) in PRINTED {
         glibc(name, Value::Number(number_after(programs, path, places)?));
     }
+    for (name, text) in in_words(programs)? {
+        glibc(name, Value::Text(text));
+    }
+    glibc("own_bits_changed", Value::Number(own_bits_changed(of_2000)?));
+    let prev_size = first_word_after(printed(programs, "payload_end.txt")?, "b's prev_size after").unwrap_or_default();
+    glibc("bytes_lent", Value::Number(prev_size.matches("5a").count()));
     let first_mapped = number_after(programs, "dynamic_threshold.txt", &["size that is mapped "])?;
     glibc("largest_in_the_heap", Value::Number(first_mapped - 1));
     glibc("chunk_of_first_mapped", Value::Number(chunk(first_mapped)));
@@ -233,10 +252,57 @@ pub fn compute(programs: &[Capture], bills: &[Bill]) -> Result<Vec<Fact>, String
     glibc("traces_no_worse", Value::Number(bills.iter().filter(|bill| bill.is_no_worse()).count()));
     let cached = std::thread::spawn(frees_in_the_cache).join().map_err(|_| "the second thread ended early")?;
     glibc("tcache_slots", Value::Number(cached));
-    for (name, number) in super::fragmentation::facts()? {
+    for (name, number) in super::fragmentation::facts()?.into_iter().chain(pools::facts()?) {
         facts.push(Fact { name, value: Value::Number(number), source: Source::Course });
     }
     Ok(facts)
+}
+
+/// Answers that are words: where three requests found their memory, and what is so of some pointers.
+fn in_words(programs: &[Capture]) -> Result<Vec<(&'static str, String)>, String> {
+    let story = printed(programs, "free_list_visualization.txt")?;
+    let place_of_e = story.split_once(": the place of ").and_then(|(_, rest)| rest.split_whitespace().next());
+    let place_of_f = if story.contains("cut out of B: no") { "the top chunk" } else { "B" };
+    let demo = "fragmentation_demo.txt";
+    let large = number_after(programs, demo, &["from the first message"])?;
+    let last_message = number_after(programs, demo, &["the last message, which is freed"])?;
+    let moved = number_after(programs, demo, &["malloc(5000)", "the break moved"])?;
+    let place_of_5000 = match (large == last_message, moved) {
+        (true, _) => "where the last message was",
+        (false, 0) => "in a hole",
+        (false, _) => "above the old break",
+    };
+    let bins = printed(programs, "glibcs_bins.txt")?;
+    let waits = |block: &str| {
+        let place = bins.split_once(block).and_then(|(_, rest)| rest.trim_start().split("  ").next());
+        place.ok_or_else(|| format!("glibcs_bins doesn't say where the {block} waits"))
+    };
+    let five_things = printed(programs, "five_things.txt")?;
+    let said = |what: &str| {
+        let answer = five_things.split_once(what).and_then(|(_, rest)| rest.split_whitespace().next());
+        answer.ok_or_else(|| format!("five_things doesn't say whether {what}"))
+    };
+    Ok(vec![
+        ("place_of_e", place_of_e.ok_or("the story of A, B, C and D doesn't say where E is")?.to_owned()),
+        ("place_of_f", place_of_f.to_owned()),
+        ("place_of_5000", place_of_5000.to_owned()),
+        ("eighth_of_32", waits("8th block of   32 bytes")?.to_owned()),
+        ("eighth_of_200", waits("8th block of  200 bytes")?.to_owned()),
+        ("of_nowhere", if said("NonNull::new(nowhere) is some")? == "no" { "None" } else { "Some" }.to_owned()),
+        ("same_address", said("both have the same address")?.to_owned()),
+    ])
+}
+
+/// In how many bits a size word differs after `free`, by what `freed_words` printed of it.
+fn own_bits_changed(text: &str) -> Result<usize, String> {
+    let (_, words) =
+        text.split_once("its own size word").ok_or("freed_words says nothing of the chunk's own size word")?;
+    let line = words.lines().next().unwrap_or_default();
+    let word = |text: &str| {
+        usize::from_str_radix(text.trim().trim_start_matches("0x"), 16).map_err(|e| format!("{line}: {e}"))
+    };
+    let (before, after) = line.split_once('→').ok_or("freed_words shows no second size word")?;
+    Ok((word(before)? ^ word(after)?).count_ones() as usize)
 }
 
 /// How many freed blocks of one size come back last in, first out. To be called in a fresh thread: its cache is empty.

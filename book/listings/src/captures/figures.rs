@@ -18,13 +18,10 @@ pub fn draw_all() -> Result<Vec<Capture>, String> {
     svg("chunk_free", free);
     svg("size_word", draw::size_word(chunk_size(64) | heapkit::format::PREV_INUSE));
     svg("cut_from_top", cut_from_top()?);
-    svg("unlink_the_middle", unlink_the_middle()?);
     svg("fits", fits()?);
     svg("counter_example", counter_example()?);
     let story = story()?;
     svg("before_and_after", story.before_and_after);
-    svg("links", story.links);
-    svg("reuse", story.reuse);
     let mut text = |name: &str, text| captures.push(Capture::new(format!("{name}.txt"), Content::Fixed(text)));
     text("four_in_use", story.four_in_use);
     text("b_and_c_free", story.b_and_c_free);
@@ -58,35 +55,19 @@ struct Story {
     before_and_after: String,
     four_in_use: String,
     b_and_c_free: String,
-    links: String,
-    reuse: String,
 }
 
 /// The chapter's A B C D.
 fn story() -> Result<Story, String> {
     let mut stage = Stage::with(PAGE, Fit::First, &[64; 4])?;
-    let names: Vec<(usize, &str)> =
-        ["A", "B", "C", "D"].iter().enumerate().map(|(i, name)| (stage.chunk(i), *name)).collect();
+    let names = stage.names(&["A", "B", "C", "D"]);
     let before = Strip::default().moment("four blocks of 64 bytes", stage.image(), &names);
     let four_in_use = stage.text();
     stage.free(1);
     stage.free(2);
     let b_and_c_free = stage.text();
     let before_and_after = before.moment("after free(B) and free(C)", stage.image(), &names).svg();
-    let links = stage.words(1, 3);
-    let mut named = |new: &'static str, request: usize| {
-        let at = stage.malloc(request).ok_or("the story has room for every request")?;
-        let names: Vec<(usize, &str)> =
-            names.iter().map(|&(old, name)| (old, if old == at { new } else { name })).collect();
-        Ok::<_, String>((stage.image(), names))
-    };
-    let (after_e, e_names) = named("E", 64)?;
-    let (after_f, f_names) = named("F", 32)?;
-    let f_names: Vec<(usize, &str)> =
-        f_names.into_iter().zip(e_names.clone()).map(|((at, f), (_, e))| (at, if f == "F" { f } else { e })).collect();
-    let reuse =
-        Strip::default().moment("E = malloc(64)", after_e, &e_names).moment("F = malloc(32)", after_f, &f_names).svg();
-    Ok(Story { before_and_after, four_in_use, b_and_c_free, links, reuse })
+    Ok(Story { before_and_after, four_in_use, b_and_c_free })
 }
 
 /// A fresh heap, and the first chunk cut from it.
@@ -95,18 +76,6 @@ fn cut_from_top() -> Result<String, String> {
     let fresh = stage.image();
     stage.malloc(64);
     Ok(Strip::default().moment("a fresh heap", fresh, &[]).moment("A = malloc(64)", stage.image(), &[(0, "A")]).svg())
-}
-
-/// Best fit takes the chunk in the middle of the list.
-fn unlink_the_middle() -> Result<String, String> {
-    let mut stage = Stage::with(PAGE, Fit::Best, &[100, 24, 50, 24, 200, 24])?;
-    for block in [0, 2, 4] {
-        stage.free(block);
-    }
-    let names = [(stage.chunk(0), "X"), (stage.chunk(2), "Y"), (stage.chunk(4), "Z")];
-    let before = Strip::default().moment("the list: Z, Y, X", stage.image(), &names);
-    stage.malloc(50);
-    Ok(before.moment("Y is unlinked", stage.image(), &names).svg())
 }
 
 /// The chapter's list.

@@ -19,8 +19,6 @@ pub fn draw_all() -> Result<Vec<Capture>, String> {
     let mut captures = Vec::new();
     let mut svg = |name: &str, text| captures.push(Capture::new(format!("figures/{name}.svg"), Content::Fixed(text)));
     svg("splitting", splitting()?);
-    svg("four_cases", four_cases()?);
-    svg("checkerboard", checkerboard()?);
     let (beginning, sizes) = chat_holes()?;
     svg("chat_beginning", beginning);
     svg("chat_holes", sizes);
@@ -42,45 +40,6 @@ fn splitting() -> Result<String, String> {
         strip = strip.moment(name, stage.image(), &named);
     }
     Ok(strip.svg())
-}
-
-/// Four blocks, of which B is freed last: what its neighbours were decides what it becomes.
-fn four_cases() -> Result<String, String> {
-    let cases: [(&str, &[usize]); 4] = [
-        ("free(B) between two chunks in use", &[]),
-        ("… before a free one", &[2]),
-        ("… after a free one", &[0]),
-        ("… between two free ones", &[0, 2]),
-    ];
-    let mut strip = Strip::default();
-    for (title, freed_before) in cases {
-        let mut stage = Joined::with(PAGE, Fit::First, &[64; 4])?;
-        let names: Vec<(usize, &str)> = ["A", "B", "C", "D"]
-            .iter()
-            .enumerate()
-            .filter(|(i, _)| *i != 1 && !freed_before.contains(i))
-            .map(|(i, name)| (stage.chunk(i), *name))
-            .collect();
-        for &block in freed_before {
-            stage.free(block);
-        }
-        stage.free(1);
-        strip = strip.moment(title, stage.image(), &names);
-    }
-    Ok(strip.svg())
-}
-
-/// Seven messages, every second one freed.
-fn checkerboard() -> Result<String, String> {
-    let mut stage = Joined::with(PAGE, Fit::First, &[300, 50, 120, 120, 200, 80, 64])?;
-    let names: Vec<(usize, &str)> =
-        ["1", "2", "3", "4", "5", "6", "7"].iter().enumerate().map(|(i, name)| (stage.chunk(i), *name)).collect();
-    let before = Strip::default().moment("messages", stage.image(), &names);
-    for block in [1, 3, 5] {
-        stage.free(block);
-    }
-    let in_use: Vec<(usize, &str)> = names.iter().step_by(2).copied().collect();
-    Ok(before.moment("every second one freed", stage.image(), &in_use).svg())
 }
 
 /// The chat server's messages, and the sum of the requests.

@@ -14,6 +14,7 @@ mod programs;
 mod rivals;
 mod speed;
 mod stage;
+mod stories;
 mod traces;
 mod warehouse;
 mod whole;
@@ -90,6 +91,7 @@ pub fn all() -> Result<Vec<Capture>, String> {
     let bills = traces::bills()?;
     let facts = facts::compute(&captures, &bills)?;
     captures.extend(figures::draw_all()?);
+    captures.extend(stories::draw_all()?);
     captures.extend(fragmentation::draw_all()?);
     captures.extend(whole::draw_all()?);
     captures.extend(bins::draw_all()?);

@@ -29,6 +29,14 @@ pub fn draw_all() -> Result<Vec<Capture>, String> {
     ])
 }
 
+/// The numbers of the page, by the names of the facts.
+pub fn facts() -> Result<Vec<(&'static str, usize)>, String> {
+    let lost = lost()?;
+    let lost =
+        lost.split_whitespace().next().and_then(|number| number.parse().ok()).ok_or("the pool counts no slots")?;
+    Ok(vec![("lost_slots", lost), ("region_calls", region_grows()?.lines().count())])
+}
+
 const PROBE: &str = "glibc_on_a_trace";
 
 type System = SimOs<PrivateArena>;

@@ -1,6 +1,6 @@
 //! A heap under a reference lab's allocator: what the figures and facts are about.
 
-use heapkit::draw;
+use heapkit::draw::{self, Row};
 use heapkit::image::{Image, ListHead, Raw};
 use heapkit::memory::{Arena, PrivateArena};
 use lab03::{Fit, ListHeap};
@@ -104,9 +104,19 @@ impl<A: Reference> Stage<A> {
     }
 
     /// The words of the chunks from one block's chunk up to another's.
-    pub fn words(&self, from: usize, to: usize) -> String {
+    pub fn rows(&self, from: usize, to: usize) -> Vec<Row> {
         let range = self.chunk(from)..self.chunk(to);
-        self.look(|raw, image| draw::rows_svg(&draw::rows(raw, &image, range)))
+        self.look(|raw, image| draw::rows(raw, &image, range))
+    }
+
+    /// The same as a picture.
+    pub fn words(&self, from: usize, to: usize) -> String {
+        draw::rows_svg(&self.rows(from, to))
+    }
+
+    /// The chunks of the first blocks, with these names.
+    pub fn names<'a>(&self, names: &[&'a str]) -> Vec<(usize, &'a str)> {
+        names.iter().enumerate().map(|(block, name)| (self.chunk(block), *name)).collect()
     }
 
     /// The picture as text, as it stands under a failing case.

@@ -19,7 +19,6 @@ pub fn draw_all() -> Result<Vec<Capture>, String> {
     let mut svg = |name: &str, text| captures.push(Capture::new(format!("figures/{name}.svg"), Content::Fixed(text)));
     svg("first_growth", first_growth()?);
     svg("at_the_threshold", at_the_threshold()?);
-    svg("other_code", other_code()?);
     svg("aligned_block", aligned_block()?);
     let (os, log) = calls()?;
     captures.push(Capture::new("calls.txt", Content::Fixed(log)));
@@ -150,13 +149,15 @@ fn at_the_threshold() -> Result<String, String> {
     Ok(strip.moment(&title(131_049, &large)?, mapping, &[(0, "A")]).svg())
 }
 
-/// The heap goes on behind other code's memory.
-fn other_code() -> Result<String, String> {
-    let names = ["A", "B", "C"];
-    let before = Stage::new()?.play("m0:100 m1:100000 b:4096")?;
-    let after = Stage::new()?.play("m0:100 m1:100000 b:4096 m2:100000")?;
-    let strip = Strip::default().moment("other code has moved the break", before.image(), &before.names(&names));
-    Ok(strip.moment("after C = malloc(100000)", after.image(), &after.names(&names)).svg())
+/// The heap goes on behind other code's memory, step by step.
+pub fn fences() -> Result<Vec<String>, String> {
+    let mut stage = Stage::new()?;
+    let mut strip = Strip::default();
+    for step in ["m0:100", "m1:100000", "b:4096", "m2:100000"] {
+        stage = stage.play(step)?;
+        strip = strip.moment("", stage.image(), &stage.names(&["A", "B", "C"]));
+    }
+    Ok(strip.steps())
 }
 
 fn two_fences() -> Result<String, String> {
@@ -165,14 +166,20 @@ fn two_fences() -> Result<String, String> {
     Ok(format!("{}list: {list}\n", draw::heap(&image, &[])))
 }
 
+/// The length of the mapping for a block.
+pub fn mapping_of(request: usize) -> Result<usize, String> {
+    match Stage::new()?.play(&format!("m0:{request}"))?.os.mappings().as_slice() {
+        [(_, mapping)] => Ok(mapping.len),
+        _ => Err(format!("{request} bytes are no mapping")),
+    }
+}
+
 /// How long the mappings of some blocks are, with what they hold.
 fn mapping_lengths() -> Result<String, String> {
     let mut text = format!("{:>9} {:>11} {:>12} {:>13}\n", "request", "its chunk", "and a word", "the mapping");
     for request in [131_049, 200_680, 200_681, 10 << 20] {
-        let stage = Stage::new()?.play(&format!("m0:{request}"))?;
-        let (chunk, mappings) = (request_to_chunk_size(request).unwrap_or_default(), stage.os.mappings());
-        let [(_, mapping)] = mappings.as_slice() else { return Err(format!("{request} bytes are no mapping")) };
-        let _ = writeln!(text, "{request:>9} {chunk:>11} {:>12} {:>13}", chunk + 8, mapping.len);
+        let (chunk, mapping) = (request_to_chunk_size(request).unwrap_or_default(), mapping_of(request)?);
+        let _ = writeln!(text, "{request:>9} {chunk:>11} {:>12} {:>13}", chunk + 8, mapping);
     }
     Ok(text)
 }

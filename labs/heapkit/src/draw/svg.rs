@@ -2,7 +2,7 @@
 
 use super::{flag_letters, lists};
 use crate::format::{FLAGS, IS_MMAPPED, NON_MAIN_ARENA, PREV_INUSE};
-use crate::image::{Block, FREE_LIST, Image, Link, Offset, State};
+use crate::image::{Block, FREE_LIST, Image, Link, List, Offset, State};
 use std::fmt::Write;
 
 /// Heaps side by side in time: each a strip of chunks from left to right, with the free list as arrows above it. Where lists
@@ -53,9 +53,84 @@ impl Strip {
         svg.push_str("</svg>\n");
         svg
     }
+
+    /// A picture for each moment, with what has changed since the one before it marked. All are equally large, with the chunks
+    /// at the same height, so that they can be shown in the same place one after the other. A description says the same in words.
+    pub fn steps(&self) -> Vec<String> {
+        let boxes_at = self.moments.iter().map(|moment| lists::boxes_at(&moment.image)).max().unwrap_or(0);
+        let width = self.moments.iter().map(|moment| moment.width(boxes_at)).max().unwrap_or(0);
+        let chunks_at = self.moments.iter().map(Moment::chunks_at).max().unwrap_or(0);
+        let below = self.moments.iter().map(|moment| moment.height() - moment.chunks_at()).max().unwrap_or(0);
+        let height = chunks_at + below;
+        let before = std::iter::once(None).chain(self.moments.iter().map(Some));
+        let steps = self.moments.iter().zip(before).map(|(moment, before)| {
+            let changed = before.map_or_else(Vec::new, |before| moment.changed_since(before));
+            let mut svg = format!(
+                "<svg class=\"heap\" xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width} {height}\" width=\"{width}\" height=\"{height}\" role=\"img\" {}>",
+                described(&moment.in_words(&changed)),
+            );
+            moment.draw(&mut svg, chunks_at - moment.chunks_at(), boxes_at);
+            for (block, (x, width)) in moment.image.blocks.iter().zip(moment.places()) {
+                if changed.contains(&block.at) {
+                    let _ = write!(
+                        svg,
+                        "<rect class=\"changed\" x=\"{}\" y=\"{}\" width=\"{}\" height=\"{}\"/>",
+                        x + 3,
+                        chunks_at + 3,
+                        width - 6,
+                        BOX - 6
+                    );
+                }
+            }
+            svg + "</svg>\n"
+        });
+        steps.collect()
+    }
 }
 
 impl Moment {
+    /// The chunks with a word that the allocator has written since: those that are new, and those that say something else.
+    fn changed_since(&self, before: &Moment) -> Vec<usize> {
+        // A moment with a title begins a story of its own.
+        if !self.title.is_empty() {
+            return Vec::new();
+        }
+        let blocks = self.image.blocks.iter().filter(|block| before.image.block(block.at) != Some(*block));
+        blocks.map(|block| block.at).collect()
+    }
+
+    /// The picture for those who can't see it.
+    fn in_words(&self, changed: &[usize]) -> String {
+        let chunks = self.image.blocks.iter().map(|block| {
+            let name = Some(self.name(block.at))
+                .filter(|name| !name.is_empty())
+                .map_or(String::new(), |name| format!("{name} "));
+            let flags: Vec<String> = flag_letters(block.flags).chars().map(|flag| flag.to_string()).collect();
+            let flags = match (block.state, flags.concat().as_str()) {
+                (State::Foreign, _) => String::new(),
+                (_, "·") => ", no flag".to_owned(),
+                _ => format!(", flag {}", flags.join(" and ")),
+            };
+            let new = if changed.contains(&block.at) { " (changed)" } else { "" };
+            format!("{name}{}, {} bytes{flags}{new}", state_name(block.state), block.size)
+        });
+        let chunks = chunks.collect::<Vec<_>>().join("; ");
+        let names = |list: &List| list.chunks.iter().map(|&at| self.name_or_offset(at)).collect::<Vec<_>>().join(", ");
+        let filled = self.image.lists.iter().filter(|list| !list.chunks.is_empty());
+        let lists = filled.map(|list| {
+            let name = if list.name == FREE_LIST { "The free list" } else { &list.name };
+            format!("{name} leads to {}.", names(list))
+        });
+        let lists = lists.collect::<Vec<_>>().join(" ");
+        let lists = if lists.is_empty() { "No list holds a chunk.".to_owned() } else { lists };
+        format!("The heap from left to right: {chunks}. {lists}")
+    }
+
+    fn name_or_offset(&self, at: usize) -> String {
+        let name = self.name(at);
+        if name.is_empty() { Offset(at).to_string() } else { name.to_owned() }
+    }
+
     /// Where the chunks are in the picture: left edge and width of each, in the order of the blocks. A larger chunk is wider,
     /// but less than its size says: the top chunk would fill the page.
     fn places(&self) -> Vec<(usize, usize)> {
@@ -169,16 +244,20 @@ impl Moment {
     }
 }
 
-/// The two lines in a chunk's box: its name, or its state if it has none; and its size and flags, after the state if it has one.
-fn words(block: &Block, name: &str) -> (String, String) {
-    let state = match block.state {
+fn state_name(state: State) -> &'static str {
+    match state {
         State::Used => "in use",
         State::Free => "free",
         State::Top => "top",
         State::Fence => "fence",
         State::Mapped => "mapped",
         State::Foreign => "other code",
-    };
+    }
+}
+
+/// The two lines in a chunk's box: its name, or its state if it has none; and its size and flags, after the state if it has one.
+fn words(block: &Block, name: &str) -> (String, String) {
+    let state = state_name(block.state);
     // What lies in other code's memory is no flag.
     let flags = if block.state == State::Foreign { String::new() } else { flag_letters(block.flags) };
     let size_and_flags = format!("{} {flags}", block.size).trim_end().to_owned();
@@ -231,4 +310,60 @@ pub fn size_word(word: usize) -> String {
 /// Text between tags.
 pub(super) fn escape(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
+}
+
+/// The attribute that says what a picture shows.
+pub(super) fn described(in_words: &str) -> String {
+    format!("aria-label=\"{}\"", escape(in_words).replace('"', "&quot;"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::image::Links;
+
+    /// A chunk of 48 bytes, in use or free, one after it that is in use, and the top chunk.
+    fn image(first: State) -> Image {
+        let block = |at, size, flags, state| Block { at, size, flags, state, fd: Link::End, bk: Link::End };
+        let (flags, chunks) = if first == State::Free { (0, vec![0]) } else { (1, Vec::new()) };
+        let blocks = vec![block(0, 48, 1, first), block(48, 32, flags, State::Used), block(80, 64, 1, State::Top)];
+        let list = List { name: FREE_LIST.into(), links: Links::BothWays, chunks, last: Link::End };
+        Image { blocks, defects: Vec::new(), lists: vec![list] }
+    }
+
+    fn story(second_title: &str) -> Vec<String> {
+        let names = [(0, "A"), (48, "B")];
+        let strip = Strip::default().moment("", image(State::Used), &names);
+        strip.moment(second_title, image(State::Free), &names).steps()
+    }
+
+    #[test]
+    fn a_step_marks_the_chunks_whose_words_have_changed() {
+        let marks = |svg: &String| svg.matches("class=\"changed\"").count();
+        // A is free, and B's header says so; the top chunk is what it was.
+        assert_eq!(story("").iter().map(marks).collect::<Vec<_>>(), [0, 2]);
+        assert_eq!(story("another case").iter().map(marks).collect::<Vec<_>>(), [0, 0]);
+    }
+
+    #[test]
+    fn a_step_says_in_words_what_it_shows() {
+        let says = |svg: &str, words: &str| assert!(svg.contains(words), "{words}: {svg}");
+        let [first, second] = &story("")[..] else { panic!("two moments are two steps") };
+        says(
+            first,
+            "A in use, 48 bytes, flag P; B in use, 32 bytes, flag P; top, 64 bytes, flag P. No list holds a chunk.",
+        );
+        says(
+            second,
+            "A free, 48 bytes, flag P (changed); B in use, 32 bytes, no flag (changed); top, 64 bytes, flag P.",
+        );
+        says(second, "The free list leads to A.");
+    }
+
+    #[test]
+    fn all_steps_are_equally_large() {
+        let size = |svg: &String| svg.split(" role=").next().map(str::to_owned);
+        let sizes: Vec<_> = story("").iter().map(size).collect();
+        assert_eq!(sizes[0], sizes[1]);
+    }
 }

@@ -1,6 +1,6 @@
 //! Chunks under the microscope: one row for each word, with what the word means there.
 
-use super::svg::escape;
+use super::svg::{described, escape};
 use super::text::size_word_in_words;
 use crate::format::{PAYLOAD, SIZE_WORD};
 use crate::image::{Image, Link, Offset, Raw, State};
@@ -105,6 +105,31 @@ const ALIKE: usize = 4;
 
 /// The rows as a picture. A gap separates the chunks; words that say nothing new are drawn as one.
 pub fn rows_svg(rows: &[Row]) -> String {
+    picture(rows, &[], "")
+}
+
+/// A picture for each step, with the words marked that have changed since the step before, and described.
+pub fn rows_steps(steps: &[Vec<Row>]) -> Vec<String> {
+    let before = std::iter::once(None).chain(steps.iter().map(Some));
+    let pictures = steps.iter().zip(before).map(|(rows, before)| {
+        let changed: Vec<usize> = match before {
+            Some(before) => {
+                let same = |row: &Row| before.iter().any(|old| (old.at, old.value) == (row.at, row.value));
+                rows.iter().filter(|row| !same(row)).map(|row| row.at).collect()
+            }
+            None => Vec::new(),
+        };
+        let header = rows.iter().filter(|row| row.role == Role::Header).map(|row| {
+            let new = if changed.contains(&row.at) { " (changed)" } else { "" };
+            format!("{}: {}{new}", Offset(row.at), row.meaning)
+        });
+        let words = format!("The allocator's words: {}.", header.collect::<Vec<_>>().join("; "));
+        picture(rows, &changed, &format!(" {}", described(&words)))
+    });
+    pictures.collect()
+}
+
+fn picture(rows: &[Row], changed: &[usize], label: &str) -> String {
     const ROW: usize = 26;
     const GAP: usize = 8;
     const LEFT: usize = 74;
@@ -139,11 +164,47 @@ pub fn rows_svg(rows: &[Row]) -> String {
                 meaning_x = LEFT + 84,
                 meaning = escape(&row.meaning),
             );
+            if run.iter().any(|row| changed.contains(&row.at)) && (lines < run.len() || changed.contains(&row.at)) {
+                let _ = write!(
+                    body,
+                    "<rect class=\"changed\" x=\"{}\" y=\"{}\" width=\"{}\" height=\"{}\"/>",
+                    LEFT + 2,
+                    y + 2,
+                    WIDTH - LEFT - 8,
+                    ROW - 4
+                );
+            }
             y += ROW;
         }
     }
     let height = y + 4;
     format!(
-        "<svg class=\"heap\" xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {height}\" width=\"{WIDTH}\" height=\"{height}\" role=\"img\">{body}</svg>\n"
+        "<svg class=\"heap\" xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {height}\" width=\"{WIDTH}\" height=\"{height}\" role=\"img\"{label}>{body}</svg>\n"
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn word(at: usize, value: usize) -> Row {
+        Row { at, starts_chunk: at == 0, role: Role::Header, value, meaning: "a \"word\"".into() }
+    }
+
+    #[test]
+    fn a_step_marks_the_words_that_have_another_value() {
+        let steps = rows_steps(&[vec![word(0, 1), word(8, 2)], vec![word(0, 1), word(8, 3)]]);
+        let marks: Vec<usize> = steps.iter().map(|svg| svg.matches("class=\"changed\"").count()).collect();
+        assert_eq!(marks, [0, 1]);
+    }
+
+    #[test]
+    fn the_description_is_an_attribute_whatever_the_words_say() {
+        let steps = rows_steps(&[vec![word(8, 2)]]);
+        assert!(
+            steps[0].contains("aria-label=\"The allocator's words: +0x0008: a &quot;word&quot;.\""),
+            "{}",
+            steps[0]
+        );
+    }
 }
