@@ -73,7 +73,16 @@ impl fmt::Display for Question {
         match self {
             Question::BinsOf { sizes } => write!(f, "bin_of for {} sizes", sizes.len()),
             Question::SizesOf { bins } => write!(f, "sizes_of for {} bins", bins.len()),
-            Question::FirstFrom { orders, .. } => write!(f, "a BinMap, after {} calls of set and clear", orders.len()),
+            Question::FirstFrom { orders, from } => {
+                f.write_str("BinMap::new")?;
+                match orders.len() {
+                    0..=4 => orders.iter().try_for_each(|(is_set, bin)| {
+                        write!(f, ", {}({bin})", if *is_set { "set" } else { "clear" })
+                    })?,
+                    count => write!(f, ", {count} calls of set and clear")?,
+                }
+                write!(f, ", first_from for 0 to {}", from.len() - 1)
+            }
             Question::NewBins => f.write_str("Bins::new"),
             Question::SortAll { chunks } => write!(f, "sort, for {} chunks", chunks.len()),
             Question::PutAll { chunks } => write!(f, "put, for {} chunks", chunks.len()),

@@ -29,7 +29,7 @@ pub fn heap_within(columns: usize, image: &Image, marks: &[Mark]) -> String {
     let width = image.blocks.last().map_or(0, |last| Offset(last.at).to_string().len());
     let mut text = String::new();
     for block in &image.blocks {
-        let mut line = line(columns, block, image.list(), width);
+        let mut line = line(columns, block, &image.lists, width);
         for mark in marks.extract_if(.., |mark| (block.at..block.end()).contains(&mark.at)) {
             annotate(columns, &mut line, &mark.note);
         }
@@ -106,7 +106,7 @@ pub fn bytes(count: usize) -> String {
     }
 }
 
-fn line(columns: usize, block: &Block, list: Option<&List>, width: usize) -> String {
+fn line(columns: usize, block: &Block, lists: &[List], width: usize) -> String {
     let state = match block.state {
         State::Used => "used",
         State::Free => "free",
@@ -119,9 +119,10 @@ fn line(columns: usize, block: &Block, list: Option<&List>, width: usize) -> Str
     // A size of more than ten digits is wider, and still a word of its own.
     let size = 10 - state.len();
     let mut line = format!("{at:<width$}   {state} {:>size$}   {:<2}", block.size, flag_letters(block.flags));
-    if let (State::Free, Some(list)) = (block.state, list) {
+    if block.state == State::Free && !lists.is_empty() {
         let links = width + 2;
-        let no_bk = if list.chunks.first() == Some(&block.at) { "head" } else { "null" };
+        let is_first = lists.iter().any(|list| list.chunks.first() == Some(&block.at));
+        let no_bk = if is_first { "head" } else { "null" };
         let (fd, bk) = (link(block.fd, "end"), link(block.bk, no_bk));
         let column = line.chars().count() + 2;
         let fits = column + "fd → ".chars().count() + links + " bk → ".chars().count() + bk.chars().count() <= columns;
