@@ -68,10 +68,11 @@ fn try_all(all: &[&Attack], work_dir: &Path, is_shown: bool) -> String {
     let course = Course::find(course::root()).unwrap();
     let mut grader = confining(course.grader(work_dir).unwrap()).unwrap();
     // Warm: what is compiled once for a lab is not part of what the attacks on it take or leave.
-    for lab in labs().iter().filter(|lab| all.iter().any(|attack| attack.lab.name == lab.name)) {
+    let honest = labs().into_iter().find(|lab| lab.name == "lab03").unwrap();
+    let is_graded = |lab: &Lab| lab.name == honest.name || all.iter().any(|attack| attack.lab.name == lab.name);
+    for lab in labs().iter().filter(|lab| is_graded(lab)) {
         assert_honest(&mut grader, lab, "the start");
     }
-    let honest = labs().into_iter().find(|lab| lab.name == "lab03").unwrap();
     let before = outside(work_dir);
     let (mut table, mut wrong) = (String::new(), String::new());
     for (i, attack) in all.iter().enumerate() {
