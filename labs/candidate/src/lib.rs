@@ -10,6 +10,7 @@
 
 mod blocks;
 mod connection;
+mod linux;
 mod memory;
 mod note;
 mod os;
@@ -17,6 +18,7 @@ mod pieces;
 pub mod wire;
 
 pub use blocks::Blocks;
+pub use linux::play_on_linux;
 pub use memory::Memory;
 pub use os::AskedOs;
 pub use pieces::Pieces;

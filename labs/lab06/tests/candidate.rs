@@ -2,12 +2,10 @@
 
 mod questions;
 
-use candidate::{Answer, AskedOs, Candidate, Memory};
+use candidate::{Answer, AskedOs, Candidate, Memory, play_on_linux};
 use heapkit::image::ListHead;
-use heapkit::memory::ThisProcess;
 use heapkit::os::{LinuxOs, Os};
-use heapkit::referee::{Allocator, Call, NoSuchOperation, Payloads};
-use heapkit::workload;
+use heapkit::referee::{Allocator, Call, NoSuchOperation};
 use lab02::{Chunk, Header};
 use lab04::FreeChunks;
 use lab05::Malloc;
@@ -196,7 +194,9 @@ impl Candidate for Lab06 {
                 }
                 Answer::say(self.whole.heads())
             }
-            Question::Linux { seed, steps, most } => Answer::say(on_linux(seed, steps, most)),
+            Question::Linux { seed, steps, most } => {
+                Answer::say(play_on_linux(&mut OnLinux(Whole::Fast(FastMalloc::new(LinuxOs))), seed, steps, most))
+            }
         }
     }
 }
@@ -277,22 +277,4 @@ impl Allocator for OnLinux {
     fn lists(&mut self) -> Vec<ListHead> {
         Vec::new()
     }
-}
-
-/// Nobody outside can see this memory: here the exam takes this process's word.
-fn on_linux(seed: u64, steps: usize, most: usize) -> Option<(usize, String)> {
-    // SAFETY: `Payloads` looks only at blocks that the malloc has handed out, and this function is the one that uses them.
-    let memory = unsafe { ThisProcess::new() };
-    let (mut malloc, mut program) = (OnLinux(Whole::Fast(FastMalloc::new(LinuxOs))), Payloads::new(&memory));
-    for (step, op) in workload::random_of_all_kinds(seed, steps, 1..=most, 40).into_iter().enumerate() {
-        if step == steps / 2 {
-            // Other code of the process moves the break.
-            // SAFETY: the break moves up, so nothing is given back.
-            unsafe { LinuxOs.sbrk(1000) };
-        }
-        if let Err(violation) = program.play(&mut malloc, op) {
-            return Some((step, violation.what));
-        }
-    }
-    program.free_all(&mut malloc).err().map(|violation| (steps, violation.what))
 }
