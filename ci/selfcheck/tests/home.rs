@@ -72,7 +72,7 @@ fn learner_file(home: &Path, attack: &Attack) -> PathBuf {
 
 fn grade(home: &Path, lab: &str, report: &Path) -> Output {
     let mut cargo = Command::new("cargo");
-    cargo.args(["test", "--offline", "--package", lab]).current_dir(home).env(REPORT_FILE, report);
+    cargo.args(["test", "--package", lab]).current_dir(home).env(REPORT_FILE, report);
     cargo.env("CARGO_TARGET_DIR", Path::new(PLACE).join("target")).env("CARGO_INCREMENTAL", "0");
     cargo.output().unwrap()
 }

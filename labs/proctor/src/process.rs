@@ -203,12 +203,12 @@ impl Process {
         Err(self.interrupted(why))
     }
 
-    /// Whether it waits for something, and not for a processor. Where nobody may look (a sandbox around the examiner), it may be: then
-    /// the processor time alone has to say it.
+    /// Whether it waits for something, and not for a processor: asleep, stopped, or held up by a child. Where nobody may look (a sandbox
+    /// around the examiner), it may be: then the processor time alone has to say it.
     fn is_asleep(&self) -> bool {
         let Ok(stat) = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id())) else { return true };
-        // 17 (lab03-candidate) S …
-        stat.rsplit_once(')').is_some_and(|(_, rest)| rest.starts_with(" S"))
+        // 17 (lab03-candidate) R …
+        stat.rsplit_once(')').is_some_and(|(_, rest)| !rest.starts_with(" R"))
     }
 
     /// Whether it has filled too much of the shared memory: no limit of the system counts that.
