@@ -81,6 +81,18 @@ pub enum Call {
     },
 }
 
+impl fmt::Display for Call {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match *self {
+            Self::Malloc { request } => write!(f, "malloc({request})"),
+            Self::Calloc { count, size } => write!(f, "calloc({count}, {size})"),
+            Self::Aligned { align, request } => write!(f, "aligned({align}, {request})"),
+            Self::Realloc { payload, request } => write!(f, "realloc({}, {request})", Offset(payload)),
+            Self::Free { payload } => write!(f, "free({})", Offset(payload)),
+        }
+    }
+}
+
 impl Call {
     /// The call that carries out `op`, and the block that it is about; `payload_of` says where a block is, if it is alive. `None` if
     /// there is nothing to call.

@@ -1,5 +1,6 @@
 //! Sequences of `malloc`, `free` and their relatives.
 
+use crate::memory::PAGE;
 use std::fmt;
 use std::ops::RangeInclusive;
 use std::str::FromStr;
@@ -253,6 +254,20 @@ pub fn random_of_all_kinds(seed: u64, steps: usize, sizes: RangeInclusive<usize>
             }
         })
         .collect()
+}
+
+/// The same, with other code that moves the break up and down in between.
+pub fn random_with_other_code(rng: &mut Rng, steps: usize, most: usize, live: usize) -> Vec<Op> {
+    let mut ops = random_of_all_kinds(rng.bits(), steps, 1..=most, live);
+    for part in 1..6 {
+        let up = 1 + rng.below(2 * PAGE).cast_signed();
+        // All of it, or a part.
+        let down = if rng.below(2) == 0 { up } else { 1 + rng.below(up.unsigned_abs()).cast_signed() };
+        let at = steps * part / 6;
+        ops.insert(at, Op::Foreign { delta: up });
+        ops.insert((at + 1 + rng.below(steps / 6)).min(ops.len()), Op::Foreign { delta: -down });
+    }
+    ops
 }
 
 /// The shortest part of `ops` found that `still_fails`: blocks are left out one by one, with their frees, then single

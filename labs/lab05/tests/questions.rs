@@ -1,7 +1,6 @@
 //! What lab 5's candidate can be asked.
 
 use candidate::words;
-use heapkit::image::Offset;
 use heapkit::referee::Call;
 use heapkit::workload::Op;
 use std::fmt;
@@ -25,13 +24,7 @@ impl fmt::Display for Question {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Question::New => f.write_str("Malloc::new"),
-            Question::Call { call: Call::Malloc { request } } => write!(f, "malloc({request})"),
-            Question::Call { call: Call::Calloc { count, size } } => write!(f, "calloc({count}, {size})"),
-            Question::Call { call: Call::Aligned { align, request } } => write!(f, "aligned({align}, {request})"),
-            Question::Call { call: Call::Realloc { payload, request } } => {
-                write!(f, "realloc({}, {request})", Offset(*payload))
-            }
-            Question::Call { call: Call::Free { payload } } => write!(f, "free({})", Offset(*payload)),
+            Question::Call { call } => write!(f, "{call}"),
             Question::Play { ops } => write!(f, "{} operations", ops.len()),
             Question::Linux { steps, most, .. } => write!(f, "{steps} operations of up to {most} bytes, on Linux"),
         }

@@ -897,10 +897,10 @@ fn a_malloc_with_bins_does_all_that_it_did() {
         play(desk, Which::Plain, "m0:100 m1:100 m2:100 m3:8 f1 r0:200 r0:216 f2 r0:240 r0:300 m4:8");
         play(desk, Which::Plain, "m0:100 b:4096 m1:100000 m2:100000 m3:200 m4:30000 f1 f3 m5:100200 f0");
         for (steps, most, live) in [(120, 400, 20), (120, 20_000, 20), (60, 300_000, 6)] {
-            let ops = every_operation(&mut rng, steps, most, live);
+            let ops = workload::random_with_other_code(&mut rng, steps, most, live);
             desk.play(&stage(Which::Plain, 8 * ROOM, Refusal::Nothing), &ops);
         }
-        refusing_each(desk, Which::Plain, &every_operation(&mut rng, 30, 60_000, 8));
+        refusing_each(desk, Which::Plain, &workload::random_with_other_code(&mut rng, 30, 60_000, 8));
     });
 }
 
@@ -1219,7 +1219,8 @@ fn consolidate_joins_everything() {
             let calls = system.call_count();
             let heads: Vec<usize> = desk.order(&Question::Consolidate);
             desk.lists_are(bin_rules::bins(&heads));
-            expect_a_heap_in_order(desk);
+            desk.expect_a_heap_in_order();
+            bin_rules::check_bins(&desk.image()).unwrap_or_else(|violation| desk.fail(violation.into()));
             let waiting = desk.image().lists.iter().filter(|list| list.links == Links::OneWay).count();
             desk.expect("No fast bin holds anything.", 0, waiting);
             desk.expect("Nothing had to be asked of the system.", calls, system.call_count());
@@ -1318,23 +1319,9 @@ fn any_operation_that_is_refused_loses_nothing() {
 
 // ---- everything at once ----
 
-/// A workload of every operation, with other code that moves the break up and down in between.
-fn every_operation(rng: &mut Rng, steps: usize, most: usize, live: usize) -> Vec<Op> {
-    let mut ops = workload::random_of_all_kinds(rng.bits(), steps, 1..=most, live);
-    for part in 1..6 {
-        let up = 1 + rng.below(2 * PAGE).cast_signed();
-        // All of it, or a part.
-        let down = if rng.below(2) == 0 { up } else { 1 + rng.below(up.unsigned_abs()).cast_signed() };
-        let at = steps * part / 6;
-        ops.insert(at, Op::Foreign { delta: up });
-        ops.insert((at + 1 + rng.below(steps / 6)).min(ops.len()), Op::Foreign { delta: -down });
-    }
-    ops
-}
-
 /// The same with small blocks between large ones, so that fast bins hold something when the memory runs out.
 fn small_and_large(rng: &mut Rng, steps: usize) -> Vec<Op> {
-    let mut ops = every_operation(rng, steps, 900, 40);
+    let mut ops = workload::random_with_other_code(rng, steps, 900, 40);
     for op in &mut ops {
         if let Op::Malloc { size, .. } | Op::Calloc { size, .. } | Op::Aligned { size, .. } | Op::Realloc { size, .. } =
             op
@@ -1353,7 +1340,7 @@ fn long_workloads_of_every_operation() {
         for (steps, most, live) in
             [(160, 300, 30), (160, 3000, 30), (140, 30_000, 20), (120, 200_000, 8), (30, 2_000_000, 6)]
         {
-            let ops = every_operation(&mut rng, steps, most, live);
+            let ops = workload::random_with_other_code(&mut rng, steps, most, live);
             desk.play(&stage(Which::Fast, 8 * ROOM, Refusal::Nothing), &ops);
         }
         for steps in [120, 300] {
@@ -1367,11 +1354,11 @@ fn any_refusal_is_survived() {
     EXAM.case("workloads", |desk| {
         let mut rng = desk.rng();
         for most in [3000, 60_000, 150_000] {
-            refusing_each(desk, Which::Fast, &every_operation(&mut rng, 40, most, 8));
+            refusing_each(desk, Which::Fast, &workload::random_with_other_code(&mut rng, 40, most, 8));
         }
         refusing_each(desk, Which::Fast, &small_and_large(&mut rng, 80));
         for refusal in [Refusal::BreakUp, Refusal::Mappings, Refusal::GivingBack] {
-            desk.play(&stage(Which::Fast, ROOM, refusal), &every_operation(&mut rng, 80, 60_000, 10));
+            desk.play(&stage(Which::Fast, ROOM, refusal), &workload::random_with_other_code(&mut rng, 80, 60_000, 10));
         }
     });
 }
@@ -1402,21 +1389,10 @@ fn the_same_code_runs_on_linux() {
         let mut rng = desk.rng();
         for most in [500, 50_000, 400_000] {
             let (seed, steps) = (rng.bits(), 200);
-            serve(desk, &workload::random_of_all_kinds(seed, steps, 1..=most, 40));
-            // The examiner can't look into this memory, nor hear these calls: here alone it takes the candidate's word, if the simulated
-            // system was served the same.
-            desk.draws_no_heap();
-            let show =
-                |noticed: &Option<(usize, String)>| if noticed.is_none() { "served" } else { "not served" }.into();
-            let noticed: Option<(usize, String)> = desk.ask_and_show(&Question::Linux { seed, steps, most }, show);
-            if let Some((step, what)) = noticed {
-                let ops = workload::random_of_all_kinds(seed, steps, 1..=most, 40);
-                let op = ops.get(step).map_or("freeing what is left".into(), |op| op.in_words());
-                desk.fail(
-                    Finding::new(what)
-                        .expected("what the simulated system was served", format!("step {}: {op}", step + 1)),
-                );
-            }
+            let ops = workload::random_of_all_kinds(seed, steps, 1..=most, 40);
+            // Here alone the examiner takes the candidate's word, if the simulated system was served the same.
+            serve(desk, &ops);
+            desk.expect_served_on_linux(&Question::Linux { seed, steps, most }, &ops);
         }
     });
 }
@@ -1503,22 +1479,12 @@ fn serve(desk: &Desk, ops: &[Op]) -> (Rc<System>, Bill) {
         let mapped: usize = system.mappings().iter().map(|(_, mapping)| mapping.len).sum();
         memory = memory.max(system.end() + mapped);
         if step % NOW_AND_THEN == NOW_AND_THEN - 1 || step + 1 == ops.len() {
-            expect_a_heap_in_order(desk);
+            desk.expect_a_heap_in_order();
+            bin_rules::check_bins(&desk.image()).unwrap_or_else(|violation| desk.fail(violation.into()));
         }
     }
     let bill = Bill { memory, looked_at: 100 * malloc.looked_at / malloc.requests.max(1) };
     (system, bill)
-}
-
-fn expect_a_heap_in_order(desk: &Desk) {
-    let image = desk.image();
-    let defects = image.defects.iter().cloned().chain(image.list_defects());
-    if let Some(defect) = defects.into_iter().next() {
-        let what = "The heap or its bins no longer make sense.";
-        desk.fail(Finding::new(what).mark(defect.at, defect.what));
-    }
-    heapkit::referee::check_joined(&image).unwrap_or_else(|violation| desk.fail(violation.into()));
-    bin_rules::check_bins(&image).unwrap_or_else(|violation| desk.fail(violation.into()));
 }
 
 // ---- real programs ----

@@ -104,13 +104,7 @@ impl fmt::Display for Question {
             Question::Mremap { start, len, new_len } => write!(f, "mremap({start:#x}, {len}, {new_len})"),
             Question::NewMalloc => f.write_str("Malloc::with(Bins::new())"),
             Question::NewFastMalloc => f.write_str("FastMalloc::new"),
-            Question::Call { call: Call::Malloc { request } } => write!(f, "malloc({request})"),
-            Question::Call { call: Call::Calloc { count, size } } => write!(f, "calloc({count}, {size})"),
-            Question::Call { call: Call::Aligned { align, request } } => write!(f, "aligned({align}, {request})"),
-            Question::Call { call: Call::Realloc { payload, request } } => {
-                write!(f, "realloc({}, {request})", Offset(*payload))
-            }
-            Question::Call { call: Call::Free { payload } } => write!(f, "free({})", Offset(*payload)),
+            Question::Call { call } => write!(f, "{call}"),
             Question::Consolidate => f.write_str("consolidate()"),
             Question::Linux { steps, most, .. } => write!(f, "{steps} operations of up to {most} bytes, on Linux"),
         }

@@ -8,6 +8,7 @@ use candidate::wire::Words;
 use heapkit::image::ListHead;
 use heapkit::referee::{Payloads, check_joined};
 use heapkit::workload::Op;
+use std::fmt::Display;
 use std::rc::Rc;
 
 /// So many operations are asked for in one question.
@@ -48,6 +49,17 @@ impl Desk {
         })
     }
 
+    /// Ends the case unless the candidate says that it has served `ops` on Linux: the examiner can't look into that memory, nor hear the
+    /// calls. The answer to `question` is the operation at which a program would have noticed something, and what.
+    pub fn expect_served_on_linux(&self, question: &(impl Words + Display), ops: &[Op]) {
+        self.draws_no_heap();
+        let show = |noticed: &Option<(usize, String)>| if noticed.is_none() { "served" } else { "not served" }.into();
+        let Some((step, what)) = self.ask_and_show(question, show) else { return };
+        let op = ops.get(step).map_or("freeing what is left".into(), |op| op.in_words());
+        let seen = format!("step {}: {op}", step + 1);
+        self.fail(Finding::new(what).expected("what the simulated system was served", seen));
+    }
+
     fn play_in_parts(&self, long: &Long<'_>, at_once: usize, look: &mut Look<'_>) -> Result<Rc<System>, Box<Finding>> {
         self.attempt(|| {
             let system = self.set_up(long.memory, &long.start);
@@ -82,7 +94,7 @@ impl Desk {
     }
 
     /// Ends the case unless the heap can be read from end to end, agrees with its lists, and has no two free neighbours.
-    fn expect_a_heap_in_order(&self) {
+    pub fn expect_a_heap_in_order(&self) {
         let image = self.image();
         let defects = image.defects.iter().cloned().chain(image.list_defects());
         if let Some(defect) = defects.into_iter().next() {
