@@ -2,7 +2,7 @@
 // on: reference
 // in: push
 // at: home
-// earns: 100
+// earns: at most 100
 
 unsafe extern "C" {
     fn ioctl(fd: i32, request: usize, byte: *const u8) -> i32;
