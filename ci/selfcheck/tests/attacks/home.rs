@@ -1,7 +1,7 @@
 //! The attacks that reach for the examiner, on a learner's machine: the student edition, `cargo test -p lab03`, and no sandbox. They
 //! earn what they earn with an instructor, and break nothing.
 //!
-//! `cargo test -p selfcheck --test home -- --nocapture` prints what each earns.
+//! `cargo test -p selfcheck --test attacks home -- --nocapture` prints what each earns.
 
 use autograde::{Course, handout};
 use proctor::report::{Report, Verdict};

@@ -1,6 +1,6 @@
 //! An attack on the grader earns what the honest part of the submission earns, and leaves nothing behind.
 //!
-//! `cargo test -p selfcheck --test hostile -- --nocapture` prints what each tries and shows. With `ATTACKS=answers` in the environment,
+//! `cargo test -p selfcheck --test attacks hostile -- --nocapture` prints what each tries and shows. With `ATTACKS=answers` in the environment,
 //! only those are tried whose lab or name has that in it, and what the learner would see is printed too.
 
 use autograde::{Course, Grade, Grader, Submission, Unreadable};
