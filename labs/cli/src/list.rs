@@ -1,8 +1,8 @@
 //! `cargo lab`: the labs, the points so far, and the next thing to do.
 
-use crate::standing::Standing;
 use crate::text::{self, Style, paint, wrap};
 use proctor::lab::{FULL_MARKS, Lab};
+use proctor::standing::Standing;
 
 /// Cells of a full bar, where there is room for it and where there is little.
 const BAR: usize = 20;

@@ -2,7 +2,6 @@
 
 mod hint;
 mod list;
-mod standing;
 mod text;
 mod watch;
 

@@ -2,6 +2,7 @@
 //!
 //! * [`lab`] reads `lab.toml`: the rules of a lab, their points, cases, hints and pages.
 //! * [`report`] is what a run leaves behind, case by case.
+//! * [`standing`] is where a learner is in a lab, as the latest report tells.
 //! * [`terminal`] is how wide the reader's terminal is, and text that fits into it.
 //! * [`wire`] has the names of the environment variables, and what examiner and candidate speak.
 //!
@@ -16,6 +17,7 @@
 mod error;
 pub mod lab;
 pub mod report;
+pub mod standing;
 pub mod terminal;
 
 pub use candidate::wire;

@@ -91,20 +91,6 @@ fn again(lab: &str, seed: u64) -> String {
     format!("{SEED}={seed} cargo test -p {lab}")
 }
 
-fn in_a_word(verdict: Verdict) -> &'static str {
-    match verdict {
-        Verdict::Passed => "passed",
-        Verdict::Skipped => "skipped",
-        Verdict::NotWritten => "not written yet",
-        Verdict::Wrong => "wrong",
-        Verdict::Crashed => "crashed",
-        Verdict::Hung => "never ended",
-        Verdict::Slow => "too slow",
-        Verdict::Exited => "left early",
-        Verdict::NotRun => "not run",
-    }
-}
-
 /// Text in the making.
 struct Screen {
     text: String,
@@ -146,7 +132,7 @@ impl Screen {
             0 | 1 => String::new(),
             count => format!(" and {} more", count - 1),
         };
-        let failure = failed.first().map(|case| (format!("  {}: ", in_a_word(case.verdict)), case.name.as_str()));
+        let failure = failed.first().map(|case| (format!("  {}: ", case.verdict.in_a_word()), case.name.as_str()));
         let (what, name) = failure.unwrap_or_default();
         let passed = rule.cases.len() - failed.len() - not_run;
         let runs = if not_run > 0 { format!("  {passed} passed, {not_run} not run") } else { String::new() };
