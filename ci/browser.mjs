@@ -295,6 +295,7 @@ const tests = {
             assert.equal(await box.locator("tr.lost td").first().textContent(), `✗ 0 / ${lost.points}`);
             const failed = box.locator("details.grade");
             assert.equal(await failed.count(), 1, "one case unfolds");
+            assert.equal(await box.locator("details.explanation").count(), 0, "what is not done is not explained");
             await failed.locator("summary").press("Enter");
             assert.match(await failed.locator("summary").textContent(), new RegExp(`✗ ${lost.names[0]} crashed`));
             assert.equal(await failed.locator("pre").textContent(), "  +0x0050   free    80   P\n<b>list</b>: head → end");
@@ -309,6 +310,11 @@ const tests = {
             await box.getByText("Your last run of lab03: 100 of 100 points").waitFor();
             assert.equal(await box.locator("tr.earned").count(), rules.length);
             assert.equal(await failed.count(), 0);
+            const explanation = box.locator("details.explanation");
+            assert.equal(await explanation.locator("pre").first().isVisible(), false, "it is folded");
+            await explanation.locator("summary").press("Enter");
+            assert.match(await explanation.locator("pre").first().textContent(), /labs\/lab03\/solution\/free_list\.rs:\d+\n.*fn push/);
+            assert.ok(await page.locator(".content").evaluate(content => content.scrollWidth <= content.clientWidth + 1), "the explanation fits the page");
             assert.deepEqual(errors, [], "errors in scripts");
             await context.close();
 

@@ -11,7 +11,7 @@
         box.prepend(summary);
         const rows = [...box.querySelectorAll("tr")].filter(row => row.querySelector("[data-rule]"));
         const unmarked = rows.map(row => [...row.cloneNode(true).children]);
-        return { lab: box.dataset.lab, version: null, summary, rows, unmarked };
+        return { box, lab: box.dataset.lab, version: null, summary, rows, unmarked, explanation: null };
     }
 
     function element(name, className, ...children) {
@@ -53,20 +53,52 @@
         }
     }
 
+    // `code` in a text.
+    function words(text) {
+        return text.split("`").map((part, i) => i % 2 ? element("code", "", part) : part);
+    }
+
+    function explanationPart({ heading, text, code, place }) {
+        if (heading) return element("h4", "", ...words(heading));
+        if (text) return element("p", "", ...words(text));
+        const lines = element("pre", "", element("code", "language-rust hljs", `// ${place}\n${code}`));
+        lines.tabIndex = 0;
+        return lines;
+    }
+
+    // Only a lab that is done has an explanation: it is folded, below the rules.
+    function explain(table, parts) {
+        const wasOpen = table.explanation?.open;
+        table.explanation?.remove();
+        table.explanation = null;
+        if (!parts) return;
+        const summary = element("summary", "", "How the reference does it, and why");
+        table.explanation = element("details", "explanation", summary, ...parts.map(explanationPart));
+        table.explanation.open = Boolean(wasOpen);
+        table.box.append(table.explanation);
+    }
+
+    // What the server says. While it is gone, nothing: the page stays as it is.
+    async function ask(path) {
+        const answer = await fetch(path).catch(() => null);
+        return answer?.ok ? answer.json().catch(() => null) : null;
+    }
+
     async function mark(table, version) {
-        const answer = await fetch(`/__grades/${table.lab}`);
-        if (!answer.ok) return;
-        const grade = await answer.json();
+        const grade = await ask(`/__grades/${table.lab}`);
+        if (!grade) return;
         table.version = version;
         table.summary.textContent = grade.summary;
         table.rows.forEach((row, i) => {
             const id = row.querySelector("[data-rule]").dataset.rule;
             markRow(row, table.unmarked[i], grade.rules?.find(rule => rule.id === id));
         });
+        explain(table, grade.explanation);
     }
 
     async function look() {
-        const news = await (await fetch("/__news")).json();
+        const news = await ask("/__news");
+        if (!news) return;
         if (news.build !== build) return location.reload();
         for (const table of tables) {
             const version = news.grades?.[table.lab];
@@ -74,9 +106,9 @@
         }
     }
 
-    // One question at a time; while the server is gone, the page stays as it is.
+    // One question at a time.
     (async function forever() {
-        await look().catch(() => {});
+        await look();
         setTimeout(forever, 500);
     })();
 })();

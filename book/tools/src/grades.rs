@@ -2,6 +2,7 @@
 //! page, and `grades.js` asks for them.
 
 use oxhttp::model::{Request, header};
+use proctor::explain::{self, Part};
 use proctor::lab::Lab;
 use proctor::report::{self, CaseResult};
 use proctor::standing::Standing;
@@ -70,7 +71,23 @@ impl Grades {
                 "cases": rule.cases.iter().map(case).collect::<Vec<_>>(),
             })
         });
-        Some(json!({ "summary": summary, "rules": rules.collect::<Vec<_>>() }))
+        let mut told = json!({ "summary": summary, "rules": rules.collect::<Vec<_>>() });
+        if explain::missing(&standing).is_none() {
+            told["explanation"] = match explain::read(lab) {
+                Ok(parts) => parts.into_iter().map(part).collect(),
+                Err(line) => json!([{ "text": line }]),
+            };
+        }
+        Some(told)
+    }
+}
+
+/// A part of an explanation, by what it is.
+fn part(part: Part) -> Value {
+    match part {
+        Part::Heading(heading) => json!({ "heading": heading }),
+        Part::Text(text) => json!({ "text": text }),
+        Part::Code { place, lines } => json!({ "code": lines.join("\n"), "place": place }),
     }
 }
 
@@ -169,6 +186,34 @@ pub(crate) mod tests {
         let cases = &grade["rules"][1]["cases"];
         assert_eq!((&cases[0]["verdict"], &cases[0]["screen"]), (&json!("wrong"), &json!("fd <lost>")));
         assert_eq!(cases[1]["verdict"], "not run");
+    }
+
+    #[test]
+    fn the_reference_is_explained_once_the_lab_is_done_and_not_before() {
+        let dir = tempfile::tempdir().unwrap();
+        let lab = dir.path().join("labs/lab03");
+        std::fs::create_dir_all(lab.join("solution")).unwrap();
+        std::fs::write(lab.join("lab.toml"), LAB).unwrap();
+        std::fs::write(lab.join("solution/explain.md"), "## Why\n\nIt is `short`.\n\n{{code get}}\n").unwrap();
+        std::fs::write(lab.join("solution/free_list.rs"), "fn get() {\n    1\n}\n").unwrap();
+        let labs = || Lab::load_all(&dir.path().join("labs")).unwrap();
+        let failed = Grades { labs: labs(), ..grades() }.of_lab("lab03").unwrap();
+        assert_eq!(failed["explanation"], Value::Null);
+
+        let mut report = Report::load(&course().join("lab03.json")).unwrap();
+        report.score = report.max_score;
+        report.rules.iter_mut().for_each(|rule| rule.earned = rule.points);
+        static DONE: OnceLock<PathBuf> = OnceLock::new();
+        report.save(DONE.get_or_init(|| dir.path().join("lab03.json"))).unwrap();
+        let done = Grades { labs: labs(), report: |_| DONE.get().cloned() }.of_lab("lab03").unwrap();
+        assert_eq!(
+            done["explanation"],
+            json!([
+                { "heading": "Why" },
+                { "text": "It is `short`." },
+                { "code": "fn get() {\n    1\n}", "place": "labs/lab03/solution/free_list.rs:1" },
+            ])
+        );
     }
 
     #[test]

@@ -195,7 +195,7 @@ mod tests {
     #[test]
     fn a_page_asks_for_newer_builds_than_its_own() {
         let (_, page) = get("http://127.0.0.1/index.html?highlight=chunk");
-        assert!(page.contains("fetch(\"/__news\")") && page.contains("data-build=\"7\""), "{page}");
+        assert!(page.contains("ask(\"/__news\")") && page.contains("data-build=\"7\""), "{page}");
         assert_eq!(told("http://127.0.0.1/__news")["build"], "7");
     }
 
@@ -203,7 +203,7 @@ mod tests {
     fn a_page_asks_for_its_marks() {
         let news = told("http://localhost:3000/__news");
         assert!(news["grades"]["lab03"].is_string(), "{news}");
-        assert!(grades::SCRIPT.contains(&format!("fetch(`{}${{", grades::PATH)));
+        assert!(grades::SCRIPT.contains(&format!("ask(`{}${{", grades::PATH)));
         assert_eq!(told("http://localhost:3000/__grades/lab03")["rules"][0]["id"], "lifo");
         assert_eq!(get("http://localhost:3000/__grades/lab30"), (404, "lost".to_owned()));
     }

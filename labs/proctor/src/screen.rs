@@ -1,5 +1,6 @@
 //! What a learner reads when a case fails: one screen.
 
+use crate::explain;
 use crate::lab::{Lab, Rule};
 use crate::report::{CaseResult, Report, RuleResult, Verdict};
 use crate::seed;
@@ -67,6 +68,9 @@ pub fn table(lab: &Lab, report: &Report, reference: bool, width: usize) -> Strin
     if run < all {
         let what = format!("{run} of {all} cases were run; a rule earns its points when all of its cases pass.");
         table.paragraph("  ", &what);
+    }
+    if !reference && report.score == report.max_score && explain::is_there(lab) {
+        table.paragraph("  ", &format!("How the reference does it, and why: cargo lab explain {}", lab.name));
     }
     if let Some(seed) = report.seed {
         let (drawn, again) = (format!("The workloads were drawn from the seed {seed}:"), again(&report.lab, seed));
