@@ -1,4 +1,4 @@
-//! `cargo lab`, the learner's companion: where you stand, what comes next, a hint, a watchful eye.
+//! `cargo lab`, the learner's companion: where you are, what comes next, a hint, a watchful eye.
 
 mod explain;
 mod hint;

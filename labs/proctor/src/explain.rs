@@ -1,6 +1,6 @@
 //! How a lab's reference does it, and why: for a learner who has earned every point, and for nobody before that.
 //!
-//! The text is `solution/explain.md`, beside the reference. A line `{{code FreeList::push}}` stands for that function as the reference has
+//! The text is `solution/explain.md`, beside the reference. A line `{{code FreeList::push}}` becomes that function as the reference has
 //! it now, so what is shown can't be out of date.
 //!
 //! ```text
@@ -190,7 +190,7 @@ mod tests {
         }
     }
 
-    /// What stands in backquotes and looks like a method or a call is one of this reference, or of an earlier one.
+    /// A word in backquotes that looks like a method or a call is one of this reference, or of an earlier one.
     #[test]
     fn every_function_that_a_text_names_exists() {
         let mut references = Vec::new();

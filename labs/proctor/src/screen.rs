@@ -324,7 +324,7 @@ fn source_line(lab: &Lab, place: &str) -> Option<String> {
     Some(line.trim().to_owned())
 }
 
-/// The first and the last of many parts, and what stands around those that are marked; in between, how many are left out.
+/// The first and the last of many parts, and what is around the marked ones; in between, how many are left out.
 fn without_the_middle(parts: &[&str], is_marked: impl Fn(&str) -> bool) -> Vec<String> {
     /// So many are shown whole.
     const WHOLE: usize = 24;
@@ -416,7 +416,7 @@ mod tests {
         };
         let finding =
             if far > 0x1000 { finding.expected("Ok", "Err") } else { finding.expected(picture.clone(), picture) };
-        let finding = finding.mark(far + 24, "this link was overwritten, and whoever follows it leaves the heap");
+        let finding = finding.mark(far + 24, "this link was overwritten, and code that follows it leaves the heap");
         let heap = Some(damaged_heap(far));
         let steps = steps.into_iter().map(step).collect();
         Outcome { verdict, finding, steps, heap, is_shrunk: true, time: Duration::ZERO }

@@ -1,4 +1,4 @@
-//! Where a learner stands in a lab, as the latest report tells.
+//! Where a learner is in a lab, as the latest report tells.
 
 use crate::lab::{Lab, Rule};
 use crate::report::{self, Report};
