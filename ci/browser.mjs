@@ -1,7 +1,11 @@
 // The book in a real browser. `ci/browser` runs it.
 import assert from "node:assert/strict";
-import { readFileSync, readdirSync } from "node:fs";
-import { resolve } from "node:path";
+import { spawn } from "node:child_process";
+import { copyFileSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { request } from "node:http";
+import { tmpdir } from "node:os";
+import { join, resolve } from "node:path";
+import { createInterface } from "node:readline";
 import { pathToFileURL } from "node:url";
 
 const { chromium } = await import(pathToFileURL(process.env.PLAYWRIGHT).href);
@@ -48,6 +52,39 @@ async function say(box, answer) {
         await choice.press("Space");
         await choice.press("Enter");
     }
+}
+
+/** Runs `work` with the address of a `cargo book` that has reports of its own, in the folder that it gets too. */
+async function withServer(work) {
+    const target = mkdtempSync(join(tmpdir(), "book-"));
+    const program = join(target, "debug", "book-tools");
+    mkdirSync(join(target, "debug"));
+    mkdirSync(join(target, "lab-reports"));
+    writeFileSync(join(target, "CACHEDIR.TAG"), "");
+    copyFileSync(process.env.BOOK_TOOLS, program);
+    const server = spawn(program, { stdio: ["ignore", "pipe", "inherit"] });
+    try {
+        let address = null;
+        for await (const line of createInterface({ input: server.stdout })) {
+            address = line.match(/http:\S+/)?.[0];
+            if (address) break;
+        }
+        assert.ok(address, "cargo book says where it is");
+        await work(address, join(target, "lab-reports"));
+    } finally {
+        server.kill();
+        rmSync(target, { recursive: true });
+    }
+}
+
+/** What a server says to somebody who calls it by the name `host`. */
+function asked(address, path, host) {
+    return new Promise((resolve, reject) => {
+        request(new URL(path, address), { headers: { host } }, response => {
+            let text = "";
+            response.on("data", part => text += part).on("end", () => resolve({ status: response.statusCode, text }));
+        }).on("error", reject).end();
+    });
 }
 
 const tests = {
@@ -225,10 +262,73 @@ const tests = {
         assert.deepEqual(found, []);
         return `${pages.length} pages`;
     },
+
+    async "under cargo book, each rule has the reader's mark and each failed case its screen, as soon as a run has ended"() {
+        await withServer(async (address, reports) => {
+            const context = await browser.newContext({ viewport: { width: 400, height: 900 } });
+            const page = await context.newPage();
+            const errors = [];
+            page.on("pageerror", error => errors.push(error.message));
+            await page.goto(`${address}free-lists.html`);
+            const box = page.locator(".rules[data-lab=lab03]");
+            await box.getByText("Your marks appear here after cargo test -p lab03.").waitFor();
+            assert.equal(await box.locator(".grade").count(), 0, "no mark without a run");
+
+            // A run in which the second rule's first case fails, with a screen that tries to be HTML.
+            const rules = [...source("free-lists.html").matchAll(/<tr><td[^>]*>(\d+)<\/td>.*?data-rule="(.*?)".*?<\/tr>/gs)]
+                .map(([row, points, id]) => ({ id, points: Number(points), names: [...row.matchAll(/<code>(\w+)<\/code>(?=<br>|<\/td>)/g)].map(match => match[1]) }));
+            assert.ok(rules.length > 5 && rules.every(rule => rule.names.length > 0), JSON.stringify(rules));
+            const lost = rules[1];
+            const write = failing => writeFileSync(join(reports, "lab03.json"), JSON.stringify({
+                format: "heap-lab-book/report/1", lab: "lab03", void: null, score: failing ? 100 - lost.points : 100, max_score: 100,
+                rules: rules.map(({ id, points, names }) => ({
+                    id, text: "", page: "", points, earned: failing && id === lost.id ? 0 : points,
+                    cases: names.map(name => {
+                        const fails = failing && name === lost.names[0];
+                        return { name, verdict: fails ? "crashed" : "passed", seconds: 0, screen: fails ? "  +0x0050   free    80   P\n<b>list</b>: head → end" : "" };
+                    }),
+                })),
+            }));
+            write(true);
+            await box.getByText(`Your last run of lab03: ${100 - lost.points} of 100 points, ${rules.length - 1} of ${rules.length} rules.`).waitFor();
+            assert.equal(await box.locator("tr.earned").count(), rules.length - 1);
+            assert.equal(await box.locator("tr.lost td").first().textContent(), `✗ 0 / ${lost.points}`);
+            const failed = box.locator("details.grade");
+            assert.equal(await failed.count(), 1, "one case unfolds");
+            assert.equal(await box.locator("details.explanation").count(), 0, "what is not done is not explained");
+            await failed.locator("summary").press("Enter");
+            assert.match(await failed.locator("summary").textContent(), new RegExp(`✗ ${lost.names[0]} crashed`));
+            assert.equal(await failed.locator("pre").textContent(), "  +0x0050   free    80   P\n<b>list</b>: head → end");
+            assert.equal(await failed.locator("b").count(), 0, "what a run says is text");
+            assert.ok(await page.locator(".content").evaluate(content => content.scrollWidth <= content.clientWidth + 1), "it fits the page");
+
+            // The next run fails in the same way: what is unfolded stays so. Then all is well.
+            write(true);
+            await page.waitForTimeout(1500);
+            assert.ok(await failed.locator("pre").isVisible(), "it stays unfolded");
+            write(false);
+            await box.getByText("Your last run of lab03: 100 of 100 points").waitFor();
+            assert.equal(await box.locator("tr.earned").count(), rules.length);
+            assert.equal(await failed.count(), 0);
+            const explanation = box.locator("details.explanation");
+            assert.equal(await explanation.locator("pre").first().isVisible(), false, "it is folded");
+            await explanation.locator("summary").press("Enter");
+            assert.match(await explanation.locator("pre").first().textContent(), /labs\/lab03\/solution\/free_list\.rs:\d+\n.*fn push/);
+            assert.ok(await page.locator(".content").evaluate(content => content.scrollWidth <= content.clientWidth + 1), "the explanation fits the page");
+            assert.deepEqual(errors, [], "errors in scripts");
+            await context.close();
+
+            const { host } = new URL(address);
+            assert.match((await asked(address, "/__grades/lab03", host)).text, /"summary"/);
+            assert.equal((await asked(address, "/__grades/lab03", "heap.example.org")).status, 404);
+            assert.doesNotMatch((await asked(address, "/__news", "heap.example.org")).text, /grades/);
+        });
+        for (const name of pages) assert.doesNotMatch(source(name), /__grades|grade-summary/, `${name}: the built page knows of no marks`);
+    },
 };
 
 let failed = 0;
-for (const [name, test] of Object.entries(tests)) {
+for (const [name, test] of Object.entries(tests).filter(([name]) => name.includes(process.argv[3] ?? ""))) {
     try {
         const note = await test();
         console.log(`ok    ${name}${note ? ` (${note})` : ""}`);

@@ -1,4 +1,4 @@
-//! `{{rules LAB}}`: what a lab promises to check, as a table.
+//! `{{rules LAB}}`: what a lab promises to check, as a table. Lab and rules are named in the page for [`crate::grades`].
 
 use proctor::lab::Lab;
 use std::fmt::Write;
@@ -21,14 +21,19 @@ pub fn table(course: &Path, name: &str, to_root: &str) -> Result<String, String>
 }
 
 fn layout(lab: &Lab, to_root: &str) -> String {
-    let mut table = String::from(
-        "<div class=\"rules\">\n\n\
+    let mut table = format!(
+        "<div class=\"rules\" data-lab=\"{}\">\n\n\
          | Points | Rule, and the cases that check it |\n\
          |---:|:---|\n",
+        lab.name,
     );
     for rule in &lab.rules {
         let sentence = rule.en.replace('|', "\\|");
-        let _ = write!(table, "| {} | [{sentence}]({to_root}{})", rule.points, rule.page);
+        let _ = write!(
+            table,
+            "| {} | <span data-rule=\"{}\">[{sentence}]({to_root}{})</span>",
+            rule.points, rule.id, rule.page
+        );
         for case in &rule.cases {
             let _ = write!(table, "<br>`{case}`");
         }
@@ -78,7 +83,7 @@ mod tests {
         let table = table(course(LAB).path(), "lab03", "").unwrap();
         assert!(
             table.contains(
-                "| 60 | [The last one freed is used first, in `pop` \\| `malloc`.](free-lists.html#lifo)\
+                "| 60 | <span data-rule=\"lifo\">[The last one freed is used first, in `pop` \\| `malloc`.](free-lists.html#lifo)</span>\
                  <br>`freed_last_is_reused_first`<br>`a_list_is_a_stack` |\n"
             ),
             "{table}"

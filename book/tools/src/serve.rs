@@ -1,10 +1,13 @@
 //! Shows the book at a local address, and renders it again on each change.
 
+use crate::grades::{self, Grades};
 use crate::watch::Sources;
 use crate::{build, course_of, default_dest};
 use anyhow::{Context, Result};
 use oxhttp::model::{Body, Method, Request, Response, StatusCode, header};
 use oxhttp::{ListeningServer, Server};
+use proctor::lab::Lab;
+use serde_json::{Value, json};
 use std::collections::HashMap;
 use std::io::ErrorKind;
 use std::net::Ipv4Addr;
@@ -15,8 +18,8 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 /// The first port to try.
 const PORT: u16 = 3000;
 
-/// Where a page asks whether there is a newer build than its own.
-const BUILD_PATH: &str = "/__build";
+/// Where a page asks whether there is a newer build than its own, or a mark that it doesn't show yet.
+const NEWS_PATH: &str = "/__news";
 
 /// Renders the book in the folder `book`, shows it to this machine only, and renders it again on each change, for ever.
 ///
@@ -45,6 +48,7 @@ struct Site {
     files: HashMap<String, Vec<u8>>,
     /// Tells this build from every other.
     id: String,
+    grades: Grades,
 }
 
 impl Site {
@@ -54,7 +58,8 @@ impl Site {
         let mut files = HashMap::new();
         read_files(&dest, "/", &mut files).with_context(|| format!("can't read the book from {}", dest.display()))?;
         let id = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos().to_string();
-        Ok(Self { files, id })
+        let labs = Lab::load_all(&course_of(book)?.join("labs"))?;
+        Ok(Self { files, id, grades: Grades::of(labs) })
     }
 
     fn answer(&self, request: &Request<Body>) -> Response<Body> {
@@ -62,12 +67,17 @@ impl Site {
             return respond(StatusCode::METHOD_NOT_ALLOWED, "text/plain", Vec::new());
         }
         let path = request.uri().path();
-        if path == BUILD_PATH {
-            return respond(StatusCode::OK, "text/plain", self.id.clone().into_bytes());
+        if path == NEWS_PATH {
+            return tell(&self.news(grades::is_local(request)));
+        }
+        if let Some(lab) = path.strip_prefix(grades::PATH).filter(|_| grades::is_local(request))
+            && let Some(marks) = self.grades.of_lab(lab)
+        {
+            return tell(&marks);
         }
         let path = if path.ends_with('/') { format!("{path}index.html") } else { path.to_owned() };
         match self.files.get(&path) {
-            Some(content) => respond(StatusCode::OK, content_type(&path), self.with_reload(&path, content)),
+            Some(content) => respond(StatusCode::OK, content_type(&path), self.with_script(&path, content)),
             None => {
                 let page = self.files.get("/404.html").cloned().unwrap_or_default();
                 respond(StatusCode::NOT_FOUND, content_type("404.html"), page)
@@ -75,17 +85,21 @@ impl Site {
         }
     }
 
-    /// A page that loads itself again after the next build; any other file as it is.
-    fn with_reload(&self, path: &str, content: &[u8]) -> Vec<u8> {
+    /// What a page may have to show that it doesn't show yet.
+    fn news(&self, with_grades: bool) -> Value {
+        match with_grades {
+            true => json!({ "build": self.id, "grades": self.grades.versions() }),
+            false => json!({ "build": self.id }),
+        }
+    }
+
+    /// A page that asks for [news](Self::news); any other file as it is.
+    fn with_script(&self, path: &str, content: &[u8]) -> Vec<u8> {
         let mut content = content.to_vec();
         if path.ends_with(".html") {
-            let id = &self.id;
+            let (style, script, id) = (grades::STYLE, grades::SCRIPT, &self.id);
             content.extend_from_slice(
-                format!(
-                    "<script>setInterval(() => fetch('{BUILD_PATH}').then(answer => answer.text())\
-                     .then(id => {{ if (id !== '{id}') location.reload(); }}).catch(() => {{}}), 500);</script>\n"
-                )
-                .as_bytes(),
+                format!("<style>{style}</style>\n<script data-build=\"{id}\">{script}</script>\n").as_bytes(),
             );
         }
         content
@@ -120,6 +134,10 @@ fn listen(site: Arc<RwLock<Site>>) -> Result<(ListeningServer, u16)> {
     anyhow::bail!("no port from {PORT} on is free")
 }
 
+fn tell(news: &Value) -> Response<Body> {
+    respond(StatusCode::OK, "application/json", news.to_string().into_bytes())
+}
+
 fn respond(status: StatusCode, content_type: &'static str, content: Vec<u8>) -> Response<Body> {
     let mut response = Response::new(Body::from(content));
     *response.status_mut() = status;
@@ -127,6 +145,8 @@ fn respond(status: StatusCode, content_type: &'static str, content: Vec<u8>) -> 
     headers.insert(header::CONTENT_TYPE, header::HeaderValue::from_static(content_type));
     // The next build may change any file.
     headers.insert(header::CACHE_CONTROL, header::HeaderValue::from_static("no-store"));
+    // A page from elsewhere can't take an answer for a script.
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, header::HeaderValue::from_static("nosniff"));
     response
 }
 
@@ -151,13 +171,19 @@ mod tests {
     fn site() -> Site {
         let files = [("/index.html", "home"), ("/404.html", "lost"), ("/css/heap.css", "svg {}")];
         let files = files.map(|(path, content)| (path.to_owned(), content.as_bytes().to_vec()));
-        Site { files: files.into(), id: "7".to_owned() }
+        Site { files: files.into(), id: "7".to_owned(), grades: grades::tests::grades() }
     }
 
     fn get(path: &str) -> (u16, String) {
         let request = Request::builder().uri(path).body(Body::empty()).unwrap();
         let response = site().answer(&request);
         (response.status().as_u16(), response.into_body().to_string().unwrap())
+    }
+
+    fn told(path: &str) -> Value {
+        let (status, answer) = get(path);
+        assert_eq!(status, 200, "{path}");
+        serde_json::from_str(&answer).unwrap()
     }
 
     #[test]
@@ -169,8 +195,24 @@ mod tests {
     #[test]
     fn a_page_asks_for_newer_builds_than_its_own() {
         let (_, page) = get("http://127.0.0.1/index.html?highlight=chunk");
-        assert!(page.contains("'/__build'") && page.contains("'7'"), "{page}");
-        assert_eq!(get("http://127.0.0.1/__build"), (200, "7".to_owned()));
+        assert!(page.contains("ask(\"/__news\")") && page.contains("data-build=\"7\""), "{page}");
+        assert_eq!(told("http://127.0.0.1/__news")["build"], "7");
+    }
+
+    #[test]
+    fn a_page_asks_for_its_marks() {
+        let news = told("http://localhost:3000/__news");
+        assert!(news["grades"]["lab03"].is_string(), "{news}");
+        assert!(grades::SCRIPT.contains(&format!("ask(`{}${{", grades::PATH)));
+        assert_eq!(told("http://localhost:3000/__grades/lab03")["rules"][0]["id"], "lifo");
+        assert_eq!(get("http://localhost:3000/__grades/lab30"), (404, "lost".to_owned()));
+    }
+
+    #[test]
+    fn who_asks_by_another_name_gets_the_book_and_no_marks() {
+        assert_eq!(get("http://example.org:3000/index.html").0, 200);
+        assert_eq!(told("http://example.org:3000/__news"), json!({ "build": "7" }));
+        assert_eq!(get("http://example.org:3000/__grades/lab03"), (404, "lost".to_owned()));
     }
 
     #[test]

@@ -164,6 +164,7 @@ mod tests {
     fn references_and_the_zoo_stay_at_home() {
         for answer in [
             "labs/lab03/solution/free_list.rs",
+            "labs/lab03/solution/explain.md",
             "labs/lab03/zoo/wrong/a.patch",
             "labs/lab03/mutants.toml",
             "ci/budgets",

@@ -1,10 +1,10 @@
 //! `cargo lab hint`: one more hint at each call, from a question to nearly the answer. If the last run has found a mistake that has
 //! a hint of its own, that one comes first, as it does on the screen of the case.
 
-use crate::standing::Standing;
 use crate::text::{self, Style, paint, wrap};
 use proctor::lab::{Lab, Rule};
 use proctor::report::{self, Verdict};
+use proctor::standing::Standing;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 

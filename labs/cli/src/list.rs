@@ -1,8 +1,9 @@
 //! `cargo lab`: the labs, the points so far, and the next thing to do.
 
-use crate::standing::Standing;
 use crate::text::{self, Style, paint, wrap};
+use proctor::explain;
 use proctor::lab::{FULL_MARKS, Lab};
+use proctor::standing::Standing;
 
 /// Cells of a full bar, where there is room for it and where there is little.
 const BAR: usize = 20;
@@ -19,6 +20,11 @@ pub fn overview(labs: &[Lab]) -> Result<String, String> {
         text.push_str(&row(standing, width));
     }
     text.push('\n');
+    if let Some(done) = standings.iter().rfind(|standing| explain::missing(standing).is_none()) {
+        let what = format!("How the reference of {0} does it, and why: cargo lab explain {0}", done.lab.name);
+        text.push_str(&wrap("  ", &what));
+        text.push('\n');
+    }
     text.push_str(&match standings.iter().find(|standing| !standing.is_complete()) {
         Some(standing) => next(standing),
         None => format!("All {} labs are complete. Well done.\n", labs.len()),

@@ -1,8 +1,8 @@
-//! `cargo lab`, the learner's companion: where you stand, what comes next, a hint, a watchful eye.
+//! `cargo lab`, the learner's companion: where you are, what comes next, a hint, a watchful eye.
 
+mod explain;
 mod hint;
 mod list;
-mod standing;
 mod text;
 mod watch;
 
@@ -15,6 +15,7 @@ use std::process::ExitCode;
 const USAGE: &str = "\
     cargo lab                     the labs, your points so far, and the next thing to do
     cargo lab hint LAB [RULE]     the next hint; without RULE, on the first rule not earned yet
+    cargo lab explain LAB         how the reference does it, and why, once you have all points
     cargo lab watch LAB           grades at each save of your file
 ";
 
@@ -53,6 +54,7 @@ enum Command {
     Help,
     List,
     Hint { lab: String, rule: Option<String> },
+    Explain { lab: String },
     Watch { lab: String },
 }
 
@@ -71,8 +73,9 @@ fn command() -> Result<Command, Failure> {
         [] => Ok(Command::List),
         ["hint", lab] => Ok(Command::Hint { lab: lab.to_owned(), rule: None }),
         ["hint", lab, rule] => Ok(Command::Hint { lab: lab.to_owned(), rule: Some(rule.to_owned()) }),
+        ["explain", lab] => Ok(Command::Explain { lab: lab.to_owned() }),
         ["watch", lab] => Ok(Command::Watch { lab: lab.to_owned() }),
-        ["hint" | "watch"] => Err(Failure::Usage(format!("which lab? cargo lab {} LAB", words[0]))),
+        ["hint" | "explain" | "watch"] => Err(Failure::Usage(format!("which lab? cargo lab {} LAB", words[0]))),
         _ => Err(Failure::Usage(format!("can't do `{}` (cargo lab --help tells what it can)", words.join(" ")))),
     }
 }
@@ -94,6 +97,7 @@ fn run(command: Command) -> Result<String, Failure> {
             };
             hint::next(lab, rule).map_err(Failure::Other)
         }
+        Command::Explain { lab } => explain::explain(find(&labs, &lab)?).map_err(Failure::Other),
         Command::Watch { lab } => {
             watch::watch(&root, find(&labs, &lab)?).map(|()| String::new()).map_err(Failure::Other)
         }

@@ -16,6 +16,11 @@ pub fn wrap(label: &str, words: &str) -> String {
     terminal::wrap(label, words, width())
 }
 
+/// A line of code, indented. It is never broken.
+pub fn code(line: &str) -> String {
+    if line.is_empty() { "\n".to_owned() } else { format!("{}\n", paint(Style::Cyan, &format!("    {line}"))) }
+}
+
 /// Where the book explains `rule`.
 pub fn page(lab: &Lab, rule: &Rule) -> String {
     let section = rule.page.split_once('#').map_or("", |(_, anchor)| anchor).replace('-', " ");

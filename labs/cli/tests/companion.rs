@@ -234,12 +234,66 @@ fn a_hint_is_about_the_first_rule_not_earned() {
 }
 
 #[test]
+fn a_reference_is_explained_to_those_who_have_done_it_themselves() {
+    let course = Course::new();
+    let says = || course.says(&["explain", "lab02"]);
+    // A student edition has no references.
+    assert_eq!(says(), "This copy of the course has no references, so there is none of lab02 to explain.\n");
+    course.write("labs/lab02/solution/explain.md", "## Why\n\nIt is\n`short`.\n\n{{code Size::get}}\n");
+    course.write(
+        "labs/lab02/solution/chunk.rs",
+        "impl Size {\n    pub fn get(self) -> usize {\n\n        self.0\n    }\n}\n",
+    );
+    let sentence = says();
+    assert!(sentence.starts_with("lab02 has not been tried yet: ") && sentence.contains("cargo test"), "{sentence}");
+    course.has_run("lab02", &[]);
+    assert!(says().starts_with("lab02 has 0 of 1 rules, and the next one to earn is size: "));
+    assert!(!course.says(&[]).contains("explain"), "there is nothing to explain yet");
+
+    course.has_run("lab02", &["every_request_fits"]);
+    assert_eq!(
+        says(),
+        "lab02 · Chunks · how the reference does it, and why
+
+Why
+
+It is `short`.
+
+    // labs/lab02/solution/chunk.rs:2
+    pub fn get(self) -> usize {
+
+        self.0
+    }
+"
+    );
+    assert!(course.says(&[]).contains("\n  How the reference of lab02 does it, and why: cargo lab explain lab02\n"));
+
+    std::thread::sleep(Duration::from_millis(20));
+    course.write("labs/lab02/src/chunk.rs", "// edited");
+    assert!(says().starts_with("You have edited your file since your last run of lab02"));
+}
+
+#[test]
+fn an_explanation_of_what_the_reference_has_no_more_is_refused() {
+    let course = Course::new();
+    course.write("labs/lab02/solution/explain.md", "{{code Size::get}}\n");
+    course.write("labs/lab02/solution/chunk.rs", "pub fn get() {\n}\n");
+    course.has_run("lab02", &["every_request_fits"]);
+    let output = course.run(&["explain", "lab02"]);
+    assert_eq!(output.status.code(), Some(1));
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert!(stderr.contains("labs/lab02/solution/chunk.rs has no `Size::get`"), "{stderr}");
+}
+
+#[test]
 fn what_is_unknown_gets_one_line_that_lists_what_is_known() {
     let course = Course::new();
     assert!(course.refuses(&["hint", "lab99"]).contains("no lab `lab99` (there are: lab02, lab03)"));
     assert!(course.refuses(&["watch", "lab99"]).contains("no lab `lab99` (there are: lab02, lab03)"));
     assert!(course.refuses(&["hint", "lab03", "fifo"]).contains("no rule `fifo` (it has: lifo, unlink)"));
+    assert!(course.refuses(&["explain", "lab99"]).contains("no lab `lab99` (there are: lab02, lab03)"));
     assert!(course.refuses(&["hint"]).contains("which lab?"));
+    assert!(course.refuses(&["explain"]).contains("which lab? cargo lab explain LAB"));
     assert!(course.refuses(&["dance", "lab03"]).contains("can't do `dance lab03`"));
     assert!(course.refuses(&["--fast"]).contains("--fast"));
 }

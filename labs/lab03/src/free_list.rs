@@ -25,7 +25,7 @@ pub enum Fit {
 }
 
 /// A chunk's neighbour in the list doesn't point back to it: something overwrote a link. glibc says "corrupted
-/// double-linked list" and ends the program.
+/// double-linked list" and kills the program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CorruptedLink;
 

@@ -1,6 +1,6 @@
 //! Lab 5, Small and large. You write `src/malloc.rs`; this file only decides which one is compiled.
 //!
-//! `cargo test -p lab05` grades your file; `--features solution` grades the reference. With `--features given` it stands on
+//! `cargo test -p lab05` grades your file; `--features solution` grades the reference. With `--features given` it builds on
 //! the references of the earlier labs.
 #![no_std]
 

@@ -183,7 +183,7 @@ impl Default for FastBin {
     }
 }
 
-/// A system with a gate. While it is shut, no memory comes through, and whoever asks for some has to make do with what it has.
+/// A system with a gate. While it is shut, no memory comes through, and the malloc has to make do with what it has.
 #[derive(Debug)]
 pub struct Gate<O> {
     os: O,

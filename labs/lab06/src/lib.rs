@@ -1,6 +1,6 @@
 //! Lab 6, Bins. You write `src/bins.rs`; this file only decides which one is compiled.
 //!
-//! `cargo test -p lab06` grades your file; `--features solution` grades the reference. With `--features given` it stands on
+//! `cargo test -p lab06` grades your file; `--features solution` grades the reference. With `--features given` it builds on
 //! the references of the earlier labs.
 #![no_std]
 

@@ -96,7 +96,7 @@ impl Hints {
     }
 }
 
-/// The course that `start` stands in: the nearest folder at or above it that is a workspace with labs.
+/// The course that `start` is in: the nearest folder at or above it that is a workspace with labs.
 pub fn course_root(start: &Path) -> Option<&Path> {
     let is_lab = |dir: PathBuf| dir.join("lab.toml").is_file();
     start.ancestors().find(|dir| {

@@ -1,7 +1,9 @@
 //! The exam: asks a learner's program, judges from outside, and shows what it saw.
 //!
+//! * [`explain`] is how a reference does it, for those who have done it themselves.
 //! * [`lab`] reads `lab.toml`: the rules of a lab, their points, cases, hints and pages.
 //! * [`report`] is what a run leaves behind, case by case.
+//! * [`standing`] is where a learner is in a lab, as the latest report tells.
 //! * [`terminal`] is how wide the reader's terminal is, and text that fits into it.
 //! * [`wire`] has the names of the environment variables, and what examiner and candidate speak.
 //!
@@ -14,8 +16,10 @@
 //! referee watch whole stories, and `long` those that are too long for that; `judge` says why there was no answer; `sitting` keeps the results, and `screen` explains them.
 
 mod error;
+pub mod explain;
 pub mod lab;
 pub mod report;
+pub mod standing;
 pub mod terminal;
 
 pub use candidate::wire;

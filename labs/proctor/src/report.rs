@@ -98,6 +98,21 @@ impl Verdict {
         matches!(self, Verdict::Passed | Verdict::Skipped)
     }
 
+    /// As a learner reads it.
+    pub const fn in_a_word(self) -> &'static str {
+        match self {
+            Verdict::Passed => "passed",
+            Verdict::Skipped => "skipped",
+            Verdict::NotWritten => "not written yet",
+            Verdict::Wrong => "wrong",
+            Verdict::Crashed => "crashed",
+            Verdict::Hung => "never ended",
+            Verdict::Slow => "too slow",
+            Verdict::Exited => "left early",
+            Verdict::NotRun => "not run",
+        }
+    }
+
     /// For ends without an answer, the name that hints know them by.
     pub const fn kind(self) -> Option<&'static str> {
         match self {

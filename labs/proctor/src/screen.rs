@@ -1,5 +1,6 @@
 //! What a learner reads when a case fails: one screen.
 
+use crate::explain;
 use crate::lab::{Lab, Rule};
 use crate::report::{CaseResult, Report, RuleResult, Verdict};
 use crate::seed;
@@ -68,6 +69,9 @@ pub fn table(lab: &Lab, report: &Report, reference: bool, width: usize) -> Strin
         let what = format!("{run} of {all} cases were run; a rule earns its points when all of its cases pass.");
         table.paragraph("  ", &what);
     }
+    if !reference && report.score == report.max_score && explain::is_there(lab) {
+        table.paragraph("  ", &format!("How the reference does it, and why: cargo lab explain {}", lab.name));
+    }
     if let Some(seed) = report.seed {
         let (drawn, again) = (format!("The workloads were drawn from the seed {seed}:"), again(&report.lab, seed));
         if "  ".len() + drawn.len() + 1 + again.len() <= width {
@@ -89,20 +93,6 @@ pub fn table(lab: &Lab, report: &Report, reference: bool, width: usize) -> Strin
 /// The command that plays the same inputs once more.
 fn again(lab: &str, seed: u64) -> String {
     format!("{SEED}={seed} cargo test -p {lab}")
-}
-
-fn in_a_word(verdict: Verdict) -> &'static str {
-    match verdict {
-        Verdict::Passed => "passed",
-        Verdict::Skipped => "skipped",
-        Verdict::NotWritten => "not written yet",
-        Verdict::Wrong => "wrong",
-        Verdict::Crashed => "crashed",
-        Verdict::Hung => "never ended",
-        Verdict::Slow => "too slow",
-        Verdict::Exited => "left early",
-        Verdict::NotRun => "not run",
-    }
 }
 
 /// Text in the making.
@@ -146,7 +136,7 @@ impl Screen {
             0 | 1 => String::new(),
             count => format!(" and {} more", count - 1),
         };
-        let failure = failed.first().map(|case| (format!("  {}: ", in_a_word(case.verdict)), case.name.as_str()));
+        let failure = failed.first().map(|case| (format!("  {}: ", case.verdict.in_a_word()), case.name.as_str()));
         let (what, name) = failure.unwrap_or_default();
         let passed = rule.cases.len() - failed.len() - not_run;
         let runs = if not_run > 0 { format!("  {passed} passed, {not_run} not run") } else { String::new() };
@@ -334,7 +324,7 @@ fn source_line(lab: &Lab, place: &str) -> Option<String> {
     Some(line.trim().to_owned())
 }
 
-/// The first and the last of many parts, and what stands around those that are marked; in between, how many are left out.
+/// The first and the last of many parts, and what is around the marked ones; in between, how many are left out.
 fn without_the_middle(parts: &[&str], is_marked: impl Fn(&str) -> bool) -> Vec<String> {
     /// So many are shown whole.
     const WHOLE: usize = 24;
@@ -426,7 +416,7 @@ mod tests {
         };
         let finding =
             if far > 0x1000 { finding.expected("Ok", "Err") } else { finding.expected(picture.clone(), picture) };
-        let finding = finding.mark(far + 24, "this link was overwritten, and whoever follows it leaves the heap");
+        let finding = finding.mark(far + 24, "this link was overwritten, and code that follows it leaves the heap");
         let heap = Some(damaged_heap(far));
         let steps = steps.into_iter().map(step).collect();
         Outcome { verdict, finding, steps, heap, is_shrunk: true, time: Duration::ZERO }

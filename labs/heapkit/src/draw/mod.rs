@@ -1,4 +1,4 @@
-//! The heap picture. The same one stands in the book, in the snapshots and under a failing case.
+//! The heap picture. The same one is in the book, in the snapshots and under a failing case.
 
 mod lists;
 mod svg;

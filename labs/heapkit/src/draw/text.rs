@@ -5,7 +5,7 @@ use crate::format::{FLAGS, IS_MMAPPED, NON_MAIN_ARENA, PREV_INUSE};
 use crate::image::{Block, Image, Link, List, Offset, State, UNSET};
 use std::fmt::Write;
 
-/// Draws the heap, one line a chunk, with its marks; the image's own defects are marks too. The same mark stands there once.
+/// Draws the heap, one line a chunk, with its marks; the image's own defects are marks too. The same mark is there once.
 ///
 /// ```text
 /// +0x0000   used    80   P
@@ -36,7 +36,7 @@ pub fn heap_within(columns: usize, image: &Image, marks: &[Mark]) -> String {
         text.push_str(&line);
         text.push('\n');
     }
-    // What lies behind the last block that could be read.
+    // What lies after the last block that could be read.
     for mark in marks {
         let mut line = format!("{}   ????", Offset(mark.at));
         annotate(columns, &mut line, &mark.note);
@@ -147,7 +147,7 @@ fn link(link: Link, null_means: &str) -> String {
     }
 }
 
-/// Where notes begin: behind the widest line of an ordinary picture.
+/// Where notes begin: after the widest line of an ordinary picture.
 const NOTE_COLUMN: usize = 26;
 /// No picture is wider; four more columns of indent leave it within 100.
 const WIDTH: usize = 94;

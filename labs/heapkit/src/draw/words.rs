@@ -9,7 +9,7 @@ use std::fmt::Write;
 /// One word of the heap.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Row {
-    /// Where it stands.
+    /// Where it is.
     pub at: usize,
     /// Whether a chunk starts here.
     pub starts_chunk: bool,
@@ -32,7 +32,7 @@ pub enum Role {
     Unused,
 }
 
-/// The words of the chunks that start in `range`, and of the header behind them.
+/// The words of the chunks that start in `range`, and of the header after them.
 pub fn rows(raw: &Raw<'_>, image: &Image, range: std::ops::Range<usize>) -> Vec<Row> {
     let mut rows = Vec::new();
     let mut before = State::Used;
@@ -61,11 +61,11 @@ fn row(raw: &Raw<'_>, block: &crate::image::Block, before: State, at: usize) -> 
             (Role::Header, format!("prev_size: the free chunk before has {value} bytes"))
         }
         (0, State::Mapped) => (Role::Header, format!("prev_size: {value} bytes of the mapping come before")),
-        (0, _) if block.at == 0 => (Role::Unused, "prev_size: nothing stands before".to_owned()),
+        (0, _) if block.at == 0 => (Role::Unused, "prev_size: nothing lies before".to_owned()),
         (0, _) => (Role::Payload, "payload of the chunk before".to_owned()),
         (SIZE_WORD, _) => {
             let words = size_word_in_words(value);
-            // The value stands beside the meaning.
+            // The value is beside the meaning.
             let words = words.split_once(": ").map_or(words.as_str(), |(_, words)| words);
             (Role::Header, format!("size | flags: {words}"))
         }

@@ -90,7 +90,7 @@ impl<'a> Script<'a> {
     /// Where a chunk of `need` bytes comes from.
     pub fn take(&mut self, need: Option<usize>) -> Result<Expected, Violation> {
         let Some(need) = need.filter(|need| *need < NO_SYSTEM_HAS) else {
-            // Whoever asks for that much is refused, and who doesn't ask knows it.
+            // A malloc that asks for that much is refused, and one that doesn't ask knows it.
             self.read += self.step.calls[self.read..].iter().take_while(|call| call.is_refused()).count();
             return Ok(Expected::null("no block can be that large"));
         };

@@ -136,7 +136,7 @@ fn requests_of_any_size_are_judged() {
         let ops = parse(&format!("m0:100 m1:{size} f0")).unwrap();
         let os = fixed(PAGE);
         play(&os, &mut Toy::list(&os, LAB4), LAB4, &ops).unwrap();
-        // Whoever says that there is a block of that size is wrong.
+        // A malloc that says that there is a block of that size is wrong.
         let says = |_: &Os, call: Call, answer: Option<usize>| {
             if call.request().is_some_and(|request| request > 4 << 30) { Some(64) } else { answer }
         };

@@ -1,13 +1,16 @@
-//! Where a learner stands in a lab, as the latest report tells.
+//! Where a learner is in a lab, as the latest report tells.
 
-use proctor::lab::{Lab, Rule};
-use proctor::report::{self, Report};
+use crate::lab::{Lab, Rule};
+use crate::report::{self, Report};
 use std::path::Path;
 use std::time::SystemTime;
 
 /// The latest report on a lab, if it has been tried.
+#[derive(Debug)]
 pub struct Standing<'a> {
+    /// The lab.
     pub lab: &'a Lab,
+    /// The report, if there is one.
     pub report: Option<Report>,
     /// The learner's file has changed since.
     pub is_old: bool,
@@ -19,12 +22,20 @@ impl<'a> Standing<'a> {
     /// # Errors
     /// One line: there is a report, but it can't be read.
     pub fn read(lab: &'a Lab) -> Result<Self, String> {
-        let Some(path) = report::latest(&lab.name).filter(|path| path.exists()) else {
+        Self::read_from(lab, report::latest(&lab.name).as_deref())
+    }
+
+    /// The same, with the report at `path`, if one is there.
+    ///
+    /// # Errors
+    /// As [`Standing::read`].
+    pub fn read_from(lab: &'a Lab, path: Option<&Path>) -> Result<Self, String> {
+        let Some(path) = path.filter(|path| path.exists()) else {
             return Ok(Standing { lab, report: None, is_old: false });
         };
         let report =
-            Report::load(&path).map_err(|what| format!("{what} (cargo test -p {} writes it anew)", lab.name))?;
-        let is_old = modified(&lab.learner_file()) > modified(&path);
+            Report::load(path).map_err(|what| format!("{what} (cargo test -p {} writes it anew)", lab.name))?;
+        let is_old = modified(&lab.learner_file()) > modified(path);
         Ok(Standing { lab, report: Some(report), is_old })
     }
 
