@@ -176,12 +176,16 @@ addEventListener("DOMContentLoaded", () => {
         return what.replaceAll("`", "");
     }
 
-    // Scrolls the list of calls, and never the page.
+    // Scrolls a box to a part of it, and never the page.
+    function scrollTo(box, part) {
+        const bottom = part.offsetTop + part.offsetHeight;
+        if (part.offsetTop < box.scrollTop) box.scrollTop = part.offsetTop;
+        else if (bottom > box.scrollTop + box.clientHeight) box.scrollTop = bottom - box.clientHeight;
+    }
+
     function keepInSight(item) {
         if (!item) return calls.scrollTop = 0;
-        const top = item.offsetTop - calls.offsetTop;
-        if (top < calls.scrollTop) calls.scrollTop = top;
-        if (top + item.offsetHeight > calls.scrollTop + calls.clientHeight) calls.scrollTop = top + item.offsetHeight - calls.clientHeight;
+        scrollTo(calls, item);
     }
 
     // ---- the words
@@ -252,10 +256,7 @@ addEventListener("DOMContentLoaded", () => {
         event.target.tabIndex = -1;
         next.tabIndex = 0;
         next.focus({ preventScroll: true });
-        const row = next.parentElement;
-        if (row.offsetTop - words.offsetTop < words.scrollTop) words.scrollTop = row.offsetTop - words.offsetTop;
-        const bottom = row.offsetTop - words.offsetTop + row.offsetHeight;
-        if (bottom > words.scrollTop + words.clientHeight) words.scrollTop = bottom - words.clientHeight;
+        scrollTo(words, next.parentElement);
     });
     picture.addEventListener("mouseover", event => {
         const part = event.target.closest("[data-at]");
