@@ -113,7 +113,8 @@ const CALLS: &str = "Write `a = malloc(40)`, `b = calloc(10, 8)`, `a = realloc(a
 
 fn call(statement: &str) -> Result<Call, String> {
     if let Some(delta) = statement.strip_prefix("other code moves the break by ") {
-        let delta = delta.trim().parse().map_err(|_| format!("`{}` is no number of bytes, such as +4096.", shown(delta)))?;
+        let delta =
+            delta.trim().parse().map_err(|_| format!("`{}` is no number of bytes, such as +4096.", shown(delta)))?;
         return Ok(Call::Foreign { delta });
     }
     let unknown = || format!("The playground doesn't know the call `{}`. {CALLS}", shown(statement));

@@ -92,7 +92,8 @@ impl Story {
     pub fn play(settings: Settings, text: &str) -> Self {
         let (lines, mistake) = parse(text);
         let os = Player::system(settings);
-        let mut stage = Stage { os: &os, player: Player::new(settings, &os), blocks: BTreeMap::new(), moments: Vec::new() };
+        let mut stage =
+            Stage { os: &os, player: Player::new(settings, &os), blocks: BTreeMap::new(), moments: Vec::new() };
         stage.keep(0, String::new(), Done::default(), 0);
         let mistake = stage.play(&lines).err().or(mistake);
         let moments = stage.moments;
@@ -141,7 +142,9 @@ impl Stage<'_> {
                 let block = self.player.calloc(*count, *size);
                 let mut done = self.made(name, block, count.saturating_mul(*size), line, false);
                 if !self.player.is_whole() {
-                    done.note = "The mallocs of labs 3 and 4 have no calloc: this is malloc, and then the bytes are cleared.".into();
+                    done.note =
+                        "The mallocs of labs 3 and 4 have no calloc: this is malloc, and then the bytes are cleared."
+                            .into();
                 }
                 Ok(done)
             }
@@ -173,7 +176,8 @@ impl Stage<'_> {
                 let new = self.os.arena().offset_of(block);
                 let mut done = self.made(name, Some(block), *request, line, false);
                 self.fill(name, new, had..*request);
-                done.note = if new == at { "It stays where it is.".into() } else { "It moves, and its bytes with it.".into() };
+                done.note =
+                    if new == at { "It stays where it is.".into() } else { "It moves, and its bytes with it.".into() };
                 if !self.player.is_whole() && new != at {
                     done.note = "The mallocs of labs 3 and 4 have no realloc: this is malloc, a copy, and free.".into();
                 }
@@ -181,7 +185,10 @@ impl Stage<'_> {
             }
             Call::Free { name } => {
                 let Some((name, at, _)) = self.alive(name.as_deref(), "free")? else {
-                    return Ok(Done { note: "It is a null pointer, so there is nothing to do.".into(), ..Done::default() });
+                    return Ok(Done {
+                        note: "It is a null pointer, so there is nothing to do.".into(),
+                        ..Done::default()
+                    });
                 };
                 // SAFETY: `alive` names blocks that this malloc has given and nobody has freed; from now on it is freed.
                 unsafe { self.player.free(self.pointer(at)) };
@@ -217,9 +224,9 @@ impl Stage<'_> {
         match self.blocks.get(name) {
             Some(Block::Alive { at, request, .. }) => Ok(Some((name.to_owned(), *at, *request))),
             Some(Block::Null) => Ok(None),
-            Some(Block::Freed { line }) if call == "free" => {
-                Err(format!("`{name}` is freed already, in line {line}. A second free is a double free, and breaks a heap."))
-            }
+            Some(Block::Freed { line }) if call == "free" => Err(format!(
+                "`{name}` is freed already, in line {line}. A second free is a double free, and breaks a heap."
+            )),
             Some(Block::Freed { line }) => {
                 Err(format!("`{name}` was freed in line {line}: what comes now would be a use after free."))
             }
@@ -366,7 +373,8 @@ mod tests {
     fn every_malloc_keeps_its_heap_in_order() {
         for settings in ["page worst split", "page first join", "system best", "system first", "bins", "fast"] {
             for seed in 0..20 {
-                let words = random_of_all_kinds(seed, 60, 1..=3000, 10).iter().map(|op| op.in_words()).collect::<Vec<_>>();
+                let words =
+                    random_of_all_kinds(seed, 60, 1..=3000, 10).iter().map(|op| op.in_words()).collect::<Vec<_>>();
                 let story = play(settings, &words.join("\n"));
                 let needs_a_system = settings.starts_with("page") && words.iter().any(|word| word.contains("aligned"));
                 assert!(story.mistake.is_none() || needs_a_system, "{settings}, seed {seed}: {:?}", story.mistake);
@@ -376,7 +384,8 @@ mod tests {
 
     #[test]
     fn large_blocks_are_mappings_and_too_large_ones_are_refused() {
-        let story = play("system best", "a = malloc(1000000); b = malloc(100 MiB); free(b); c = malloc(usize::MAX); free(a)");
+        let story =
+            play("system best", "a = malloc(1000000); b = malloc(100 MiB); free(b); c = malloc(usize::MAX); free(a)");
         let moment = &story.moments[1];
         assert_eq!((moment.result.as_str(), moment.calls.join(", ").as_str()), ("M1+0x0010", "mmap(1003520) → M1"));
         assert_eq!((moment.mappings[0].block.as_str(), moment.mappings[0].size_word), ("a", 1_003_520 | 2));

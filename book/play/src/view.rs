@@ -126,12 +126,14 @@ fn sum(image: &Image) -> String {
     let all = |state: State| image.blocks.iter().filter(move |block| block.state == state).map(|block| block.size);
     let count = |state| {
         let (chunks, bytes) = (all(state).count(), thousands(all(state).sum()));
-        format!("{chunks} chunk{} of {bytes} bytes", if chunks == 1 { "" } else { "s, in all" }).replace("in all of", "together")
+        format!("{chunks} chunk{} of {bytes} bytes", if chunks == 1 { "" } else { "s, in all" })
+            .replace("in all of", "together")
     };
     if image.blocks.is_empty() {
         return "There is no heap yet: the malloc has not asked the system for memory.".into();
     }
-    let waiting: usize = image.lists.iter().filter(|list| list.links != Links::BothWays).map(|list| list.chunks.len()).sum();
+    let waiting: usize =
+        image.lists.iter().filter(|list| list.links != Links::BothWays).map(|list| list.chunks.len()).sum();
     let fast = if waiting > 0 { format!(" ({waiting} of them in a fast bin)") } else { String::new() };
     let largest = match all(State::Free).max() {
         Some(largest) if all(State::Free).count() > 1 => format!(", the largest of {} bytes", thousands(largest)),
@@ -166,11 +168,21 @@ fn words(moment: &Moment, since: Option<&Moment>) -> Vec<WordRow> {
             if i == skipped.start && !skipped.is_empty() {
                 let left_out = lines[skipped.clone()].iter().flat_map(|line| line.iter());
                 let changed = left_out.clone().any(|row| has_changed(row.at));
-                all.push(WordRow { at: Offset(line[0].at).to_string(), words: Vec::new(), skipped: skipped.len(), changed });
+                all.push(WordRow {
+                    at: Offset(line[0].at).to_string(),
+                    words: Vec::new(),
+                    skipped: skipped.len(),
+                    changed,
+                });
             }
             if !skipped.contains(&i) {
                 let words = line.iter().map(|row| word(moment, &raw, chunk[0].at, row, has_changed(row.at)));
-                all.push(WordRow { at: Offset(line[0].at).to_string(), words: words.collect(), skipped: 0, changed: false });
+                all.push(WordRow {
+                    at: Offset(line[0].at).to_string(),
+                    words: words.collect(),
+                    skipped: 0,
+                    changed: false,
+                });
             }
         }
     }
@@ -278,7 +290,13 @@ mod tests {
     #[test]
     fn sums_are_sentences() {
         let story = story("a = malloc(24); b = malloc(24); c = malloc(1); free(a)");
-        assert_eq!(view(&story, 0, None).sum, "In use: 0 chunks, together 0 bytes. Free: 0 chunks, together 0 bytes. Top: 4,096 bytes.");
-        assert_eq!(view(&story, 4, None).sum, "In use: 2 chunks, together 64 bytes. Free: 1 chunk of 32 bytes. Top: 4,000 bytes.");
+        assert_eq!(
+            view(&story, 0, None).sum,
+            "In use: 0 chunks, together 0 bytes. Free: 0 chunks, together 0 bytes. Top: 4,096 bytes."
+        );
+        assert_eq!(
+            view(&story, 4, None).sum,
+            "In use: 2 chunks, together 64 bytes. Free: 1 chunk of 32 bytes. Top: 4,000 bytes."
+        );
     }
 }

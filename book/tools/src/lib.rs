@@ -6,6 +6,7 @@
 mod directive;
 pub mod facts;
 pub mod figures;
+mod playground;
 pub mod predict;
 mod preprocessor;
 pub mod rules;
