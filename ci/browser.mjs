@@ -47,7 +47,7 @@ async function shown(page) {
     return page.evaluate(() => ({
         text: document.querySelector("#play-text").value,
         heap: document.querySelector("#play-heap").value,
-        fit: document.querySelector("#play-fit").value,
+        fit: document.querySelector("#play-fit:enabled")?.value,
         splitting: document.querySelector("#play-splitting").checked,
         joining: document.querySelector("#play-joining").checked,
         count: document.querySelector(".play .count").textContent,
@@ -314,7 +314,7 @@ const tests = {
                 await page.getByRole("button", { name: "Copy a link to this story" }).click();
                 here = await shown(page);
                 link = new URL(page.url()).hash;
-                assert.equal(await page.locator(".link").inputValue(), page.url());
+                assert.equal(await page.getByRole("textbox", { name: "The link" }).inputValue(), page.url());
             });
             assert.match(link, /^#heap=[^ ]*&story=[^ ]+$/);
             await inPage(PLAYGROUND, async page => assert.deepEqual(await shown(page), here), { hash: link });

@@ -245,6 +245,9 @@ impl Stage<'_> {
         if fill {
             self.fill(name, at, 0..request);
         }
+        // The rest of the last word, too: half an old address would be another one in each run.
+        let rest = request..request.next_multiple_of(size_of::<usize>());
+        self.os.arena().write(at + rest.start, &vec![FRESH; rest.len()]);
         Done { result: self.place(at), note: String::new() }
     }
 
