@@ -17,6 +17,10 @@ const pages = readdirSync(book).filter(name => name.endsWith(".html") && !["404.
 const withBoxes = pages.filter(page => source(page).includes("data-key="));
 const withStories = pages.filter(page => source(page).includes("heap-figure story"));
 
+const PLAYGROUND = "playground.html";
+// What the same code shows on this machine: a story a line.
+const stories = process.env.STORIES;
+
 const browser = await chromium.launch({ executablePath: process.env.CHROMIUM, args: ["--no-sandbox"] });
 
 /** Runs `work` on a fresh page, in a browser that remembers nothing yet. */
@@ -29,7 +33,9 @@ async function inPage(name, work, options = {}) {
     if (options.forgetful) {
         await page.addInitScript(() => Object.defineProperty(window, "localStorage", { get() { throw new Error("refused"); } }));
     }
-    await page.goto(url(name));
+    await page.goto(url(name) + (options.hash ?? ""));
+    // The playground starts a program first.
+    if (options.script !== false && name === PLAYGROUND) await page.locator("#heap-playground .play").waitFor();
     try {
         await work(page);
     } catch (error) {
@@ -38,6 +44,31 @@ async function inPage(name, work, options = {}) {
     }
     if (!options.forgetful) assert.deepEqual(errors, [], `${name}: errors in scripts`);
     await context.close();
+}
+
+/** What the playground shows: its text, its switches, the step, the picture and its description. */
+async function shown(page) {
+    return page.evaluate(() => ({
+        text: document.querySelector("#play-text").value,
+        heap: document.querySelector("#play-heap").value,
+        fit: document.querySelector("#play-fit:enabled")?.value,
+        splitting: document.querySelector("#play-splitting").checked,
+        joining: document.querySelector("#play-joining").checked,
+        count: document.querySelector(".play .count").textContent,
+        svg: document.querySelector(".play .heap-scroll").innerHTML,
+        words: document.querySelector(".play .words").textContent,
+        returns: [...document.querySelectorAll(".calls li")].map(call => call.textContent),
+        mistake: document.querySelector("#heap-playground .mistake").textContent,
+    }));
+}
+
+/** Types a story in place of the one that is there. */
+async function type(page, story) {
+    const text = page.locator("#play-text");
+    await text.fill("");
+    await text.pressSequentially(story);
+    // It is played as soon as nobody types.
+    await page.waitForTimeout(400);
 }
 
 /** Answers a box with the keyboard alone. */
@@ -225,6 +256,149 @@ const tests = {
                 const cut = await page.locator(".heap-scroll").evaluateAll(all => all.filter(box => box.scrollWidth > box.clientWidth).length);
                 assert.equal(cut, 0, "pictures that paper would cut off");
             });
+        }
+    },
+
+    async "a story is typed, played and told step by step, and any two steps are compared"() {
+        await inPage(PLAYGROUND, async page => {
+            await page.selectOption("#play-heap", "page");
+            await page.selectOption("#play-fit", "first");
+            await type(page, "a = malloc(100)\nb = malloc(50); z = malloc(1)\nfree(a)\nfree(b)\nc = malloc(40)");
+            let now = await shown(page);
+            assert.deepEqual(now.returns, ["a = malloc(100) → +0x0010", "b = malloc(50) → +0x0080", "z = malloc(1) → +0x00c0", "free(a)", "free(b)", "c = malloc(40) → +0x0080"]);
+            assert.equal(now.count, "Step 7 of 7", "what has just been typed is shown");
+            const slider = page.locator(".play").getByRole("slider");
+            const label = async () => page.locator(".play svg.heap").getAttribute("aria-label");
+            await slider.focus();
+            await page.keyboard.press("ArrowLeft");
+            assert.match(await label(), /The free list leads to \+0x0070, \+0x0000\.$/, "the last one freed is the first one in the list");
+            await page.keyboard.press("Home");
+            assert.equal((await shown(page)).count, "Step 1 of 7");
+            await page.getByRole("button", { name: "Step forth" }).click();
+            assert.match(await page.locator(".play .said").textContent(), /^a = malloc\(100\) returns \+0x0010\./);
+            await page.locator(".calls li").nth(3).getByRole("button").click();
+            assert.equal((await shown(page)).count, "Step 5 of 7", "a call leads to its step");
+            // Two lines lead from the list's entries to their chunks.
+            await slider.fill("6");
+            assert.equal(await page.locator(".play svg .tie").count(), 2);
+            const marked = () => page.locator(".play svg .changed").count();
+            assert.equal(await marked(), 3, "what the step before has changed");
+            await page.selectOption("#play-since", "5");
+            assert.equal(await marked(), 0, "nothing has changed since the step itself");
+            await page.selectOption("#play-since", "0");
+            assert.equal(await marked(), 4, "everything has changed since the beginning");
+            // The switches play the story anew.
+            await page.selectOption("#play-since", "before");
+            await page.locator("#play-joining").check();
+            await slider.fill("7");
+            assert.match(await label(), /The free list leads to |c in use, 176 bytes/);
+            assert.match(await page.locator(".whose").textContent(), /joins, but it never splits/);
+            await page.selectOption("#play-heap", "system");
+            assert.ok(await page.locator("#play-joining").isDisabled());
+            assert.match((await shown(page)).returns[0], /\+0x0010/);
+            assert.equal(page.url(), url(PLAYGROUND), "no key has turned the page");
+        });
+    },
+
+    async "what can't be played is one sentence with its line, and what comes before it is played"() {
+        await inPage(PLAYGROUND, async page => {
+            for (const [story, says, played] of [
+                ["a = malloc(40)\nfre(a)", /^Line 2: The playground doesn't know the call fre\(a\)\./, 1],
+                ["a = malloc(40)\nfree(a)\nfree(a)", /^Line 3: a is freed already, in line 2\./, 2],
+                ["a = malloc(many)", /^Line 1: many is no number of bytes/, 0],
+                ["<b>x</b>", /^Line 1: .*<b>x<\/b>/, 0],
+                ["a = malloc(40)", /^$/, 1],
+            ]) {
+                await type(page, story);
+                const { mistake, returns } = await shown(page);
+                assert.match(mistake, says);
+                assert.equal(returns.length, played, story);
+            }
+        });
+    },
+
+    async "the playground's words are reached by keyboard, and each is decoded"() {
+        await inPage(PLAYGROUND, async page => {
+            await type(page, "a = malloc(24)\nb = malloc(24)\nfree(a)");
+            await page.locator(".cell[tabindex='0']").focus();
+            const decoded = () => page.locator(".decoded").textContent();
+            await page.keyboard.press("ArrowRight");
+            assert.equal(await decoded(), `+0x0008: 0000000000000021: size | flags: size 0x20, P = 1 "the chunk before is in use".`);
+            await page.keyboard.press("ArrowDown");
+            assert.equal(await decoded(), "+0x0018: 0000000000000000: bk → head. It has changed.");
+            assert.equal(await page.locator(".play svg .chunk.lit").count(), 2, "the chunk lights up in the heap and in the list");
+            assert.equal((await shown(page)).count, "Step 4 of 4", "the story stays where it is");
+            await page.locator("#play-text").focus();
+            for (const key of ["ArrowLeft", "ArrowRight", "s", "?", "Home"]) await page.keyboard.press(key);
+            assert.equal(page.url(), url(PLAYGROUND), "no key has turned the page");
+        });
+    },
+
+    async "a story is a link: who opens it sees the same"() {
+        for (const [heap, fit, story, step] of [
+            ["page", "worst", "a = malloc(100)\nb = malloc(50)\nfree(a)\nc = malloc(20)", 4],
+            ["system", "best", "big_1 = calloc(1000, 1000)\nbig_1 = realloc(big_1, 0x200000)\nfree(big_1)", 2],
+            ["fast", null, "a = malloc(10 * 8)\nfree(a)\n?", 3],
+        ]) {
+            let link;
+            let here;
+            await inPage(PLAYGROUND, async page => {
+                await page.selectOption("#play-heap", heap);
+                if (fit) await page.selectOption("#play-fit", fit);
+                if (heap === "page") await page.locator("#play-splitting").check();
+                await type(page, story);
+                await page.locator(".play").getByRole("slider").fill(`${step}`);
+                await page.getByRole("button", { name: "Copy a link to this story" }).click();
+                here = await shown(page);
+                link = new URL(page.url()).hash;
+                assert.equal(await page.getByRole("textbox", { name: "The link" }).inputValue(), page.url());
+            });
+            assert.match(link, /^#heap=[^ ]*&story=[^ ]+$/);
+            await inPage(PLAYGROUND, async page => assert.deepEqual(await shown(page), here), { hash: link });
+        }
+        await inPage(PLAYGROUND, async page => {
+            const { heap, joining, returns } = await shown(page);
+            assert.deepEqual([heap, joining, returns], ["page", true, ["a = malloc(40) → +0x0010", "free(a)"]]);
+        }, { hash: "#heap=page&fit=best&split&join&story=a=malloc(40);free(a)" });
+    },
+
+    async "the playground shows what the same code shows on this machine, for every drawn story"() {
+        if (!stories) return "not compared: no stories were given";
+        let played = 0;
+        let steps = 0;
+        await inPage(PLAYGROUND, async page => {
+            for (const line of readFileSync(stories, "utf8").trimEnd().split("\n")) {
+                const { settings, text, shown } = JSON.parse(line);
+                const here = await page.evaluate(([settings, text]) => {
+                    const { play, view } = window.heaplab.playground;
+                    const summary = play(settings, text);
+                    return { summary, steps: summary.steps.map((_, now) => view(now, now - 1)) };
+                }, [settings, text]);
+                assert.deepEqual(here, shown, `${settings}: ${text}`);
+                played += 1;
+                steps += here.steps.length;
+            }
+        });
+        assert.ok(played >= 1000, `only ${played} stories`);
+        return `${played} stories, ${steps} steps`;
+    },
+
+    async "the playground's examples stay inside the page at 1280 and 400 px"() {
+        for (const width of [1280, 400]) {
+            await inPage(PLAYGROUND, async page => {
+                const examples = await page.locator("#play-example option").count();
+                for (let example = 0; example < examples - 1; example += 1) {
+                    await page.selectOption("#play-example", `${example}`);
+                    await page.locator(".play").getByRole("slider").press("End");
+                    const over = await page.evaluate(() => {
+                        const content = document.querySelector(".content");
+                        const boxes = [content, ...document.querySelectorAll(".play-form, .play-form .typed, .play, .play .controls, .play .said")];
+                        return boxes.filter(box => box.scrollWidth > box.clientWidth + 1).map(box => box.className);
+                    });
+                    assert.deepEqual(over, [], `example ${example} at ${width} px`);
+                    assert.equal((await shown(page)).mistake, "", `example ${example}`);
+                }
+            }, { width });
         }
     },
 

@@ -163,42 +163,26 @@
         }
     }
 
-    function makeStory(story) {
-        const list = story.querySelector(".steps");
-        const steps = [...list.children];
+    // Buttons and a slider that lead from step to step, and the keys that do the same. `show` shows a step, and returns what it says.
+    function makeStepper(show, title) {
         const back = element("button", { type: "button", textContent: "◀", title: words.back });
         const forth = element("button", { type: "button", textContent: "▶", title: words.forth });
         back.setAttribute("aria-label", words.back);
         forth.setAttribute("aria-label", words.forth);
-        const slider = element("input", { type: "range", min: 1, max: steps.length, value: 1 });
-        slider.setAttribute("aria-label", words.story(steps.length));
+        const slider = element("input", { type: "range", min: 1 });
         const count = element("span", { className: "count" });
-        const scroller = step => steps[step].querySelector(".heap-scroll");
-        // On a narrow page a picture scrolls: it stays where the one before was, unless what has changed is out of sight.
-        function follow(before) {
-            const picture = scroller(now);
-            picture.scrollLeft = before;
-            const changed = picture.querySelector(".changed")?.getBoundingClientRect();
-            const seen = picture.getBoundingClientRect();
-            if (changed && changed.right > seen.right) picture.scrollLeft += Math.min(changed.right - seen.right, changed.left - seen.left);
-            if (changed && changed.left < seen.left) picture.scrollLeft -= seen.left - changed.left;
-        }
         let now = 0;
+        let total = 1;
 
         function go(to) {
-            const before = scroller(now).scrollLeft;
-            now = Math.max(0, Math.min(steps.length - 1, to));
-            steps.forEach((step, i) => {
-                step.classList.toggle("now", i === now);
-                step.ariaHidden = i === now ? null : "true";
-            });
-            follow(before);
+            now = Math.max(0, Math.min(total - 1, to));
+            const said = show(now);
             slider.value = now + 1;
-            count.textContent = words.step(now + 1, steps.length);
-            slider.setAttribute("aria-valuetext", `${count.textContent}: ${steps[now].firstElementChild.textContent}`);
+            count.textContent = words.step(now + 1, total);
+            slider.setAttribute("aria-valuetext", `${count.textContent}: ${said}`);
             // A button that can't do anything keeps its place, and the focus.
             back.setAttribute("aria-disabled", String(now === 0));
-            forth.setAttribute("aria-disabled", String(now === steps.length - 1));
+            forth.setAttribute("aria-disabled", String(now === total - 1));
         }
         back.addEventListener("click", () => go(now - 1));
         forth.addEventListener("click", () => go(now + 1));
@@ -207,9 +191,9 @@
             ArrowLeft: () => now - 1,
             ArrowRight: () => now + 1,
             Home: () => 0,
-            End: () => steps.length - 1,
+            End: () => total - 1,
         };
-        story.addEventListener("keydown", event => {
+        function onKey(event) {
             if (!keys[event.key] || event.altKey || event.ctrlKey || event.metaKey || event.shiftKey) return;
             // The arrow keys also turn the book's pages.
             event.stopPropagation();
@@ -218,13 +202,51 @@
             if (scrolls) return;
             event.preventDefault();
             go(keys[event.key]());
-        });
-        go(0);
-        list.before(element("div", { className: "controls" }, [back, slider, forth, count]));
+        }
+        // From now on there are so many steps.
+        function tell(steps, to) {
+            total = steps;
+            slider.max = steps;
+            slider.setAttribute("aria-label", title(steps));
+            go(to);
+        }
+        return { bar: element("div", { className: "controls" }, [back, slider, forth, count]), go, onKey, tell, now: () => now };
+    }
+
+    // On a narrow page a picture scrolls: it stays where the one before was, unless what has changed is out of sight.
+    function follow(picture, before) {
+        picture.scrollLeft = before;
+        const changed = picture.querySelector(".changed")?.getBoundingClientRect();
+        const seen = picture.getBoundingClientRect();
+        if (changed && changed.right > seen.right) picture.scrollLeft += Math.min(changed.right - seen.right, changed.left - seen.left);
+        if (changed && changed.left < seen.left) picture.scrollLeft -= seen.left - changed.left;
+    }
+
+    function makeStory(story) {
+        const list = story.querySelector(".steps");
+        const steps = [...list.children];
+        const scroller = step => steps[step].querySelector(".heap-scroll");
+        let shown = 0;
+        const stepper = makeStepper(now => {
+            const before = scroller(shown).scrollLeft;
+            shown = now;
+            steps.forEach((step, i) => {
+                step.classList.toggle("now", i === now);
+                step.ariaHidden = i === now ? null : "true";
+            });
+            follow(scroller(now), before);
+            return steps[now].firstElementChild.textContent;
+        }, words.story);
+        story.addEventListener("keydown", stepper.onKey);
+        stepper.tell(steps.length, 0);
+        list.before(stepper.bar);
         story.classList.add("live");
         // Only what changes from now on is news.
         list.setAttribute("aria-live", "polite");
     }
+
+    // For the playground, which has a script of its own.
+    window.heaplab = { element, follow, makeStepper };
 
     // A page that is made to be printed shows everything.
     if (location.pathname.endsWith("/print.html")) return;

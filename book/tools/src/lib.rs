@@ -7,6 +7,7 @@ mod directive;
 pub mod facts;
 pub mod figures;
 mod grades;
+mod playground;
 pub mod predict;
 mod preprocessor;
 pub mod rules;

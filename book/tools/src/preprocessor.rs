@@ -2,7 +2,7 @@
 
 use crate::directive::{self, Directive};
 use crate::facts::Facts;
-use crate::{course_of, figures, predict, rules, run, story};
+use crate::{course_of, figures, playground, predict, rules, run, story};
 use anyhow::{Error, Result, bail};
 use mdbook_preprocessor::PreprocessorContext;
 use mdbook_preprocessor::book::{Book, Chapter};
@@ -20,6 +20,7 @@ impl mdbook_preprocessor::Preprocessor for Preprocessor {
         let course = course_of(&context.root)?;
         let facts = Facts::load(course).map_err(Error::msg)?;
         let pages = context.root.join(&context.config.book.src);
+        playground::say_what_is_missing(course, &pages);
         let pages = pages.strip_prefix(course).unwrap_or(&pages);
         let mut result = Ok(());
         book.for_each_chapter_mut(|chapter| {

@@ -1,8 +1,10 @@
 //! What an allocator asks the operating system for.
 
+#[cfg(unix)]
 mod linux;
 mod sim;
 
+#[cfg(unix)]
 pub use linux::LinuxOs;
 pub use sim::{Call, Layout, Mapping, Place, Refusal, SimOs, peak};
 
@@ -13,7 +15,7 @@ pub const PAGE: usize = crate::memory::PAGE;
 
 /// Where memory comes from: the break, and mappings.
 ///
-/// An allocator that is written for any `Os` runs on [`SimOs`], which watches it, and on [`LinuxOs`].
+/// An allocator that is written for any `Os` runs on [`SimOs`], which watches it, and on `LinuxOs`.
 ///
 /// # Safety
 /// Whoever implements it hands out memory: what `sbrk`, `mmap` and `mremap` return is valid for reads and writes, for as many bytes

@@ -43,35 +43,59 @@ pub(super) fn width(image: &Image, first: usize, name: impl Fn(usize) -> String)
     first + filled(image).map(row).max().unwrap_or(0) + GAP + 30
 }
 
-/// Draws the rows, with the first boxes at `first` and `top`.
-pub(super) fn draw(svg: &mut String, image: &Image, (first, top): (usize, usize), name: impl Fn(usize) -> String) {
+/// Where a line from a list may end below a chunk of the heap.
+pub(super) type Foot<'a> = dyn Fn(usize) -> Option<(usize, usize)> + 'a;
+
+/// Draws the rows, with the first boxes at `first` and `top`; with `ties`, a line leads from each box up to its chunk.
+pub(super) fn draw(
+    svg: &mut String,
+    image: &Image,
+    (first, top): (usize, usize),
+    name: impl Fn(usize) -> String,
+    ties: Option<&Foot<'_>>,
+) {
+    let mut rows = String::new();
     for (row, list) in filled(image).enumerate() {
         let y = top + row * ROW + 4;
         let middle = y + BOX / 2;
-        let _ = write!(svg, "<text class=\"label\" x=\"4\" y=\"{}\">{}</text>", middle + 5, escape(&list.name));
+        let _ = write!(rows, "<text class=\"label\" x=\"4\" y=\"{}\">{}</text>", middle + 5, escape(&list.name));
         let class = if list.links == Links::BothWays { "free" } else { "used" };
         let mut x = first;
         for (index, &at) in list.chunks.iter().enumerate() {
             // The head leads to the first chunk; `bk` of that one leads nowhere.
-            arrow(svg, x, middle, index > 0 && list.links == Links::BothWays);
+            arrow(&mut rows, x, middle, index > 0 && list.links == Links::BothWays);
             x += GAP;
             let text = caption(image, at, &name(at));
             let width = width_of(&text);
+            let tie = ties.and_then(|foot| foot(at));
+            if let Some((to, foot)) = tie {
+                let (from, bend) = (x + width / 2, (foot + y) / 2);
+                // Below the rows, so that it runs behind the boxes that lie in its way.
+                let _ = write!(
+                    svg,
+                    "<path class=\"tie\" data-at=\"{at}\" d=\"M {from} {y} C {from} {bend}, {to} {bend}, {to} {foot}\"/>"
+                );
+                let _ = write!(rows, "<g class=\"chunk\" data-at=\"{at}\">");
+            }
             let _ = write!(
-                svg,
+                rows,
                 "<rect class=\"{class}\" x=\"{x}\" y=\"{y}\" width=\"{width}\" height=\"{BOX}\"/>\
                  <text class=\"small\" text-anchor=\"middle\" x=\"{}\" y=\"{}\">{}</text>",
                 x + width / 2,
                 middle + 5,
                 escape(&text),
             );
+            if tie.is_some() {
+                rows.push_str("</g>");
+            }
             x += width;
         }
         if list.last == Link::End {
-            arrow(svg, x, middle, false);
-            let _ = write!(svg, "<text class=\"small\" x=\"{}\" y=\"{}\">end</text>", x + GAP + 4, middle + 5);
+            arrow(&mut rows, x, middle, false);
+            let _ = write!(rows, "<text class=\"small\" x=\"{}\" y=\"{}\">end</text>", x + GAP + 4, middle + 5);
         }
     }
+    svg.push_str(&rows);
 }
 
 /// An arrow from one box to the next one, and back if the chunks are linked both ways.
@@ -119,6 +143,15 @@ mod tests {
         assert!(!svg.contains("unsorted") && !svg.contains("head"), "{svg}");
         let rows = ["bin 48", "48 at +0x0000", "fast bin 32", "B · 32", "32 at +0x0030"].map(after);
         assert!(rows.is_sorted(), "{svg}");
+    }
+
+    #[test]
+    fn a_tied_list_is_a_row_with_a_line_to_each_chunk() {
+        let strip = Strip::tied().moment("", image(vec![list("list", Links::BothWays, &[0])]), &[]);
+        let svg = strip.step(0, None);
+        assert_eq!(svg.matches("class=\"tie\" data-at=\"0\"").count(), 1, "{svg}");
+        assert_eq!(svg.matches("<g class=\"chunk\" data-at=\"0\">").count(), 2, "{svg}");
+        assert_eq!(svg.matches("<g ").count(), svg.matches("</g>").count(), "{svg}");
     }
 
     #[test]

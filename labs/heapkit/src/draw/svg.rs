@@ -10,12 +10,14 @@ use std::fmt::Write;
 #[derive(Default)]
 pub struct Strip {
     moments: Vec<Moment>,
+    is_tied: bool,
 }
 
 struct Moment {
     title: String,
     image: Image,
     names: Vec<(usize, String)>,
+    is_tied: bool,
 }
 
 const BOX: usize = 54;
@@ -25,14 +27,22 @@ const TITLE: usize = 26;
 const ARROWS: usize = 58;
 /// Below them: the offsets.
 const FOOT: usize = 34;
+/// Below that, where chunks are tied to lists: room for the lines.
+const TIES: usize = 34;
 /// Left of them, where there is one list: its head.
 const LEFT: usize = 52;
 
 impl Strip {
+    /// Strips that show heap and lists as the two structures that they are: each list is a row below the heap, even the only one,
+    /// with a line from each of its chunks up to where that is in the heap. What is about a chunk says so in `data-at`.
+    pub fn tied() -> Self {
+        Strip { is_tied: true, ..Strip::default() }
+    }
+
     /// Adds a strip below the others: what happened, the heap after it, and names for some of its chunks.
     pub fn moment(mut self, title: &str, image: Image, names: &[(usize, &str)]) -> Self {
         let names = names.iter().map(|&(at, name)| (at, name.to_owned())).collect();
-        self.moments.push(Moment { title: title.to_owned(), image, names });
+        self.moments.push(Moment { title: title.to_owned(), image, names, is_tied: self.is_tied });
         self
     }
 
@@ -57,34 +67,40 @@ impl Strip {
     /// A picture for each moment, with what has changed since the one before it marked. All are equally large, with the chunks
     /// at the same height, so that they can be shown in the same place one after the other. A description says the same in words.
     pub fn steps(&self) -> Vec<String> {
+        let before = std::iter::once(None).chain((0..).map(Some));
+        (0..self.moments.len()).zip(before).map(|(now, before)| self.step(now, before)).collect()
+    }
+
+    /// One of the pictures that [`Strip::steps`] draws, with what has changed since any other moment marked.
+    ///
+    /// # Panics
+    /// If there is no such moment.
+    pub fn step(&self, now: usize, since: Option<usize>) -> String {
         let boxes_at = self.moments.iter().map(|moment| lists::boxes_at(&moment.image)).max().unwrap_or(0);
         let width = self.moments.iter().map(|moment| moment.width(boxes_at)).max().unwrap_or(0);
         let chunks_at = self.moments.iter().map(Moment::chunks_at).max().unwrap_or(0);
         let below = self.moments.iter().map(|moment| moment.height() - moment.chunks_at()).max().unwrap_or(0);
         let height = chunks_at + below;
-        let before = std::iter::once(None).chain(self.moments.iter().map(Some));
-        let steps = self.moments.iter().zip(before).map(|(moment, before)| {
-            let changed = before.map_or_else(Vec::new, |before| moment.changed_since(before));
-            let mut svg = format!(
-                "<svg class=\"heap\" xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width} {height}\" width=\"{width}\" height=\"{height}\" role=\"img\" {}>",
-                described(&moment.in_words(&changed)),
-            );
-            moment.draw(&mut svg, chunks_at - moment.chunks_at(), boxes_at);
-            for (block, (x, width)) in moment.image.blocks.iter().zip(moment.places()) {
-                if changed.contains(&block.at) {
-                    let _ = write!(
-                        svg,
-                        "<rect class=\"changed\" x=\"{}\" y=\"{}\" width=\"{}\" height=\"{}\"/>",
-                        x + 3,
-                        chunks_at + 3,
-                        width - 6,
-                        BOX - 6
-                    );
-                }
+        let moment = &self.moments[now];
+        let changed = since.map_or_else(Vec::new, |since| moment.changed_since(&self.moments[since]));
+        let mut svg = format!(
+            "<svg class=\"heap\" xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width} {height}\" width=\"{width}\" height=\"{height}\" role=\"img\" {}>",
+            described(&moment.in_words(&changed)),
+        );
+        moment.draw(&mut svg, chunks_at - moment.chunks_at(), boxes_at);
+        for (block, (x, width)) in moment.image.blocks.iter().zip(moment.places()) {
+            if changed.contains(&block.at) {
+                let _ = write!(
+                    svg,
+                    "<rect class=\"changed\" x=\"{}\" y=\"{}\" width=\"{}\" height=\"{}\"/>",
+                    x + 3,
+                    chunks_at + 3,
+                    width - 6,
+                    BOX - 6
+                );
             }
-            svg + "</svg>\n"
-        });
-        steps.collect()
+        }
+        svg + "</svg>\n"
     }
 }
 
@@ -166,11 +182,16 @@ impl Moment {
 
     /// Whether there are lists with names of their own, as rows.
     fn has_rows(&self) -> bool {
-        self.image.lists.iter().any(|list| list.name != FREE_LIST)
+        self.is_tied || self.image.lists.iter().any(|list| list.name != FREE_LIST)
     }
 
     fn height(&self) -> usize {
-        self.chunks_at() + BOX + FOOT + if self.has_rows() { lists::height(&self.image) } else { 0 }
+        let ties = if self.has_ties() { TIES } else { 0 };
+        self.chunks_at() + BOX + FOOT + ties + if self.has_rows() { lists::height(&self.image) } else { 0 }
+    }
+
+    fn has_ties(&self) -> bool {
+        self.is_tied && self.image.lists.iter().any(|list| !list.chunks.is_empty())
     }
 
     fn name(&self, at: usize) -> &str {
@@ -190,6 +211,9 @@ impl Moment {
                 State::Foreign => "foreign",
             };
             let (name, size_and_flags) = words(block, self.name(block.at));
+            if self.is_tied {
+                let _ = write!(svg, "<g class=\"chunk\" data-at=\"{}\">", block.at);
+            }
             let _ = write!(
                 svg,
                 "<rect class=\"{class}\" x=\"{x}\" y=\"{y}\" width=\"{width}\" height=\"{BOX}\"/>\
@@ -203,9 +227,19 @@ impl Moment {
                 addr_y = y + BOX + 16,
                 at = Offset(block.at),
             );
+            if self.is_tied {
+                svg.push_str("</g>");
+            }
         }
         if self.has_rows() {
-            lists::draw(svg, &self.image, (boxes_at, y + BOX + FOOT), |at| self.name(at).to_owned());
+            let below = y + BOX + FOOT;
+            let foot = |at: usize| {
+                let i = self.image.blocks.iter().position(|block| block.at == at)?;
+                Some((places[i].0 + places[i].1 / 2, y + BOX + 22))
+            };
+            let ties: Option<&lists::Foot<'_>> = if self.has_ties() { Some(&foot) } else { None };
+            let top = below + if ties.is_some() { TIES } else { 0 };
+            lists::draw(svg, &self.image, (boxes_at, top), |at| self.name(at).to_owned(), ties);
         } else {
             self.draw_list(svg, y, &places);
         }

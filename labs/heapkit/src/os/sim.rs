@@ -1,11 +1,16 @@
 //! An operating system in a box: deterministic, watchful, and it says no when told to.
 
-use super::{Os, PAGE};
+#[cfg(unix)]
+use super::Os;
+use super::PAGE;
 use crate::image::Offset;
-use crate::memory::{Arena, GUARD, HEAP_ROOM, MAPPINGS, PrivateArena, START};
+#[cfg(unix)]
+use crate::memory::PrivateArena;
+use crate::memory::{Arena, GUARD, HEAP_ROOM, MAPPINGS, START};
 use std::cell::RefCell;
 use std::fmt;
 use std::ops::Range;
+#[cfg(unix)]
 use std::ptr::NonNull;
 
 /// A simulated operating system. All its addresses are offsets from the start of the heap.
@@ -15,7 +20,7 @@ use std::ptr::NonNull;
 /// code which assumes zeroes is found out. A mapping always moves when its length changes, so that code which keeps the old
 /// address is found out too.
 ///
-/// The allocator may run in another process, which asks for each call. In this one, a system in a [`PrivateArena`] is an [`Os`].
+/// The allocator may run in another process, which asks for each call. In this one, a system in a `PrivateArena` is an `Os`.
 pub struct SimOs<A: ?Sized> {
     /// All that the break can ever hand out.
     room: usize,
@@ -522,6 +527,7 @@ impl<A: Arena + ?Sized> SimOs<A> {
 const _: () = assert!(START < GUARD);
 
 // SAFETY: what the system has granted is open in the arena, and no part of it is granted twice; what is not, is closed.
+#[cfg(unix)]
 unsafe impl Os for SimOs<PrivateArena> {
     fn program_break(&self) -> NonNull<u8> {
         self.arena.pointer(self.end())
