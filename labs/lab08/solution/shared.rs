@@ -122,7 +122,7 @@ pub const REGION_SIZE: usize = 4 << 20;
 pub const REGION_HEADER: usize = 16;
 
 /// Where an arena has its memory from. The main arena has the system's break. Each other arena has a break of its own, which moves
-/// through a region, and when that is full, through the next one.
+/// through a region, and when that is full, through the next one. The system doesn't get a region back.
 #[derive(Debug)]
 pub struct ArenaOs<O> {
     os: O,
