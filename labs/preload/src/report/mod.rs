@@ -101,6 +101,10 @@ pub fn break_with(sentence: fmt::Arguments<'_>) -> ! {
 fn say(sentence: fmt::Arguments<'_>) {
     let mut line = Line { bytes: [0; SENTENCE_BYTES], len: 0 };
     let _ = line.write_fmt(sentence);
+    if !is_wanted() {
+        // It may have broken before the library was loaded.
+        open();
+    }
     if let Some(words) = file() {
         for (word, bytes) in words[SENTENCE..].iter().zip(line.bytes.chunks(8)) {
             word.store(u64::from_le_bytes(bytes.try_into().unwrap_or_default()), Ordering::Relaxed);
@@ -202,7 +206,8 @@ extern "C" fn handle(signal: libc::c_int) {
             say(format_args!("{}: signal {signal} inside the malloc", Doing(call, block)));
         }
     }
-    // The handler is used once: back at the same instruction, the signal ends the process.
+    // SAFETY: the handler is used once, so this time the signal ends the process.
+    unsafe { libc::raise(signal) };
 }
 
 /// A call, as a sentence names it.
@@ -210,7 +215,7 @@ pub struct Doing(pub Call, pub *const u8);
 
 impl fmt::Display for Doing {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self(call, block) = self;
+        let Self(call, block) = *self;
         if block.is_null() { write!(f, "{}()", call.name()) } else { write!(f, "{}({block:p})", call.name()) }
     }
 }
