@@ -2,12 +2,16 @@
 
 mod explain;
 mod hint;
+mod library;
 mod list;
+mod run;
 mod text;
 mod watch;
 
 use lexopt::{Arg, Parser, ValueExt};
+use library::Source;
 use proctor::lab::{self, Lab};
+use std::ffi::OsString;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -17,16 +21,20 @@ const USAGE: &str = "\
     cargo lab hint LAB [RULE]     the next hint; without RULE, on the first rule not earned yet
     cargo lab explain LAB         how the reference does it, and why, once you have all points
     cargo lab watch LAB           grades at each save of your file
+    cargo lab run PROGRAM [ARGUMENT]...
+                                  runs any program on your malloc of lab 8, and says what it did
+        --given                   with the references of the earlier labs
+        --solution                with the reference of lab 8, too
 ";
 
 fn main() -> ExitCode {
-    let done = command().and_then(run);
-    match done {
-        Ok(text) => {
+    match command().and_then(run) {
+        Ok(Done::Text(text)) => {
             // Nobody reads on (`cargo lab | head`): that's no failure.
             let _ = std::io::stdout().write_all(text.as_bytes());
             ExitCode::SUCCESS
         }
+        Ok(Done::Program(code)) => ExitCode::from(code),
         Err(Failure::Usage(line)) => fail(&line, 2),
         Err(Failure::Other(line)) => fail(&line, 1),
     }
@@ -50,20 +58,37 @@ impl From<lexopt::Error> for Failure {
     }
 }
 
+/// What comes of a command.
+enum Done {
+    /// Something to print.
+    Text(String),
+    /// A program has run, and has ended with this code.
+    Program(u8),
+}
+
 enum Command {
     Help,
     List,
     Hint { lab: String, rule: Option<String> },
     Explain { lab: String },
     Watch { lab: String },
+    Run { source: Source, program: OsString, arguments: Vec<OsString> },
 }
 
 fn command() -> Result<Command, Failure> {
     let mut words = Vec::new();
+    let mut source = Source::Learner;
     let mut parser = Parser::from_env();
     while let Some(arg) = parser.next()? {
+        let is_run = words == ["run"];
         match arg {
             Arg::Long("help") | Arg::Short('h') => return Ok(Command::Help),
+            Arg::Long("given") if is_run => source = Source::Given,
+            Arg::Long("solution") if is_run => source = Source::Solution,
+            // What follows is the program's own.
+            Arg::Value(program) if is_run => {
+                return Ok(Command::Run { source, program, arguments: parser.raw_args()?.collect() });
+            }
             Arg::Value(word) => words.push(word.string()?),
             other => return Err(other.unexpected().into()),
         }
@@ -75,20 +100,23 @@ fn command() -> Result<Command, Failure> {
         ["hint", lab, rule] => Ok(Command::Hint { lab: lab.to_owned(), rule: Some(rule.to_owned()) }),
         ["explain", lab] => Ok(Command::Explain { lab: lab.to_owned() }),
         ["watch", lab] => Ok(Command::Watch { lab: lab.to_owned() }),
+        ["run"] => Err(Failure::Usage("which program? cargo lab run PROGRAM [ARGUMENT]...".into())),
         ["hint" | "explain" | "watch"] => Err(Failure::Usage(format!("which lab? cargo lab {} LAB", words[0]))),
         _ => Err(Failure::Usage(format!("can't do `{}` (cargo lab --help tells what it can)", words.join(" ")))),
     }
 }
 
-/// What there is to print.
-fn run(command: Command) -> Result<String, Failure> {
+fn run(command: Command) -> Result<Done, Failure> {
     if let Command::Help = command {
-        return Ok(USAGE.to_owned());
+        return Ok(Done::Text(USAGE.to_owned()));
     }
     let root = course_root().map_err(Failure::Other)?;
+    if let Command::Run { source, program, arguments } = &command {
+        return run::run(&root, *source, program, arguments).map(Done::Program);
+    }
     let labs = Lab::load_all(&root.join("labs")).map_err(|e| Failure::Other(e.to_string()))?;
-    match command {
-        Command::Help | Command::List => list::overview(&labs).map_err(Failure::Other),
+    let text = match command {
+        Command::Help | Command::List | Command::Run { .. } => list::overview(&labs).map_err(Failure::Other),
         Command::Hint { lab, rule } => {
             let lab = find(&labs, &lab)?;
             let rule = match rule {
@@ -101,7 +129,8 @@ fn run(command: Command) -> Result<String, Failure> {
         Command::Watch { lab } => {
             watch::watch(&root, find(&labs, &lab)?).map(|()| String::new()).map_err(Failure::Other)
         }
-    }
+    };
+    text.map(Done::Text)
 }
 
 /// The course of the current folder, else the one this program was built from.

@@ -1,6 +1,7 @@
 //! The workbench of the heap lab book.
 //!
 //! * [`memory`]: the bytes a lab's code may touch, with guard pages on both sides; [`snapshot`], a copy of them.
+//! * [`sync`]: what threads share.
 //! * [`os`]: what an allocator asks the operating system for; a simulated system, and Linux.
 //! * [`image`]: decodes raw heap bytes into blocks, on its own, never through a learner's code.
 //! * [`draw`]: the heap picture, as text and as SVG.
@@ -16,6 +17,7 @@ pub mod memory;
 pub mod os;
 pub mod referee;
 pub mod snapshot;
+pub mod sync;
 #[cfg(feature = "trace")]
 pub mod trace;
 pub mod workload;

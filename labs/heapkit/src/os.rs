@@ -50,6 +50,15 @@ pub unsafe trait Os {
     /// # Safety
     /// The mapping starts at `start` and has `len` bytes. If it moves, nobody uses the old place any more.
     unsafe fn mremap(&self, start: NonNull<u8>, len: usize, new_len: usize) -> Option<NonNull<u8>>;
+
+    /// A hint: nobody needs what is in these bytes of a mapping, so the pages that lie in them whole need take no memory until
+    /// somebody touches them again. What they then hold is not promised. A system may well do nothing.
+    ///
+    /// # Safety
+    /// The bytes are in a mapping, and nobody relies on what they hold.
+    unsafe fn discard(&self, start: NonNull<u8>, len: usize) {
+        let _ = (start, len);
+    }
 }
 
 // SAFETY: the same system, behind a reference.
@@ -75,5 +84,10 @@ unsafe impl<O: Os + ?Sized> Os for &O {
     unsafe fn mremap(&self, start: NonNull<u8>, len: usize, new_len: usize) -> Option<NonNull<u8>> {
         // SAFETY: the contract is the same one.
         unsafe { (**self).mremap(start, len, new_len) }
+    }
+
+    unsafe fn discard(&self, start: NonNull<u8>, len: usize) {
+        // SAFETY: the contract is the same one.
+        unsafe { (**self).discard(start, len) }
     }
 }

@@ -1,6 +1,6 @@
 //! The real thing.
 
-use super::Os;
+use super::{Os, PAGE};
 use std::ptr::{self, NonNull};
 
 /// Linux, through the C library's wrappers.
@@ -36,6 +36,15 @@ unsafe impl Os for LinuxOs {
     unsafe fn mremap(&self, start: NonNull<u8>, len: usize, new_len: usize) -> Option<NonNull<u8>> {
         // SAFETY: the mapping is exactly this; if it moves, nobody uses the old place any more.
         granted(unsafe { libc::mremap(start.as_ptr().cast(), len, new_len, libc::MREMAP_MAYMOVE) })
+    }
+
+    unsafe fn discard(&self, start: NonNull<u8>, len: usize) {
+        let first = start.align_offset(PAGE);
+        let pages = len.saturating_sub(first) / PAGE * PAGE;
+        if pages > 0 {
+            // SAFETY: whole pages of a mapping, and nobody relies on what they hold: they are zero from now on.
+            unsafe { libc::madvise(start.byte_add(first).as_ptr().cast(), pages, libc::MADV_DONTNEED) };
+        }
     }
 }
 
