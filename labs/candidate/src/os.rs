@@ -2,7 +2,7 @@
 
 use crate::Memory;
 use crate::connection::Connection;
-use crate::wire::{MMAP, MREMAP, MUNMAP, Reader, SBRK, Words};
+use crate::wire::{DISCARD, MMAP, MREMAP, MUNMAP, Reader, SBRK, Words};
 use heapkit::os::Os;
 use std::ptr::NonNull;
 
@@ -17,10 +17,7 @@ impl AskedOs {
     }
 
     fn ask(self, call: u64, words: &[u64]) -> Option<usize> {
-        Connection::send(call, words);
-        // An examiner that is gone needs no answer any more.
-        let answer = Connection::next(self.0).unwrap_or_else(|| std::process::exit(1));
-        Option::<usize>::read(&mut Reader::new(&answer)).flatten()
+        Option::<usize>::read(&mut Reader::new(&Connection::ask(self.0, call, words))).flatten()
     }
 }
 
@@ -44,5 +41,9 @@ unsafe impl Os for AskedOs {
 
     unsafe fn mremap(&self, start: NonNull<u8>, len: usize, new_len: usize) -> Option<NonNull<u8>> {
         self.ask(MREMAP, &[self.0.offset_of(start.as_ptr()) as u64, len as u64, new_len as u64]).map(|at| self.0.at(at))
+    }
+
+    unsafe fn discard(&self, start: NonNull<u8>, len: usize) {
+        self.ask(DISCARD, &[self.0.offset_of(start.as_ptr()) as u64, len as u64]);
     }
 }
