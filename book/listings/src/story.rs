@@ -5,6 +5,7 @@ use heapkit::workload::{Op, elements};
 use lab04::FreeChunks;
 use lab05::Malloc;
 use lab06::FastMalloc;
+use lab08::{Cache, SharedMalloc};
 use std::ptr::NonNull;
 
 /// Every way in which the reference of lab 5 calls the system.
@@ -50,3 +51,45 @@ macro_rules! whole {
 
 whole!(Malloc<O, F>, O: Os, F: FreeChunks);
 whole!(FastMalloc<O>, O: Os);
+whole!(OneThread<O>, O: Os + Copy);
+
+/// The malloc of lab 8, and the cache of the thread that uses it.
+pub struct OneThread<O> {
+    /// The malloc.
+    pub malloc: SharedMalloc<O>,
+    /// The cache.
+    pub cache: Cache,
+}
+
+impl<O: Os + Copy> OneThread<O> {
+    /// A malloc that has asked the system for nothing yet.
+    pub fn new(os: O) -> Self {
+        Self { malloc: SharedMalloc::new(os, |found| panic!("{found}")), cache: Cache::new() }
+    }
+
+    fn malloc(&mut self, request: usize) -> Option<NonNull<u8>> {
+        self.malloc.malloc(&mut self.cache, request)
+    }
+
+    fn calloc(&mut self, count: usize, size: usize) -> Option<NonNull<u8>> {
+        self.malloc.calloc(&mut self.cache, count, size)
+    }
+
+    fn aligned(&mut self, align: usize, request: usize) -> Option<NonNull<u8>> {
+        self.malloc.aligned(&mut self.cache, align, request)
+    }
+
+    /// # Safety
+    /// As for [`SharedMalloc::realloc`].
+    unsafe fn realloc(&mut self, payload: NonNull<u8>, request: usize) -> Option<NonNull<u8>> {
+        // SAFETY: the contract is the same one.
+        unsafe { self.malloc.realloc(&mut self.cache, payload, request) }
+    }
+
+    /// # Safety
+    /// As for [`SharedMalloc::free`].
+    unsafe fn free(&mut self, payload: NonNull<u8>) {
+        // SAFETY: the contract is the same one.
+        unsafe { self.malloc.free(&mut self.cache, payload) }
+    }
+}

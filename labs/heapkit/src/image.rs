@@ -154,7 +154,8 @@ pub enum Links {
     BothWays,
     /// `fd` leads to the next chunk. To their neighbours, the chunks are in use.
     OneWay,
-    /// The same, but `fd` is masked by its own address, shifted by 12: glibc's `PROTECT_PTR`.
+    /// A cache's list, one way as well. Its head and its links lead to the *payload* of a chunk, and each link is masked by the address
+    /// of the place where it is, shifted by 12: glibc's `PROTECT_PTR`.
     Masked,
 }
 
@@ -345,8 +346,9 @@ impl Image {
     }
 
     fn follow(&self, raw: &Raw<'_>, head: &ListHead) -> List {
-        let mut list =
-            List { name: head.name.clone(), links: head.links, chunks: Vec::new(), last: raw.link(head.head) };
+        let of_payload = |word: usize| raw.link(if word == 0 { 0 } else { word.wrapping_sub(PAYLOAD) });
+        let first = if head.links == Links::Masked { of_payload(head.head) } else { raw.link(head.head) };
+        let mut list = List { name: head.name.clone(), links: head.links, chunks: Vec::new(), last: first };
         let mut seen = HashSet::new();
         while let Link::To(at) = list.last {
             let Some(block) = self.block(at).filter(|_| seen.insert(at)) else { break };
@@ -356,7 +358,7 @@ impl Image {
                 Links::BothWays | Links::OneWay => block.fd,
                 Links::Masked => {
                     let mask = (raw.bytes.base() + at + PAYLOAD) >> 12;
-                    raw.word(at + PAYLOAD).map_or(Link::End, |word| raw.link(word ^ mask))
+                    raw.word(at + PAYLOAD).map_or(Link::End, |word| of_payload(word ^ mask))
                 }
             };
         }
@@ -548,9 +550,9 @@ mod tests {
     #[test]
     fn a_masked_list_that_leads_one_way_is_followed() {
         let mask = |at: usize| (0x1000 + at + PAYLOAD) >> 12;
-        let words = [0, 0x21, 0x1020 ^ mask(0), 0, 0, 0x21, mask(0x20), 0, 0, 0x21, 0, 0];
+        let words = [0, 0x21, 0x1030 ^ mask(0), 0, 0, 0x21, mask(0x20), 0, 0, 0x21, 0, 0];
         let bytes = words.iter().flat_map(|word: &usize| word.to_ne_bytes()).collect();
-        let head = ListHead { name: "cache".into(), head: 0x1000, links: Links::Masked };
+        let head = ListHead { name: "cache".into(), head: 0x1010, links: Links::Masked };
         let image = Image::decode(&Raw::new(&Snapshot::new(0x1000, 0, bytes)), &[head]);
         assert_eq!((image.list_order(), image.lists[0].last), ([0, 0x20].as_slice(), Link::End));
         assert_eq!(image.list_defects(), []);

@@ -1,11 +1,12 @@
 //! The numbers that stand in the pages' sentences.
 
 use super::traces::Bill;
-use super::{Capture, Content, pools, stories, whole};
+use super::{Capture, Content, pools, ship, stories, whole};
 use crate::block;
 use crate::process::PAGE;
 use lab02::{CHUNK_COST, Header, MIN_CHUNK_SIZE, SizeWord, request_to_chunk_size};
 use lab06::{BIN_COUNT, BINS_PER_DOUBLING, MIN_LARGE_SIZE, bin_of};
+use lab08::{ARENA_COUNT, CACHE_LIMIT, CACHED_AT_MOST, REGION_SIZE};
 use std::ffi::CStr;
 
 /// A name, a value, and what the value depends on.
@@ -181,6 +182,13 @@ pub fn compute(programs: &[Capture], bills: &[Bill]) -> Result<Vec<Fact>, String
     course("bin_of_1001", bin_of(chunk(1001)));
     course("bin_of_2000", bin_of(chunk(2000)));
     course("bin_count", BIN_COUNT);
+    course("arena_count", ARENA_COUNT);
+    course("region_size", REGION_SIZE);
+    course("cache_limit", CACHE_LIMIT);
+    course("cached_at_most", CACHED_AT_MOST.into());
+    let [cached, not_cached] = ship::steps_on_flags()?;
+    course("steps_with_cache", cached);
+    course("steps_without_cache", not_cached);
     course("min_large_size", MIN_LARGE_SIZE);
     course("bins_per_doubling", BINS_PER_DOUBLING);
     let gs =

@@ -12,6 +12,7 @@ mod plot;
 mod pools;
 mod programs;
 mod rivals;
+mod ship;
 mod speed;
 mod stage;
 mod stories;
@@ -95,6 +96,7 @@ pub fn all() -> Result<Vec<Capture>, String> {
     captures.extend(fragmentation::draw_all()?);
     captures.extend(whole::draw_all()?);
     captures.extend(bins::draw_all()?);
+    captures.extend(ship::draw_all()?);
     captures.extend(pools::draw_all()?);
     captures.push(Capture::new("figures/exam.svg", Content::Fixed(exam::drawing()?)));
     captures.push(Capture::new("figures/stack_and_heap.svg", Content::Fixed(warehouse::drawing()?)));

@@ -1,7 +1,7 @@
 //! Stories: a heap after each step of a run of the reference labs.
 
 use super::stage::{Reference, Stage};
-use super::{Capture, Content, bins, whole};
+use super::{Capture, Content, bins, ship, whole};
 use heapkit::draw::{self, Strip};
 use heapkit::image::State;
 use heapkit::memory::PAGE;
@@ -18,6 +18,7 @@ pub fn draw_all() -> Result<Vec<Capture>, String> {
         ("fences", whole::fences()?),
         ("one_chance", bins::one_chance()?),
         ("consolidated", bins::consolidated()?),
+        ("cache_spills", ship::cache_spills()?),
     ];
     let pictures = stories.into_iter().flat_map(|(name, steps)| {
         let named = move |(step, svg)| Capture::new(format!("figures/{name}-{step}.svg"), Content::Fixed(svg));

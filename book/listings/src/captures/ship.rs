@@ -1,0 +1,129 @@
+//! The reference of lab 8: its caches, and the steps that its locks take.
+
+use super::whole::{Stage, System};
+use super::{Capture, Content};
+use crate::story::OneThread;
+use heapkit::draw::Strip;
+use heapkit::image::{Image, Links, ListHead};
+use heapkit::memory::{PAGE, PrivateArena};
+use heapkit::referee::bin_rules;
+use heapkit::sync::Flag;
+use lab02::{ALIGNMENT, SizeWord};
+use lab08::{CACHED_AT_MOST, Cache, MAIN, REGION_SIZE, SharedMalloc, arena_of, size_word_of};
+use std::fmt::Write;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+pub fn draw_all() -> Result<Vec<Capture>, String> {
+    Ok(vec![Capture::new("two_arenas.txt", Content::Fixed(two_arenas()?))])
+}
+
+/// How two threads' blocks lead to their arenas.
+fn two_arenas() -> Result<String, String> {
+    let malloc = SharedMalloc::<_>::new(system()?, |found| panic!("{found}"));
+    let mut text = String::new();
+    for thread in ["the first thread", "the second thread"] {
+        let mut cache = Cache::new();
+        let block = malloc.malloc(&mut cache, 100).ok_or("there is room for a block")?;
+        // SAFETY: a block in use.
+        let (word, arena) = unsafe { (size_word_of(block), arena_of(block)) };
+        let flag = word.has(SizeWord::NON_MAIN_ARENA);
+        let size = word.size();
+        let _ = writeln!(text, "malloc(100) in {thread}\n  size {size}, NON_MAIN_ARENA {}", usize::from(flag));
+        if flag {
+            let from_start = block.addr().get() % REGION_SIZE;
+            let _ = writeln!(
+                text,
+                "  {from_start} bytes after a multiple of {REGION_SIZE}: a region starts there, and its first word is {arena}"
+            );
+        }
+        let _ = writeln!(text, "  so the block belongs to arena {arena}");
+    }
+    Ok(text)
+}
+
+fn system() -> Result<&'static System, String> {
+    let arena = PrivateArena::reserve().map_err(|e| format!("no memory for a heap: {e}"))?;
+    Ok(Box::leak(Box::new(System::new(arena, 64 * PAGE))))
+}
+
+type Cached = Stage<OneThread<&'static System>>;
+
+/// The heap, with the lists of the cache and of the main arena.
+fn image(stage: &Cached) -> Image {
+    let OneThread { malloc, cache } = &stage.malloc;
+    let words: Vec<usize> = malloc.inspect(MAIN, |arena| {
+        let (bins, fast) = (arena.malloc().bins(), arena.malloc().fast_bins());
+        let sorted = bins.sorted().iter().map(|list| list.head());
+        let heads = [bins.unsorted().head()].into_iter().chain(sorted).chain(fast.iter().map(|bin| bin.head()));
+        heads.enumerate().flat_map(|(list, head)| [list, head.addr()]).collect()
+    });
+    let mut lists = bin_rules::bins(&words);
+    let cached = cache.heads().iter().enumerate().filter(|(_, head)| !head.is_null());
+    lists.extend(cached.map(|(bin, head)| ListHead {
+        name: format!("cache {}", bin * ALIGNMENT),
+        head: head.addr(),
+        links: Links::Masked,
+    }));
+    stage.image_with(&lists)
+}
+
+/// Blocks of one size are freed until their list in the cache is full, and one more.
+pub fn cache_spills() -> Result<Vec<String>, String> {
+    let count = usize::from(CACHED_AT_MOST) + 1;
+    let blocks: Vec<String> = (1..=count).map(|block| block.to_string()).collect();
+    let made: Vec<String> = (0..=count).map(|block| format!("m{block}:24")).collect();
+    let mut stage = Cached::of(OneThread::new, 1024, 32)?.play(&made.join(" "))?;
+    let names = stage.names(&blocks.iter().map(String::as_str).collect::<Vec<_>>());
+    let frees: Vec<String> = (0..count).map(|block| format!("f{block}")).collect();
+    let mut strip = Strip::default().moment("", image(&stage), &names);
+    for step in [&frees[0], &frees[1], &frees[2..count - 1].join(" "), &frees[count - 1], "m20:24"] {
+        stage = stage.play(step)?;
+        strip = strip.moment("", image(&stage), &names);
+    }
+    Ok(strip.steps())
+}
+
+/// A flag that counts the steps taken on any flag of its kind.
+struct Counted(AtomicBool);
+
+static STEPS: AtomicUsize = AtomicUsize::new(0);
+
+impl Counted {
+    fn flag(&self) -> &AtomicBool {
+        STEPS.fetch_add(1, Ordering::Relaxed);
+        &self.0
+    }
+}
+
+impl Flag for Counted {
+    const CLEAR: Self = Counted(AtomicBool::new(false));
+
+    fn load(&self, order: Ordering) -> bool {
+        self.flag().load(order)
+    }
+
+    fn store(&self, value: bool, order: Ordering) {
+        self.flag().store(value, order);
+    }
+
+    fn swap(&self, value: bool, order: Ordering) -> bool {
+        self.flag().swap(value, order)
+    }
+
+    fn pause(&self) {}
+}
+
+/// How many steps on flags a `malloc` takes that the cache serves, and one that it can't serve.
+pub fn steps_on_flags() -> Result<[usize; 2], String> {
+    let malloc = SharedMalloc::<_, Counted>::new(system()?, |found| panic!("{found}"));
+    let mut cache = Cache::new();
+    let block = malloc.malloc(&mut cache, 24).ok_or("there is room for a block")?;
+    // SAFETY: a block of this malloc, which nobody uses.
+    unsafe { malloc.free(&mut cache, block) };
+    let mut steps_of = |request| {
+        let before = STEPS.load(Ordering::Relaxed);
+        let _ = malloc.malloc(&mut cache, request);
+        STEPS.load(Ordering::Relaxed) - before
+    };
+    Ok([steps_of(24), steps_of(24)])
+}
