@@ -27,8 +27,12 @@ const ABSURD: &str = "an_absurd_request_is_refused";
 /// The one that the README and the book's welcome page show.
 const SHOWN: &str = "a_chunk_at_the_wrong_end_of_the_list";
 
+/// Those that the book shows, and the files from which its pages take them.
+const IN_THE_BOOK: [(&str, &str); 2] = [(SHOWN, "failing_case.txt"), (INSIDE, "two_threads_inside.txt")];
+const INSIDE: &str = "two_threads_inside";
+
 /// The name of the screen; the lab, the wrong implementation and the case that fails with it.
-const SCREENS: [(&str, &str, &str, &str); 21] = [
+const SCREENS: [(&str, &str, &str, &str); 22] = [
     ("a_boundary_tag_that_was_not_written", "lab02", "footer_not_written", FREED),
     (SHOWN, "lab03", "push_at_the_tail", STORY),
     (
@@ -54,6 +58,7 @@ const SCREENS: [(&str, &str, &str, &str); 21] = [
     ("a_wrong_link", "lab03", "old_head_keeps_its_bk", "links_lead_both_ways"),
     ("an_early_exit", "lab03", "ends_the_process", REFUSED),
     ("an_endless_loop", "lab02", "check_steps_by_zero", CHECKER),
+    (INSIDE, "lab08", "tests_and_then_sets", "one_thread_at_a_time_is_inside"),
     ("an_overlap", "lab03", "remembers_the_last_one_freed", STORY),
 ];
 
@@ -127,17 +132,22 @@ fn the_readme_and_the_book_show_a_screen_as_it_is_now() {
     const FENCE: &str = "```text\n";
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     let screen = &TEXTS[SHOWN];
-    let in_the_book = root.join("book/listings/captured/failing_case.txt");
     let readme = root.join("README.md");
     let text = read(&readme);
     let (head, rest) = text.split_once(FENCE).expect("the README has a fence for a screen");
     let (_, tail) = rest.split_once("```").expect("the fence has an end");
     let renewed = format!("{head}{FENCE}{screen}```{tail}");
-    if std::env::var("INSTA_UPDATE").as_deref() == Ok("always") {
-        std::fs::write(&in_the_book, screen).expect("the book can be written");
+    let renews = std::env::var("INSTA_UPDATE").as_deref() == Ok("always");
+    let how = "to renew it: INSTA_UPDATE=always cargo test -p selfcheck --test screens";
+    for (name, file) in IN_THE_BOOK {
+        let in_the_book = root.join("book/listings/captured").join(file);
+        if renews {
+            std::fs::write(&in_the_book, &TEXTS[name]).expect("the book can be written");
+        }
+        assert!(read(&in_the_book) == TEXTS[name], "{} is out of date; {how}", in_the_book.display());
+    }
+    if renews {
         std::fs::write(&readme, &renewed).expect("the README can be written");
     }
-    let how = "to renew it: INSTA_UPDATE=always cargo test -p selfcheck --test screens";
-    assert!(read(&in_the_book) == *screen, "{} is out of date; {how}", in_the_book.display());
     assert!(read(&readme) == renewed, "the screen in README.md is out of date; {how}");
 }
