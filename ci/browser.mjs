@@ -71,6 +71,66 @@ async function type(page, story) {
     await page.waitForTimeout(400);
 }
 
+/** In a page: how many pairs of colours its words have, and those that are too much alike. */
+function measureContrast() {
+    document.querySelectorAll(".content details").forEach(details => { details.hidden = false; details.open = true; });
+    const canvas = document.createElement("canvas").getContext("2d", { willReadFrequently: true });
+    // Any colour of CSS, as red, green, blue and opacity.
+    const parsed = new Map();
+    function rgb(colour) {
+        if (!parsed.has(colour)) {
+            canvas.clearRect(0, 0, 1, 1);
+            canvas.fillStyle = colour;
+            canvas.fillRect(0, 0, 1, 1);
+            const [r, g, b, a] = canvas.getImageData(0, 0, 1, 1).data;
+            parsed.set(colour, [r, g, b, a / 255]);
+        }
+        return parsed.get(colour);
+    }
+    const over = (top, under) => [...[0, 1, 2].map(i => top[i] * top[3] + under[i] * (1 - top[3])), 1];
+    const light = colour => {
+        const [r, g, b] = colour.slice(0, 3).map(part => part / 255).map(part => part <= 0.03928 ? part / 12.92 : ((part + 0.055) / 1.055) ** 2.4);
+        return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+    };
+    const ratio = (a, b) => (Math.max(light(a), light(b)) + 0.05) / (Math.min(light(a), light(b)) + 0.05);
+    const style = element => getComputedStyle(element);
+    function background(element) {
+        const layers = [];
+        for (let at = element; at; at = at.parentElement) layers.push(rgb(style(at).backgroundColor));
+        return layers.reverse().reduce((under, layer) => over(layer, under), [255, 255, 255, 1]);
+    }
+    const pairs = new Map();
+    function look(words, colour, under, large, what) {
+        const found = ratio(over(rgb(colour), under), under);
+        pairs.set(`${colour} on ${under}`, found < (large ? 3 : 4.5) ? `${what} "${words.slice(0, 30)}": ${found.toFixed(2)}` : null);
+    }
+    const walker = document.createTreeWalker(document.querySelector("main"), NodeFilter.SHOW_TEXT);
+    while (walker.nextNode()) {
+        const words = walker.currentNode.data.trim();
+        const element = walker.currentNode.parentElement;
+        if (!words || element.closest("svg") || !element.checkVisibility()) continue;
+        const size = parseFloat(style(element).fontSize);
+        look(words, style(element).color, background(element), size >= 24 || size >= 18.66 && style(element).fontWeight >= 700, element.tagName);
+    }
+    // A word in a picture lies on the last box drawn before it that holds its middle.
+    for (const svg of document.querySelectorAll("svg.heap")) {
+        const boxes = [];
+        for (const part of svg.querySelectorAll("rect, text")) {
+            const place = part.getBBox();
+            if (part.tagName === "rect") {
+                if (style(part).fill !== "none") boxes.push({ place, fill: style(part).fill });
+                continue;
+            }
+            const [x, y] = [place.x + place.width / 2, place.y + place.height / 2];
+            const holds = ({ place }) => x >= place.x && x <= place.x + place.width && y >= place.y && y <= place.y + place.height;
+            const box = boxes.findLast(holds);
+            const under = box ? over(rgb(box.fill), background(svg)) : background(svg);
+            look(part.textContent, style(part).fill, under, false, "in a picture");
+        }
+    }
+    return { pairs: pairs.size, low: [...pairs.values()].filter(Boolean) };
+}
+
 /** Answers a box with the keyboard alone. */
 async function say(box, answer) {
     if (await box.getAttribute("data-kind") === "number") {
@@ -435,6 +495,42 @@ const tests = {
         }
         assert.deepEqual(found, []);
         return `${pages.length} pages`;
+    },
+
+    async "words can be told from what is under them in every theme, as far as WCAG's AA asks"() {
+        const found = new Set();
+        let pairs = 0;
+        for (const theme of ["light", "rust", "coal", "navy", "ayu"]) {
+            for (const name of pages) {
+                await inPage(name, async page => {
+                    const measured = await page.evaluate(measureContrast);
+                    pairs += measured.pairs;
+                    measured.low.forEach(what => found.add(`${theme}: ${what}`));
+                }, { theme });
+            }
+        }
+        assert.deepEqual([...found], []);
+        return `${pairs} pairs of colours`;
+    },
+
+    async "a page weighs less than a megabyte, with its fonts, styles and scripts"() {
+        let heaviest = { weight: 0 };
+        await withServer(async address => {
+            // The playground brings a program along.
+            for (const name of pages.filter(name => name !== "playground.html")) {
+                const context = await browser.newContext();
+                const page = await context.newPage();
+                const files = [];
+                page.on("response", response => files.push(response.body().then(body => body.length, () => 0)));
+                await page.goto(`${address}${name}`, { waitUntil: "load" });
+                await page.evaluate(() => document.fonts.ready.then(() => {}));
+                const weight = (await Promise.all(files)).reduce((all, file) => all + file, 0);
+                if (weight > heaviest.weight) heaviest = { name, weight };
+                await context.close();
+            }
+        });
+        assert.ok(heaviest.weight > 100_000 && heaviest.weight < 1_000_000, JSON.stringify(heaviest));
+        return `the heaviest is ${heaviest.name}, with ${Math.round(heaviest.weight / 1000)} kB`;
     },
 
     async "under cargo book, each rule has the reader's mark and each failed case its screen, as soon as a run has ended"() {

@@ -6,6 +6,7 @@ use crate::{course_of, figures, playground, predict, rules, run, story};
 use anyhow::{Error, Result, bail};
 use mdbook_preprocessor::PreprocessorContext;
 use mdbook_preprocessor::book::{Book, Chapter};
+use std::cell::Cell;
 use std::path::Path;
 
 /// Answers `{{fact …}}`, `{{figure …}}`, `{{rules …}}`, `{{predict …}}` and `{{story …}}`, and adds the command that runs it to each listing.
@@ -25,20 +26,37 @@ impl mdbook_preprocessor::Preprocessor for Preprocessor {
         let mut result = Ok(());
         book.for_each_chapter_mut(|chapter| {
             if result.is_ok() {
-                result = fill_in(chapter, course, &facts, pages);
+                result = fill_in(chapter, course, &facts, pages, figure_word(context));
             }
         });
         result.map(|()| book)
     }
 }
 
-fn fill_in(chapter: &mut Chapter, course: &Path, facts: &Facts, pages: &Path) -> Result<()> {
+/// What a figure is called in the book's language.
+fn figure_word(context: &PreprocessorContext) -> &'static str {
+    match context.config.book.language.as_deref() {
+        Some("ko") => "그림",
+        _ => "Figure",
+    }
+}
+
+fn fill_in(chapter: &mut Chapter, course: &Path, facts: &Facts, pages: &Path, figure_word: &str) -> Result<()> {
     // A draft has no page yet.
     let (Some(path), Some(source)) = (&chapter.path, &chapter.source_path) else {
         return Ok(());
     };
     let to_root = "../".repeat(path.components().count() - 1);
-    let page = Page { name: path.with_extension("").display().to_string(), course, facts, to_root };
+    // `3.` for the third chapter; a page without a number counts its figures alone.
+    let number = chapter.number.as_ref().map(ToString::to_string).unwrap_or_default();
+    let page = Page {
+        name: path.with_extension("").display().to_string(),
+        course,
+        facts,
+        to_root,
+        figure: format!("{figure_word} {number}"),
+        figures: Cell::new(0),
+    };
     match page.expand(&chapter.content) {
         Ok(content) => chapter.content = run::add_commands(&run::drop_prompts(&content), course),
         Err(directive::Mistake { line, what }) => {
@@ -56,6 +74,10 @@ struct Page<'a> {
     facts: &'a Facts,
     /// The way from the page to the book's first one, such as `../`.
     to_root: String,
+    /// What its figures are called, before their number: `Figure 3.`.
+    figure: String,
+    /// How many there have been.
+    figures: Cell<usize>,
 }
 
 impl Page<'_> {
@@ -69,7 +91,7 @@ impl Page<'_> {
             "figure" => {
                 // A caption may state facts.
                 let argument = self.expand(directive.argument).map_err(|mistake| mistake.what)?;
-                directive.block(&figures::figure(self.course, &argument)?)
+                directive.block(&figures::figure(self.course, &argument, &self.next_figure())?)
             }
             "rules" => directive.block(&rules::table(self.course, directive.argument, &self.to_root)?),
             "predict" => {
@@ -78,12 +100,18 @@ impl Page<'_> {
             }
             "story" => {
                 let argument = self.expand(directive.argument).map_err(|mistake| mistake.what)?;
-                directive.block(&story::story(self.course, &argument, &self.body(directive)?)?)
+                directive.block(&story::story(self.course, &argument, &self.body(directive)?, &self.next_figure())?)
             }
             _ => Err("unknown: write {{fact NAME}}, {{figure NAME | caption}}, {{rules LAB}}, {{predict NAME}} … {{/predict}} or \
                       {{story NAME | caption}} … {{/story}}, or put it in `code` to show it"
                 .to_owned()),
         }
+    }
+
+    /// The next figure's name.
+    fn next_figure(&self) -> String {
+        self.figures.set(self.figures.get() + 1);
+        format!("{}{}", self.figure, self.figures.get())
     }
 
     /// The body of a directive that needs one, with its own directives answered.

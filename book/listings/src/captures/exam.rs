@@ -1,5 +1,6 @@
 //! Who calls whom in an exam: the two processes, the socket and the memory between them, and the files that do it.
 
+use heapkit::draw;
 use std::fmt::Write;
 use std::path::Path;
 
@@ -73,7 +74,12 @@ pub fn drawing() -> Result<String, String> {
     }
     let height = TOP + EXAMINER.len() * ROW + 8;
     let mut svg = format!(
-        "<svg class=\"heap\" xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {height}\" width=\"{WIDTH}\" height=\"{height}\" role=\"img\">"
+        "<svg class=\"heap\" xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {height}\" width=\"{WIDTH}\" height=\"{height}\" role=\"img\" {}>",
+        draw::described(
+            "Two programs side by side. At the left the examiner, which judges and never runs your code; at the right the candidate, which runs \
+             it and only answers. Questions and answers go through a socket between them, and both see the same piece of memory, which the \
+             examiner copies before it judges."
+        )
     );
     frame(&mut svg, LEFT, LEFT_WIDTH, EXAMINER.len(), "the examiner: judges, and never runs your code");
     frame(&mut svg, RIGHT, RIGHT_WIDTH, CANDIDATE.len(), "the candidate: only answers");

@@ -1,7 +1,7 @@
 //! The numbers that stand in the pages' sentences.
 
 use super::traces::Bill;
-use super::{Capture, Content, pools, ship, stories, whole};
+use super::{Capture, Content, pools, questions, ship, stories, whole};
 use crate::block;
 use crate::process::PAGE;
 use lab02::{CHUNK_COST, Header, MIN_CHUNK_SIZE, SizeWord, request_to_chunk_size};
@@ -263,6 +263,12 @@ pub fn compute(programs: &[Capture], bills: &[Bill]) -> Result<Vec<Fact>, String
     for (name, number) in super::fragmentation::facts()?.into_iter().chain(pools::facts()?) {
         facts.push(Fact { name, value: Value::Number(number), source: Source::Course });
     }
+    for (name, number) in questions::numbers()? {
+        facts.push(Fact { name, value: Value::Number(number), source: Source::Course });
+    }
+    for (name, text) in questions::words()? {
+        facts.push(Fact { name, value: Value::Text(text), source: Source::Course });
+    }
     Ok(facts)
 }
 
@@ -285,6 +291,8 @@ fn in_words(programs: &[Capture]) -> Result<Vec<(&'static str, String)>, String>
         let place = bins.split_once(block).and_then(|(_, rest)| rest.trim_start().split("  ").next());
         place.ok_or_else(|| format!("glibcs_bins doesn't say where the {block} waits"))
     };
+    let second = printed(programs, "dynamic_threshold.txt")?.split_once("round 2");
+    let second = second.and_then(|(_, rest)| rest.lines().next()).ok_or("dynamic_threshold has no second round")?;
     let five_things = printed(programs, "five_things.txt")?;
     let said = |what: &str| {
         let answer = five_things.split_once(what).and_then(|(_, rest)| rest.split_whitespace().next());
@@ -294,6 +302,7 @@ fn in_words(programs: &[Capture]) -> Result<Vec<(&'static str, String)>, String>
         ("place_of_e", place_of_e.ok_or("the story of A, B, C and D doesn't say where E is")?.to_owned()),
         ("place_of_f", place_of_f.to_owned()),
         ("place_of_5000", place_of_5000.to_owned()),
+        ("second_of_200000", second.trim().to_owned()),
         ("eighth_of_32", waits("8th block of   32 bytes")?.to_owned()),
         ("eighth_of_200", waits("8th block of  200 bytes")?.to_owned()),
         ("of_nowhere", if said("NonNull::new(nowhere) is some")? == "no" { "None" } else { "Some" }.to_owned()),

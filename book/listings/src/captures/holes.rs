@@ -1,13 +1,15 @@
 //! The holes of a checkerboard: where they are, and how large.
 
+use heapkit::draw;
 use heapkit::image::{Image, Offset, State};
 use std::fmt::Write;
 
 const WIDTH: usize = 720;
 
-fn svg(height: usize, content: &str) -> String {
+fn svg(height: usize, in_words: &str, content: &str) -> String {
+    let label = draw::described(in_words);
     format!(
-        "<svg class=\"heap\" xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {height}\" width=\"{WIDTH}\" height=\"{height}\" role=\"img\">{content}</svg>\n"
+        "<svg class=\"heap\" xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {height}\" width=\"{WIDTH}\" height=\"{height}\" role=\"img\" {label}>{content}</svg>\n"
     )
 }
 
@@ -58,7 +60,14 @@ pub fn beginning(image: &Image, asked_for: usize, request: usize) -> String {
         middle = x(asked_for / 2),
         base = top + 22,
     );
-    svg(top + BOX + 6, &content)
+    let holes = image.blocks.iter().filter(|block| block.at < ROWS * BYTES && block.state == State::Free);
+    let in_words = format!(
+        "The first {} KiB of the heap, to scale: chunks in use and {} holes take turns. Below, to the same scale, the {asked_for} bytes that \
+         malloc({request}) needs in one piece: longer than every hole.",
+        ROWS * BYTES / 1024,
+        holes.count(),
+    );
+    svg(top + BOX + 6, &in_words, &content)
 }
 
 /// How many holes there are of which size, on an axis on which a chunk that is asked for has its place too.
@@ -107,5 +116,10 @@ pub fn histogram(holes: &[usize], asked_for: usize, request: usize) -> String {
         highest = TOP + 8.0,
         below = BOTTOM + 18.0,
     );
-    svg(216, &content)
+    let in_words = format!(
+        "How many holes have which size: {} holes, the largest of {largest} bytes. Far to the right, the {asked_for} bytes that \
+         malloc({request}) needs.",
+        holes.len(),
+    );
+    svg(216, &in_words, &content)
 }

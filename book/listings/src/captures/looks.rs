@@ -2,6 +2,7 @@
 
 use super::whole::{Stage, System};
 use crate::story::Whole;
+use heapkit::draw;
 use heapkit::format::SIZE_WORD;
 use heapkit::memory::Arena;
 use heapkit::trace::Trace;
@@ -196,8 +197,14 @@ pub fn plot(all: &[&Looks]) -> String {
     };
     let bottom = TOP + ROW * all.len() as f64;
     let (width, height) = (RIGHT + 60.0, bottom + 48.0);
+    let programs = all.iter().map(|looks| format!("{} {:.1} and {:.1}", looks.program, looks.list, looks.bins));
+    let in_words = format!(
+        "How many chunks are looked at for each malloc, with lab 5's one list and with lab 6's bins: {}.",
+        programs.collect::<Vec<_>>().join("; ")
+    );
+    let label = draw::described(&in_words);
     let mut svg = format!(
-        "<svg class=\"heap\" xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width} {height}\" width=\"{width}\" height=\"{height}\" role=\"img\">\
+        "<svg class=\"heap\" xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width} {height}\" width=\"{width}\" height=\"{height}\" role=\"img\" {label}>\
          <circle class=\"mark-a\" cx=\"{LEFT}\" cy=\"12\" r=\"5\"/><text class=\"small\" x=\"{0}\" y=\"16\">lab 5, one list</text>\
          <circle class=\"mark-b\" cx=\"{1}\" cy=\"12\" r=\"5\"/><text class=\"small\" x=\"{2}\" y=\"16\">lab 6, bins</text>",
         LEFT + 10.0,

@@ -11,6 +11,7 @@ mod looks;
 mod plot;
 mod pools;
 mod programs;
+mod questions;
 mod rivals;
 mod ship;
 mod speed;

@@ -1,5 +1,6 @@
 //! Curves over steps, as SVG in the theme's colours.
 
+use heapkit::draw;
 use std::fmt::Write;
 
 const WIDTH: f64 = 720.0;
@@ -22,8 +23,14 @@ pub fn svg(curves: &[Curve], steps: usize, unit: &str) -> String {
     let last = curves.iter().map(|curve| curve.values.len()).max().unwrap_or(1).max(2) - 1;
     let x = |index: usize| LEFT + (RIGHT - LEFT) * index as f64 / last as f64;
     let y = |value: usize| BOTTOM - (BOTTOM - TOP) * value as f64 / most;
+    let ends = curves.iter().map(|curve| {
+        let (highest, end) = (curve.values.iter().max().unwrap_or(&0), curve.values.last().unwrap_or(&0));
+        format!("{}: at most {highest}, in the end {end}", curve.name)
+    });
+    let in_words = format!("Curves over {steps} steps, in {unit}. {}.", ends.collect::<Vec<_>>().join("; "));
+    let label = draw::described(&in_words);
     let mut svg = format!(
-        "<svg class=\"heap\" xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {HEIGHT}\" width=\"{WIDTH}\" height=\"{HEIGHT}\" role=\"img\">\
+        "<svg class=\"heap\" xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {HEIGHT}\" width=\"{WIDTH}\" height=\"{HEIGHT}\" role=\"img\" {label}>\
          <path class=\"axis\" d=\"M {LEFT} {TOP} V {BOTTOM} H {RIGHT}\"/>\
          <text class=\"addr\" text-anchor=\"end\" x=\"{0}\" y=\"{1}\">0</text>\
          <text class=\"addr\" text-anchor=\"end\" x=\"{0}\" y=\"{2}\">{most} {unit}</text>\

@@ -3,6 +3,7 @@
 use super::{Capture, Content, programs};
 use crate::parser::in_blocks::Blocks;
 use crate::parser::{in_a_pool, in_a_region, in_blocks, texts, tokens};
+use heapkit::draw;
 use heapkit::image::Offset;
 use heapkit::memory::{Arena, HEAP_ROOM, PrivateArena};
 use heapkit::os::{Call, SimOs};
@@ -107,6 +108,21 @@ struct Moment {
     slots: Vec<Slot>,
 }
 
+impl Moment {
+    /// The state for those who can't see it.
+    fn in_words(&self) -> String {
+        let slots = self.slots.iter().map(|slot| match slot.state {
+            State::Taken => format!("{} holds a value", slot.name),
+            State::Dead(Some(to)) => {
+                format!("a dead slot at {} leads to the one at {}", Offset(slot.at), Offset(self.slots[to].at))
+            }
+            State::Dead(None) => format!("the slot at {} died first and leads nowhere", Offset(slot.at)),
+            State::Fresh => format!("the slot at {} was never used", Offset(slot.at)),
+        });
+        format!("{}: after a header of {} bytes, {}.", self.title, self.header, slots.collect::<Vec<_>>().join("; "))
+    }
+}
+
 struct Slot {
     /// From the mapping's start.
     at: usize,
@@ -129,7 +145,8 @@ fn drawing(moments: &[Moment]) -> String {
     let slots = moments.first().map_or(0, |moment| moment.slots.len());
     let (width, height) = (16 + HEADER + slots * CELL, moments.len() * ROW);
     let mut svg = format!(
-        "<svg class=\"heap\" xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width} {height}\" width=\"{width}\" height=\"{height}\" role=\"img\">"
+        "<svg class=\"heap schematic\" xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width} {height}\" width=\"{width}\" height=\"{height}\" role=\"img\" {}>",
+        draw::described(&moments.iter().map(Moment::in_words).collect::<Vec<_>>().join(" "))
     );
     for (row, Moment { title, header, slots }) in moments.iter().enumerate() {
         let top = row * ROW;

@@ -174,6 +174,11 @@ pub fn mapping_of(request: usize) -> Result<usize, String> {
     }
 }
 
+/// The system after a story.
+pub fn play(story: &str) -> Result<&'static System, String> {
+    Ok(Stage::new()?.play(story)?.os)
+}
+
 /// How long the mappings of some blocks are, with what they hold.
 fn mapping_lengths() -> Result<String, String> {
     let mut text = format!("{:>9} {:>11} {:>12} {:>13}\n", "request", "its chunk", "and a word", "the mapping");

@@ -139,6 +139,8 @@ mod tests {
             list("fast bin 32", Links::OneWay, &[80, 48]),
         ];
         let svg = Strip::default().moment("", image(lists), &[(80, "B")]).svg();
+        // Without its description.
+        let svg = svg.split_once("><").map_or("", |(_, drawing)| drawing);
         let after = |text: &str| svg.find(text).unwrap_or_else(|| panic!("{text} isn't in {svg}"));
         assert!(!svg.contains("unsorted") && !svg.contains("head"), "{svg}");
         let rows = ["bin 48", "48 at +0x0000", "fast bin 32", "B · 32", "32 at +0x0030"].map(after);

@@ -5,7 +5,7 @@ mod svg;
 mod text;
 mod words;
 
-pub use svg::{Strip, size_word};
+pub use svg::{Strip, described, size_word};
 pub use text::{bytes, heap, heap_within, list, size_word_in_words, word};
 pub use words::{Role, Row, rows, rows_steps, rows_svg, rows_text};
 

@@ -1,4 +1,4 @@
-//! The heap picture as SVG. Colours come from the page's style sheet, by class.
+//! The heap picture as SVG. Colours come from the page's style sheet, by class. A picture of the class `schematic` is not to scale.
 
 use super::{flag_letters, lists};
 use crate::format::{FLAGS, IS_MMAPPED, NON_MAIN_ARENA, PREV_INUSE};
@@ -53,7 +53,8 @@ impl Strip {
         let width = self.moments.iter().map(|moment| moment.width(boxes_at)).max().unwrap_or(0);
         let height: usize = self.moments.iter().map(Moment::height).sum();
         let mut svg = format!(
-            "<svg class=\"heap\" xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width} {height}\" width=\"{width}\" height=\"{height}\" role=\"img\">"
+            "<svg class=\"heap schematic\" xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width} {height}\" width=\"{width}\" height=\"{height}\" role=\"img\" {}>",
+            described(&self.in_words())
         );
         let mut top = 0;
         for moment in &self.moments {
@@ -62,6 +63,15 @@ impl Strip {
         }
         svg.push_str("</svg>\n");
         svg
+    }
+
+    /// All moments for those who can't see them.
+    fn in_words(&self) -> String {
+        let moments = self.moments.iter().map(|moment| {
+            let title = if moment.title.is_empty() { String::new() } else { format!("{}: ", moment.title) };
+            title + &moment.in_words(&[])
+        });
+        moments.collect::<Vec<_>>().join(" ")
     }
 
     /// A picture for each moment, with what has changed since the one before it marked. All are equally large, with the chunks
@@ -84,7 +94,7 @@ impl Strip {
         let moment = &self.moments[now];
         let changed = since.map_or_else(Vec::new, |since| moment.changed_since(&self.moments[since]));
         let mut svg = format!(
-            "<svg class=\"heap\" xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width} {height}\" width=\"{width}\" height=\"{height}\" role=\"img\" {}>",
+            "<svg class=\"heap schematic\" xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width} {height}\" width=\"{width}\" height=\"{height}\" role=\"img\" {}>",
             described(&moment.in_words(&changed)),
         );
         moment.draw(&mut svg, chunks_at - moment.chunks_at(), boxes_at);
@@ -315,8 +325,11 @@ pub fn size_word(word: usize) -> String {
         .map(|(value, bit, name)| (126, value, bit, name));
     let names = [("A", "NON_MAIN_ARENA"), ("M", "IS_MMAPPED"), ("P", "PREV_INUSE")];
     let mut svg = String::from(
-        "<svg class=\"heap\" xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 710 92\" width=\"710\" height=\"92\" role=\"img\">",
+        "<svg class=\"heap schematic\" xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 710 92\" width=\"710\" height=\"92\" role=\"img\" ",
     );
+    let shown: Vec<String> =
+        fields.iter().chain(&flags).map(|(_, value, bits, name)| format!("{bits}: {value}, {name}")).collect();
+    svg.push_str(&format!("{}>", described(&format!("A size word from left to right. {}.", shown.join("; ")))));
     let mut x = 4;
     for (width, value, bits, meaning) in fields.iter().chain(&flags) {
         let full = names.iter().find(|(short, _)| short == meaning).map_or(meaning.as_str(), |(_, long)| long);
@@ -347,7 +360,7 @@ pub(super) fn escape(text: &str) -> String {
 }
 
 /// The attribute that says what a picture shows.
-pub(super) fn described(in_words: &str) -> String {
+pub fn described(in_words: &str) -> String {
     format!("aria-label=\"{}\"", escape(in_words).replace('"', "&quot;"))
 }
 

@@ -105,7 +105,7 @@ const ALIKE: usize = 4;
 
 /// The rows as a picture. A gap separates the chunks; words that say nothing new are drawn as one.
 pub fn rows_svg(rows: &[Row]) -> String {
-    picture(rows, &[], "")
+    picture(rows, &[], &in_words(rows, &[]))
 }
 
 /// A picture for each step, with the words marked that have changed since the step before, and described.
@@ -119,14 +119,18 @@ pub fn rows_steps(steps: &[Vec<Row>]) -> Vec<String> {
             }
             None => Vec::new(),
         };
-        let header = rows.iter().filter(|row| row.role == Role::Header).map(|row| {
-            let new = if changed.contains(&row.at) { " (changed)" } else { "" };
-            format!("{}: {}{new}", Offset(row.at), row.meaning)
-        });
-        let words = format!("The allocator's words: {}.", header.collect::<Vec<_>>().join("; "));
-        picture(rows, &changed, &format!(" {}", described(&words)))
+        picture(rows, &changed, &in_words(rows, &changed))
     });
     pictures.collect()
+}
+
+/// What a picture of these rows shows: the allocator's own words.
+fn in_words(rows: &[Row], changed: &[usize]) -> String {
+    let header = rows.iter().filter(|row| row.role == Role::Header).map(|row| {
+        let new = if changed.contains(&row.at) { " (changed)" } else { "" };
+        format!("{}: {}{new}", Offset(row.at), row.meaning)
+    });
+    described(&format!("The allocator's words: {}.", header.collect::<Vec<_>>().join("; ")))
 }
 
 fn picture(rows: &[Row], changed: &[usize], label: &str) -> String {
@@ -179,7 +183,7 @@ fn picture(rows: &[Row], changed: &[usize], label: &str) -> String {
     }
     let height = y + 4;
     format!(
-        "<svg class=\"heap\" xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {height}\" width=\"{WIDTH}\" height=\"{height}\" role=\"img\"{label}>{body}</svg>\n"
+        "<svg class=\"heap\" xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {height}\" width=\"{WIDTH}\" height=\"{height}\" role=\"img\" {label}>{body}</svg>\n"
     )
 }
 
