@@ -147,8 +147,8 @@ window.heaplab.makeMap = map => {
             return;
         }
         drawn = made;
-        const mapped = drawn.mapped ? ` ${count(drawn.mapped)} blocks had mappings of their own, which aren't drawn.` : "";
-        const refused = drawn.refused ? ` ${count(drawn.refused)} requests were refused.` : "";
+        const mapped = drawn.mapped ? ` Not drawn are the blocks with mappings of their own: ${count(drawn.mapped)}.` : "";
+        const refused = drawn.refused ? ` Requests that the malloc refused: ${count(drawn.refused)}.` : "";
         says.textContent = `${count(drawn.operations)} operations. At most ${count(drawn.alive)} bytes were alive at once, and the system had granted at most ${count(drawn.granted)}: ${(100 * drawn.alive / drawn.granted).toFixed(1)} % of that was used.${mapped}${refused}`;
         canvas.setAttribute("aria-label", `The heap over time. ${says.textContent}`);
         view.hidden = false;
