@@ -53,7 +53,10 @@ pub fn map(settings: Settings, text: &str) -> Result<Map, (usize, String)> {
     }
     let trace = trace::parse(text)?;
     if trace.ops.len() > MOST_OPERATIONS {
-        return Err((0, format!("The trace has {} operations, and a map has at most {MOST_OPERATIONS}.", trace.ops.len())));
+        return Err((
+            0,
+            format!("The trace has {} operations, and a map has at most {MOST_OPERATIONS}.", trace.ops.len()),
+        ));
     }
     let os = PlayOs::with_room(ROOM);
     let mut mapper = Mapper { os: &os, player: Player::new(settings, &os), alive: HashMap::new(), map: Map::default() };
@@ -189,7 +192,10 @@ mod tests {
             for (i, [from, to, at, size]) in blocks.iter().enumerate() {
                 for [from_2, to_2, at_2, size_2] in &blocks[i + 1..] {
                     let at_once = from_2 <= to && from <= to_2;
-                    assert!(!at_once || at_2 >= &(at + size) || at >= &(at_2 + size_2), "{settings}: {at:#x} {at_2:#x}");
+                    assert!(
+                        !at_once || at_2 >= &(at + size) || at >= &(at_2 + size_2),
+                        "{settings}: {at:#x} {at_2:#x}"
+                    );
                 }
             }
         }
