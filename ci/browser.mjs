@@ -7,6 +7,7 @@ import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { createInterface } from "node:readline";
 import { pathToFileURL } from "node:url";
+import { gzipSync } from "node:zlib";
 
 const { chromium } = await import(pathToFileURL(process.env.PLAYWRIGHT).href);
 const book = resolve(process.argv[2]);
@@ -381,7 +382,7 @@ const tests = {
         await inPage(PLAYGROUND, async page => {
             await type(page, "a = malloc(24)\nb = malloc(24)\nfree(a)");
             await page.locator(".cell[tabindex='0']").focus();
-            const decoded = () => page.locator(".decoded").textContent();
+            const decoded = () => page.locator(".play .decoded").textContent();
             await page.keyboard.press("ArrowRight");
             assert.equal(await decoded(), `+0x0008: 0000000000000021: size | flags: size 0x20, P = 1 "the chunk before is in use".`);
             await page.keyboard.press("ArrowDown");
@@ -420,6 +421,45 @@ const tests = {
             const { heap, joining, returns } = await shown(page);
             assert.deepEqual([heap, joining, returns], ["page", true, ["a = malloc(40) → +0x0010", "free(a)"]]);
         }, { hash: "#heap=page&fit=best&split&join&story=a=malloc(40);free(a)" });
+    },
+
+    async "a trace is opened, plain or packed, as a map that can be zoomed and pointed at"() {
+        const lines = ["a 0 100", "a 1 1000000", "r 0 200", "a 2 20", "f 0", "f 1"];
+        const trace = Buffer.from(`1\n3\n${lines.length}\n1\n${lines.join("\n")}\n`);
+        await inPage(PLAYGROUND, async page => {
+            const open = (name, buffer) => page.setInputFiles("#map-file", { name, mimeType: "application/octet-stream", buffer });
+            const says = page.locator("#heap-map .mistake");
+            const until = async pattern => {
+                await page.waitForFunction(source => new RegExp(source).test(document.querySelector("#heap-map .mistake").textContent), pattern.source);
+            };
+            await open("wrong.rep", Buffer.from("1\n1\n1\n1\nx 0\n"));
+            await until(/^Line 5: /);
+            assert.ok(await page.locator(".map-view").isHidden());
+            for (const [name, buffer] of [["plain.rep", trace], ["packed.rep.gz", gzipSync(trace)]]) {
+                await open(name, buffer);
+                await until(/^6 operations\. At most 1,000,220 bytes were alive at once, .* Not drawn .*: 1\.$/);
+            }
+            await page.selectOption("#map-malloc", "system best");
+            const map = page.locator("#heap-map canvas");
+            const picture = () => map.evaluate(canvas => canvas.toDataURL());
+            // A block of 208 bytes in a heap of 132 KiB is small at first.
+            const whole = await picture();
+            await map.focus();
+            for (let i = 0; i < 30; i += 1) {
+                await page.keyboard.press("ArrowDown");
+                await page.keyboard.press("+");
+                await page.keyboard.press("ArrowDown");
+            }
+            assert.notEqual(await picture(), whole, "it is zoomed");
+            for (let i = 0; i < 9; i += 1) await page.keyboard.press("ArrowLeft");
+            const box = await map.boundingBox();
+            await page.mouse.move(box.x + 80, box.y + box.height - 30);
+            assert.match(await page.locator("#heap-map .decoded").textContent(), /^A chunk of 112 bytes at \+0x0000, from operation 1 to 2\.$/);
+            await page.keyboard.press("0");
+            assert.equal(await picture(), whole, "it is whole again");
+            assert.equal(page.url(), url(PLAYGROUND), "no key has turned the page");
+            assert.ok(await says.isVisible());
+        });
     },
 
     async "the playground shows what the same code shows on this machine, for every drawn story"() {

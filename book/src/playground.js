@@ -41,13 +41,16 @@ addEventListener("DOMContentLoaded", () => {
         return JSON.parse(new TextDecoder().decode(new Uint8Array(heap.memory.buffer, at, Number(heap.output_len()))));
     }
 
-    function play(settings, story) {
-        const bytes = new TextEncoder().encode(`${settings}\n${story}`);
+    function ask(question, settings, text) {
+        const bytes = new TextEncoder().encode(`${settings}\n${text}`);
         const at = Number(heap.input(BigInt(bytes.length)));
         new Uint8Array(heap.memory.buffer, at, bytes.length).set(bytes);
-        heap.play();
+        heap[question]();
         return answer();
     }
+    const play = (settings, story) => ask("play", settings, story);
+    // A trace of a real program: which block was where, from when to when.
+    const map = (settings, trace) => ask("map", settings, trace);
 
     // The moment `now`, with what has changed since the moment `since`; without a mark if that is -1.
     function view(now, since) {
@@ -361,8 +364,9 @@ addEventListener("DOMContentLoaded", () => {
 
     start().then(() => {
         place.replaceChildren(form, figure);
+        document.getElementById("heap-map")?.replaceChildren(...window.heaplab.makeMap(map));
         // For the tests: the same questions that this script asks.
-        window.heaplab.playground = { play, view };
+        window.heaplab.playground = { play, view, map };
         if (open(location.hash)) return;
         set(EXAMPLES[0][1]);
         text.value = EXAMPLES[0][2];

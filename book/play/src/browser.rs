@@ -1,5 +1,6 @@
 //! What the page calls. Texts go through two buffers in this module's memory: the page writes one, and reads the other.
 
+use crate::map;
 use crate::story::Story;
 use crate::view::{Summary, view};
 use std::cell::RefCell;
@@ -53,6 +54,20 @@ pub extern "C" fn step(now: usize, since: usize) {
                 json(&view(story, now, Some(since).filter(|since| *since < story.moments.len())))
             }
             _ => "null".into(),
+        };
+    });
+}
+
+/// Plays the input as a trace: a line with the settings, then the text of a `.rep` file. The output is its map, or the line that makes no
+/// sense and why.
+#[cfg_attr(target_family = "wasm", unsafe(no_mangle))]
+pub extern "C" fn map() {
+    PAGE.with_borrow_mut(|page| {
+        let input = String::from_utf8_lossy(&page.input).into_owned();
+        let (settings, text) = input.split_once('\n').unwrap_or((&input, ""));
+        page.output = match settings.parse().map_err(|what| (0, what)).and_then(|settings| map::map(settings, text)) {
+            Ok(map) => json(&map),
+            Err((line, what)) => json(&(line, what)),
         };
     });
 }

@@ -157,7 +157,12 @@ pub struct PlayOs(SimOs<PlayArena>);
 impl PlayOs {
     /// A system that hands out memory.
     pub fn new() -> Self {
-        PlayOs(SimOs::new(PlayArena::new(HEAP_ROOM), HEAP_ROOM))
+        Self::with_room(HEAP_ROOM)
+    }
+
+    /// The same, with another room for the break.
+    pub fn with_room(room: usize) -> Self {
+        PlayOs(SimOs::new(PlayArena::new(room), room))
     }
 
     /// A heap of one page, and no system to ask.

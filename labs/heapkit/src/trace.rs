@@ -175,8 +175,11 @@ fn replace(path: &Path, text: &[u8]) -> io::Result<()> {
     write().inspect_err(|_| drop(fs::remove_file(&beside)))
 }
 
-/// Reads the text of a `.rep` file. An error comes with its line.
-fn parse(text: &str) -> Result<Trace, (usize, String)> {
+/// Reads the text of a `.rep` file.
+///
+/// # Errors
+/// The first line that makes no sense, and why.
+pub fn parse(text: &str) -> Result<Trace, (usize, String)> {
     // Some editors put it before every text that they save.
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let mut lines = (1..).zip(text.lines());

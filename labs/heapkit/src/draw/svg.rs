@@ -3,6 +3,8 @@
 use super::{flag_letters, lists};
 use crate::format::{FLAGS, IS_MMAPPED, NON_MAIN_ARENA, PREV_INUSE};
 use crate::image::{Block, FREE_LIST, Image, Link, List, Offset, State};
+use std::cell::OnceCell;
+use std::collections::BTreeMap;
 use std::fmt::Write;
 
 /// Heaps side by side in time: each a strip of chunks from left to right, with the free list as arrows above it. Where lists
@@ -11,12 +13,23 @@ use std::fmt::Write;
 pub struct Strip {
     moments: Vec<Moment>,
     is_tied: bool,
+    /// What all steps have in common, once one was drawn.
+    layout: OnceCell<Layout>,
+}
+
+/// Where things are in the pictures of all steps.
+#[derive(Clone, Copy)]
+struct Layout {
+    boxes_at: usize,
+    width: usize,
+    chunks_at: usize,
+    height: usize,
 }
 
 struct Moment {
     title: String,
     image: Image,
-    names: Vec<(usize, String)>,
+    names: BTreeMap<usize, String>,
     is_tied: bool,
 }
 
@@ -41,7 +54,9 @@ impl Strip {
 
     /// Adds a strip below the others: what happened, the heap after it, and names for some of its chunks.
     pub fn moment(mut self, title: &str, image: Image, names: &[(usize, &str)]) -> Self {
-        let names = names.iter().map(|&(at, name)| (at, name.to_owned())).collect();
+        // Of two names for a chunk, the first one counts.
+        let names = names.iter().rev().map(|&(at, name)| (at, name.to_owned())).collect();
+        self.layout.take();
         self.moments.push(Moment { title: title.to_owned(), image, names, is_tied: self.is_tied });
         self
     }
@@ -86,11 +101,7 @@ impl Strip {
     /// # Panics
     /// If there is no such moment.
     pub fn step(&self, now: usize, since: Option<usize>) -> String {
-        let boxes_at = self.moments.iter().map(|moment| lists::boxes_at(&moment.image)).max().unwrap_or(0);
-        let width = self.moments.iter().map(|moment| moment.width(boxes_at)).max().unwrap_or(0);
-        let chunks_at = self.moments.iter().map(Moment::chunks_at).max().unwrap_or(0);
-        let below = self.moments.iter().map(|moment| moment.height() - moment.chunks_at()).max().unwrap_or(0);
-        let height = chunks_at + below;
+        let Layout { boxes_at, width, chunks_at, height } = *self.layout.get_or_init(|| self.lay_out());
         let moment = &self.moments[now];
         let changed = since.map_or_else(Vec::new, |since| moment.changed_since(&self.moments[since]));
         let mut svg = format!(
@@ -111,6 +122,14 @@ impl Strip {
             }
         }
         svg + "</svg>\n"
+    }
+
+    fn lay_out(&self) -> Layout {
+        let boxes_at = self.moments.iter().map(|moment| lists::boxes_at(&moment.image)).max().unwrap_or(0);
+        let width = self.moments.iter().map(|moment| moment.width(boxes_at)).max().unwrap_or(0);
+        let chunks_at = self.moments.iter().map(Moment::chunks_at).max().unwrap_or(0);
+        let below = self.moments.iter().map(|moment| moment.height() - moment.chunks_at()).max().unwrap_or(0);
+        Layout { boxes_at, width, chunks_at, height: chunks_at + below }
     }
 }
 
@@ -205,7 +224,7 @@ impl Moment {
     }
 
     fn name(&self, at: usize) -> &str {
-        self.names.iter().find(|(named, _)| *named == at).map_or("", |(_, name)| name)
+        self.names.get(&at).map_or("", String::as_str)
     }
 
     fn draw(&self, svg: &mut String, top: usize, boxes_at: usize) {
