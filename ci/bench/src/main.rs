@@ -1,4 +1,4 @@
-//! How fast lab 6's malloc is, beside lab 5's and those of other people, and how much memory each takes.
+//! How fast the mallocs of labs 5, 6 and 8 are, beside those of other people, and how much memory each takes. Lab 8 plays on one thread.
 //!
 //! `ci/bench/run` plays the recorded traces and some drawn workloads. Each malloc plays each of them in a process of
 //! its own, again and again; the fastest time counts. All figures of a table are of one run.

@@ -5,6 +5,7 @@ use heapkit::os::{LinuxOs, Os};
 use heapkit::workload::Op;
 use lab05::Malloc;
 use lab06::FastMalloc;
+use lab08::{Cache, SharedMalloc};
 use mimalloc::MiMalloc;
 use std::alloc::{GlobalAlloc, Layout};
 use std::cell::Cell;
@@ -16,6 +17,7 @@ use std::ptr::{self, NonNull};
 pub enum Kind {
     Lab05,
     Lab06,
+    Lab08,
     Glibc,
     Dlmalloc,
     Talc,
@@ -24,13 +26,14 @@ pub enum Kind {
 }
 
 impl Kind {
-    pub const ALL: [Kind; 7] =
-        [Kind::Lab05, Kind::Lab06, Kind::Glibc, Kind::Dlmalloc, Kind::Talc, Kind::Rlsf, Kind::Mimalloc];
+    pub const ALL: [Kind; 8] =
+        [Kind::Lab05, Kind::Lab06, Kind::Lab08, Kind::Glibc, Kind::Dlmalloc, Kind::Talc, Kind::Rlsf, Kind::Mimalloc];
 
     pub fn name(self) -> &'static CStr {
         match self {
             Kind::Lab05 => c"lab05",
             Kind::Lab06 => c"lab06",
+            Kind::Lab08 => c"lab08",
             Kind::Glibc => c"glibc",
             Kind::Dlmalloc => c"dlmalloc",
             Kind::Talc => c"talc",
@@ -48,6 +51,7 @@ pub fn nanoseconds_in_memory(kind: Kind, ops: &[Op]) -> f64 {
     match kind {
         Kind::Lab05 => play::nanoseconds(Lab05(Malloc::new(&heap)), ops),
         Kind::Lab06 => play::nanoseconds(Lab06(FastMalloc::new(&heap)), ops),
+        Kind::Lab08 => play::nanoseconds(Lab08::new(&heap), ops),
         Kind::Glibc => {
             // SAFETY: two limits, as large as they may be.
             unsafe {
@@ -66,6 +70,7 @@ pub fn nanoseconds(kind: Kind, ops: &[Op]) -> f64 {
     match kind {
         Kind::Lab05 => play::nanoseconds(Lab05(Malloc::new(LinuxOs)), ops),
         Kind::Lab06 => play::nanoseconds(Lab06(FastMalloc::new(LinuxOs)), ops),
+        Kind::Lab08 => play::nanoseconds(Lab08::new(LinuxOs), ops),
         Kind::Glibc => play::nanoseconds(Glibc, ops),
         Kind::Dlmalloc => play::nanoseconds(Dl(dlmalloc::Dlmalloc::new()), ops),
         Kind::Talc => play::nanoseconds(Layouts(Talc::new()), ops),
@@ -80,6 +85,7 @@ pub fn memory(kind: Kind, ops: &[Op]) -> Option<Memory> {
     Some(match kind {
         Kind::Lab05 => play::memory(Lab05(Malloc::new(&ledger)), &ledger, ops),
         Kind::Lab06 => play::memory(Lab06(FastMalloc::new(&ledger)), &ledger, ops),
+        Kind::Lab08 => play::memory(Lab08::new(&ledger), &ledger, ops),
         Kind::Glibc => play::memory(Glibc, &Glibc, ops),
         Kind::Dlmalloc => {
             let arena = Arena::new();
@@ -222,6 +228,42 @@ macro_rules! our_subject {
 
 our_subject!(Lab05, Malloc);
 our_subject!(Lab06, FastMalloc);
+
+/// Lab 8's, on one thread with its cache.
+struct Lab08<O> {
+    malloc: SharedMalloc<O>,
+    cache: Cache,
+}
+
+impl<O: Os + Copy> Lab08<O> {
+    fn new(os: O) -> Self {
+        Lab08 { malloc: SharedMalloc::new(os, |found| panic!("{found}")), cache: Cache::new() }
+    }
+}
+
+impl<O: Os + Copy> Subject for Lab08<O> {
+    unsafe fn malloc(&mut self, size: usize) -> *mut u8 {
+        or_null(self.malloc.malloc(&mut self.cache, size))
+    }
+
+    unsafe fn calloc(&mut self, size: usize) -> *mut u8 {
+        or_null(self.malloc.calloc(&mut self.cache, 1, size))
+    }
+
+    unsafe fn aligned(&mut self, align: usize, size: usize) -> *mut u8 {
+        or_null(self.malloc.aligned(&mut self.cache, align, size))
+    }
+
+    unsafe fn realloc(&mut self, block: *mut u8, _: usize, _: usize, size: usize) -> *mut u8 {
+        // SAFETY: a block of this malloc.
+        unsafe { or_null(self.malloc.realloc(&mut self.cache, NonNull::new_unchecked(block), size)) }
+    }
+
+    unsafe fn free(&mut self, block: *mut u8, _: usize, _: usize) {
+        // SAFETY: a block of this malloc.
+        unsafe { self.malloc.free(&mut self.cache, NonNull::new_unchecked(block)) }
+    }
+}
 
 /// The C library's own.
 struct Glibc;

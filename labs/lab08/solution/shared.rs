@@ -437,14 +437,15 @@ impl<O: Os + Copy> Arena<O> {
     ///
     /// # Errors
     /// Before it asks, [`Corruption::CorruptedFastBin`] if the first chunk of the fast bin of this size is not aligned to
-    /// [`ALIGNMENT`], or has another size. Afterwards, [`Corruption::CorruptedTopSize`] if the new block, unless it is a mapping, or
-    /// the chunk after it isn't in the arena; that one may be a fence. See [`Arena::has`].
+    /// [`ALIGNMENT`], or has another size. Where that bin was empty, [`Corruption::CorruptedTopSize`] afterwards if the new block,
+    /// unless it is a mapping, or the chunk after it isn't in the arena; that one may be a fence. See [`Arena::has`].
     pub fn take(
         &mut self,
         size: usize,
         ask: impl FnOnce(&mut FastMalloc<ArenaOs<O>>) -> Option<NonNull<u8>>,
     ) -> Result<Option<NonNull<u8>>, Corruption> {
-        if let Some(first) = self.malloc.fast_bins().get(bin_of(size)).and_then(|bin| NonNull::new(bin.head())) {
+        let first = self.malloc.fast_bins().get(bin_of(size)).and_then(|bin| NonNull::new(bin.head()));
+        if let Some(first) = first {
             // SAFETY: the first chunk of a fast bin. If it isn't, its size word is most likely not this size.
             let is_sound =
                 first.addr().get().is_multiple_of(ALIGNMENT) && unsafe { Chunk::from_header(first) }.size() == size;
@@ -456,8 +457,8 @@ impl<O: Os + Copy> Arena<O> {
         // SAFETY: a block that was just made, and that has a next chunk if it is no mapping.
         unsafe {
             let mut chunk = Chunk::from_payload(payload);
-            let is_mapped = chunk.size_word().has(SizeWord::IS_MMAPPED);
-            if !is_mapped && (!self.has(&chunk) || !self.has(&chunk.next())) {
+            let is_new = first.is_none() && !chunk.size_word().has(SizeWord::IS_MMAPPED);
+            if is_new && (!self.has(&chunk) || !self.has(&chunk.next())) {
                 return Err(Corruption::CorruptedTopSize);
             }
             label(&mut chunk, self.number);

@@ -337,8 +337,8 @@ impl<O: Os + Copy> Arena<O> {
     ///
     /// # Errors
     /// Before it asks, [`Corruption::CorruptedFastBin`] if the first chunk of the fast bin of this size is not aligned to
-    /// [`ALIGNMENT`], or has another size. Afterwards, [`Corruption::CorruptedTopSize`] if the new block, unless it is a mapping, or
-    /// the chunk after it isn't in the arena; that one may be a fence. See [`Arena::has`].
+    /// [`ALIGNMENT`], or has another size. Where that bin was empty, [`Corruption::CorruptedTopSize`] afterwards if the new block,
+    /// unless it is a mapping, or the chunk after it isn't in the arena; that one may be a fence. See [`Arena::has`].
     pub fn take(
         &mut self,
         size: usize,
