@@ -6,6 +6,7 @@
 //!
 //! * [`wire`]: what both processes speak. The examiner uses it too.
 //! * [`Memory`]: the arena under test. [`AskedOs`]: a system that asks the examiner.
+//! * [`start_threads`]: threads of which one goes on at a time, the examiner says which. [`AskedFlag`]: what their locks are made of.
 //! * `note`: what the examiner finds when this process has crashed. `pieces`: where its own memory comes from.
 
 mod blocks;
@@ -15,6 +16,7 @@ mod memory;
 mod note;
 mod os;
 mod pieces;
+mod threads;
 pub mod wire;
 
 pub use blocks::Blocks;
@@ -22,6 +24,7 @@ pub use linux::play_on_linux;
 pub use memory::Memory;
 pub use os::AskedOs;
 pub use pieces::Pieces;
+pub use threads::{AskedFlag, mark, start_threads};
 
 use connection::Connection;
 use std::panic::{AssertUnwindSafe, catch_unwind};

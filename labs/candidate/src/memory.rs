@@ -12,6 +12,11 @@ pub struct Memory {
     note: NonNull<u64>,
 }
 
+// SAFETY: two addresses of mappings that stay. What is done there, is done through raw pointers, whose users see to that.
+unsafe impl Send for Memory {}
+// SAFETY: as above.
+unsafe impl Sync for Memory {}
+
 impl Memory {
     /// Maps the arena at its address, all pages closed, and the note.
     pub(crate) fn map(ticket: &Ticket) -> io::Result<Self> {

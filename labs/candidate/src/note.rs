@@ -118,16 +118,9 @@ fn learner_place(path: &str) -> Option<String> {
 
 /// Handlers for the signals of a crash and of the examiner, on a stack of their own: the thread's may be full.
 fn catch_crashes() {
-    const STACK: usize = 1 << 20;
-    // SAFETY: the stack is leaked, so it outlives every handler; the handlers are `extern "C"` functions of the type
-    // that SA_SIGINFO asks for.
+    own_stack();
+    // SAFETY: the handlers are `extern "C"` functions of the type that SA_SIGINFO asks for.
     unsafe {
-        let stack = libc::stack_t {
-            ss_sp: Box::leak(vec![0u8; STACK].into_boxed_slice()).as_mut_ptr().cast(),
-            ss_flags: 0,
-            ss_size: STACK,
-        };
-        libc::sigaltstack(&raw const stack, std::ptr::null_mut());
         for (signal, handler) in [
             (libc::SIGSEGV, note_crash as *const () as usize),
             (libc::SIGBUS, note_crash as *const () as usize),
@@ -138,6 +131,30 @@ fn catch_crashes() {
             action.sa_flags = libc::SA_SIGINFO | libc::SA_ONSTACK;
             libc::sigaction(signal, &raw const action, std::ptr::null_mut());
         }
+    }
+}
+
+/// Gives this thread a stack for its handlers.
+pub fn own_stack() {
+    const STACK: usize = 1 << 20;
+    let stack = libc::stack_t {
+        ss_sp: Box::leak(vec![0u8; STACK].into_boxed_slice()).as_mut_ptr().cast(),
+        ss_flags: 0,
+        ss_size: STACK,
+    };
+    // SAFETY: the stack is leaked, so it outlives every handler.
+    unsafe { libc::sigaltstack(&raw const stack, std::ptr::null_mut()) };
+}
+
+/// Whether this thread is the one that a question of the examiner, where it is, is for.
+pub fn is_asked(asked: bool) {
+    let how = if asked { libc::SIG_UNBLOCK } else { libc::SIG_BLOCK };
+    // SAFETY: plain calls on a set of our own.
+    unsafe {
+        let mut signals: libc::sigset_t = std::mem::zeroed();
+        libc::sigemptyset(&raw mut signals);
+        libc::sigaddset(&raw mut signals, libc::SIGPROF);
+        libc::pthread_sigmask(how, &raw const signals, std::ptr::null_mut());
     }
 }
 

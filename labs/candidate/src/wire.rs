@@ -1,8 +1,8 @@
 //! What the examiner and the candidate speak, and the names of the environment variables around them.
 //!
 //! Both send *frames*: a word that counts, and so many words of 64 bits. The examiner's begin with what has changed: which pages
-//! to open or close, and where the break is; then comes a question, or the answer to a call of the system. The candidate's begin
-//! with what they are: [`ANSWER`], or a call of the system.
+//! to open or close, and where the break is, and with the thread that goes on; then comes a question, or the answer to a call. The
+//! candidate's begin with what they are: [`ANSWER`], a call of the system, or a step of a thread.
 //!
 //! Addresses are offsets from the start of the heap ([`heapkit::memory`]). What lies in the heap itself are real addresses of the
 //! candidate, where the heap starts at [`BASE`].
@@ -76,6 +76,26 @@ pub const MMAP: u64 = 2;
 pub const MUNMAP: u64 = 3;
 /// `mremap(start, len, new_len)`: where the mapping now starts, if its length has changed.
 pub const MREMAP: u64 = 4;
+
+/// A flag is looked at or changed: one of [`step`], the flag's address, a value, and the order. The answer is what the flag was.
+pub const FLAG: u64 = 5;
+/// A thread is at a place that the lab's candidate names by a number. The answer has no words.
+pub const MARK: u64 = 6;
+
+/// What is done to a flag. Its order is counted from 0 on: relaxed, release, acquire, both, sequentially consistent.
+pub mod step {
+    /// `load`
+    pub const LOAD: u64 = 0;
+    /// `store`
+    pub const STORE: u64 = 1;
+    /// `swap`
+    pub const SWAP: u64 = 2;
+    /// `pause`
+    pub const PAUSE: u64 = 3;
+}
+
+/// So many threads a candidate has at most, the main one included.
+pub const THREADS: usize = 17;
 
 /// No frame is longer, in words: a walk over the largest heap of any case is shorter.
 pub const LONGEST: usize = 4 << 20;

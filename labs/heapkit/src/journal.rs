@@ -29,6 +29,13 @@ impl Journal {
         }
     }
 
+    /// The step number `index`, from 0 on, has come to its end.
+    pub fn end_at(&self, index: usize, result: impl Into<String>) {
+        if let Some(step) = self.0.borrow_mut().get_mut(index) {
+            step.result = Some(result.into());
+        }
+    }
+
     /// A step that has no result.
     pub fn note(&self, action: impl Into<String>) {
         self.begin(action);
@@ -38,6 +45,16 @@ impl Journal {
     /// Forgets the steps so far: what follows is a story of its own.
     pub fn clear(&self) {
         self.0.borrow_mut().clear();
+    }
+
+    /// How many steps there are so far.
+    pub fn len(&self) -> usize {
+        self.0.borrow().len()
+    }
+
+    /// Whether nothing has happened yet.
+    pub fn is_empty(&self) -> bool {
+        self.0.borrow().is_empty()
     }
 
     /// The steps so far.

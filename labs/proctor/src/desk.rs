@@ -26,6 +26,9 @@ pub type System = SimOs<SharedArena>;
 /// A heap of a few pages, where a case doesn't say otherwise.
 pub const ROOM: usize = 1024 * PAGE;
 
+/// The thread of the candidate that questions are for, where there are no others.
+const MAIN_THREAD: usize = 0;
+
 /// Nobody asks the system that often to answer one question: it is a loop.
 const CALLS_AT_MOST: usize = 10_000;
 
@@ -191,35 +194,45 @@ impl Desk {
 
     /// Asks, and answers what the candidate asks of the system meanwhile.
     fn exchange(&self, question: &[u64]) -> Result<Vec<u64>, Ended> {
+        let mut words = self.go_on(MAIN_THREAD, question)?;
+        for _ in 0..CALLS_AT_MOST {
+            let (kind, rest) = words.split_first().ok_or(Ended::Nonsense)?;
+            if *kind == ANSWER {
+                return Ok(rest.to_vec());
+            }
+            let answer = self.serve(*kind, rest).ok_or(Ended::Nonsense)?;
+            words = self.go_on(MAIN_THREAD, &answer)?;
+        }
+        let mut candidate = self.candidate.borrow_mut();
+        Err(candidate.as_mut().map_or(Ended::Asking, |candidate| candidate.interrupted(Ended::Asking)))
+    }
+
+    /// Sends a thread of the candidate what it waits for, and waits for its next frame.
+    pub(crate) fn go_on(&self, thread: usize, words: &[u64]) -> Result<Vec<u64>, Ended> {
         let mut candidate = self.candidate.borrow_mut();
         let candidate = candidate.get_or_insert_with(|| {
             let manner = self.manner.get();
             Process::start(self.exam.name(), &self.arena, manner)
                 .unwrap_or_else(|e| panic!("the candidate can't be started: {e}"))
         });
-        let system = self.system.borrow().clone();
-        candidate.send(&self.frame(system.as_deref(), question))?;
-        for _ in 0..CALLS_AT_MOST {
-            let mut words = candidate.receive()?;
-            let kind = if words.is_empty() { return Err(Ended::Nonsense) } else { words.remove(0) };
-            if kind == ANSWER {
-                return Ok(words);
-            }
-            let Some(system) = system.as_deref() else { return Err(Ended::Nonsense) };
-            let answer = serve(system, kind, &words).ok_or(Ended::Nonsense)?;
-            candidate.send(&self.frame(Some(system), &words_of(&answer)))?;
-        }
-        Err(candidate.interrupted(Ended::Asking))
+        candidate.send(&self.frame(thread, words))?;
+        candidate.receive()
     }
 
-    /// The examiner's frame: what has changed, and then these words.
-    fn frame(&self, system: Option<&System>, words: &[u64]) -> Vec<u64> {
+    /// The words of the answer to a call of the system; `None` if it is no call.
+    pub(crate) fn serve(&self, call: u64, words: &[u64]) -> Option<Vec<u64>> {
+        let system = self.system.borrow().clone()?;
+        Some(words_of(&serve(&system, call, words)?))
+    }
+
+    /// The examiner's frame: what has changed, the thread that goes on, and then these words.
+    fn frame(&self, thread: usize, words: &[u64]) -> Vec<u64> {
         let orders = self.arena.take_orders();
         let mut frame = vec![orders.len() as u64];
         for (start, end, open) in orders {
             frame.extend([start as u64, end as u64, u64::from(open)]);
         }
-        frame.push(system.map_or(0, SimOs::end) as u64);
+        frame.extend([self.system.borrow().as_ref().map_or(0, |system| system.end()) as u64, thread as u64]);
         frame.extend(words);
         frame
     }

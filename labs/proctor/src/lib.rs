@@ -11,7 +11,7 @@
 //! **The one rule: a case passes because the examiner's own checks passed, in a process in which no learner's code has ever run.**
 //! The learner's code runs in another program, the lab's *candidate* (`labs/candidate`). Data flows one way: a case's body asks
 //! through the `desk`, which sends the question to a `process` and reads the `arena`, the memory that both share; `play` has the
-//! referee watch whole stories, and `long` those that are too long for that; `judge` says why there was no answer; `sitting` keeps the results, and `screen` explains them.
+//! referee watch whole stories, and `long` those that are too long for that; `schedule` decides which thread goes on; `judge` says why there was no answer; `sitting` keeps the results, and `screen` explains them.
 
 mod error;
 pub mod lab;
@@ -44,6 +44,8 @@ mod play;
 #[cfg(feature = "exam")]
 mod process;
 #[cfg(feature = "exam")]
+mod schedule;
+#[cfg(feature = "exam")]
 mod screen;
 #[cfg(feature = "exam")]
 mod seed;
@@ -60,3 +62,5 @@ pub use exam::Exam;
 pub use finding::Finding;
 #[cfg(feature = "exam")]
 pub use play::{Memory, Remote, Stage, one_list};
+#[cfg(feature = "exam")]
+pub use schedule::{Moment, Next, Order, Plan, Step, Switch, Threads};
