@@ -2,7 +2,7 @@
 
 use crate::Memory;
 use crate::connection::Connection;
-use crate::wire::{MMAP, MREMAP, MUNMAP, Reader, SBRK, Words};
+use crate::wire::{DISCARD, MMAP, MREMAP, MUNMAP, Reader, SBRK, Words};
 use heapkit::os::Os;
 use std::ptr::NonNull;
 
@@ -41,5 +41,9 @@ unsafe impl Os for AskedOs {
 
     unsafe fn mremap(&self, start: NonNull<u8>, len: usize, new_len: usize) -> Option<NonNull<u8>> {
         self.ask(MREMAP, &[self.0.offset_of(start.as_ptr()) as u64, len as u64, new_len as u64]).map(|at| self.0.at(at))
+    }
+
+    unsafe fn discard(&self, start: NonNull<u8>, len: usize) {
+        self.ask(DISCARD, &[self.0.offset_of(start.as_ptr()) as u64, len as u64]);
     }
 }

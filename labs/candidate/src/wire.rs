@@ -77,6 +77,9 @@ pub const MUNMAP: u64 = 3;
 /// `mremap(start, len, new_len)`: where the mapping now starts, if its length has changed.
 pub const MREMAP: u64 = 4;
 
+/// `discard(start, len)`.
+pub const DISCARD: u64 = 7;
+
 /// A flag is looked at or changed: one of [`step`], the flag's address, a value, and the order. The answer is what the flag was.
 pub const FLAG: u64 = 5;
 /// A thread is at a place that the lab's candidate names by a number. The answer has no words.

@@ -7,7 +7,7 @@ use crate::judge::judge;
 use crate::process::{Ended, Manner, Process};
 use crate::report::Verdict;
 use crate::seed;
-use candidate::wire::{ANSWER, MMAP, MREMAP, MUNMAP, Reader, SBRK, Words};
+use candidate::wire::{ANSWER, DISCARD, MMAP, MREMAP, MUNMAP, Reader, SBRK, Words};
 use heapkit::image::{Image, ListHead, Offset, Raw};
 use heapkit::journal::{Journal, Step};
 use heapkit::memory::{Arena, PAGE};
@@ -387,6 +387,10 @@ fn serve(system: &System, call: u64, words: &[u64]) -> Option<Option<usize>> {
             None
         }
         MREMAP => system.mremap(word(0)?, word(1)?, word(2)?),
+        DISCARD => {
+            system.discard(word(0)?, word(1)?);
+            None
+        }
         _ => return None,
     })
 }

@@ -160,8 +160,13 @@ impl<'a> Threads<'a> {
 
     /// Asks a thread, which answers when it is let.
     pub fn begin(&mut self, thread: usize, question: &(impl Words + Display)) {
+        self.begin_as(thread, question, &question.to_string());
+    }
+
+    /// The same, with other words for it in the story.
+    pub fn begin_as(&mut self, thread: usize, question: &impl Words, job: &str) {
         self.threads[thread].next = Next::Begin(words_of(question));
-        self.threads[thread].job = question.to_string();
+        job.clone_into(&mut self.threads[thread].job);
     }
 
     /// What a thread is about to do.
@@ -559,13 +564,7 @@ impl Desk {
         }
     }
 
-    fn shortest<J: Clone>(
-        &self,
-        jobs: &[J],
-        plan: &Plan,
-        finding: Finding,
-        attempt: &Attempt<'_, J>,
-    ) -> Finding {
+    fn shortest<J: Clone>(&self, jobs: &[J], plan: &Plan, finding: Finding, attempt: &Attempt<'_, J>) -> Finding {
         let mut left = match finding.verdict {
             Verdict::Wrong | Verdict::Crashed | Verdict::Exited => TRIES,
             Verdict::Hung => TRIES_WHEN_HUNG,

@@ -442,6 +442,20 @@ impl<A: Arena + ?Sized> SimOs<A> {
         Some(new)
     }
 
+    /// See [`Os::discard`]. Whole pages take no memory then: [`SimOs::touched_pages`] tells.
+    pub fn discard(&self, start: usize, len: usize) {
+        // The arena's own start is a whole number of pages after a multiple of one.
+        let pages = start.next_multiple_of(PAGE)..start.saturating_add(len) / PAGE * PAGE;
+        match self.mapping_of(start) {
+            Some((_, mapping)) if start.saturating_add(len) <= mapping.range().end => {
+                if !pages.is_empty() {
+                    self.arena.discard(pages);
+                }
+            }
+            _ => self.misused(format!("discard is told {len} bytes that lie in no mapping.")),
+        }
+    }
+
     fn refuses(&self, call: Asked) -> bool {
         self.state.borrow_mut().refusal.hits(call)
     }
@@ -541,6 +555,10 @@ unsafe impl Os for SimOs<PrivateArena> {
 
     unsafe fn mremap(&self, start: NonNull<u8>, len: usize, new_len: usize) -> Option<NonNull<u8>> {
         self.mremap(self.arena.offset_of(start.as_ptr()), len, new_len).map(|at| self.arena.pointer(at))
+    }
+
+    unsafe fn discard(&self, start: NonNull<u8>, len: usize) {
+        self.discard(self.arena.offset_of(start.as_ptr()), len);
     }
 }
 
