@@ -44,7 +44,6 @@ pub struct Block {
     pub request: usize,
     /// The bytes after its address that are the program's alone.
     pub usable: usize,
-    pub owner: usize,
 }
 
 impl Block {
@@ -194,15 +193,20 @@ impl<'a> Watch<'a> {
             && let Some(op) = self.doing[thread].take()
         {
             self.done(thread, op);
-            self.seen = self.system.arena().snapshot(0..ARENA);
+            self.look_again();
         }
         step
+    }
+
+    /// What has happened that was not watched: from here on it is.
+    pub fn look_again(&mut self) {
+        self.seen = self.system.arena().snapshot(0..ARENA);
     }
 
     /// A thread has changed a word that was there before.
     fn changed(&mut self, thread: usize, at: usize) {
         let job = self.doing[thread].and_then(|op| op.id());
-        if let Some((id, block)) = self.blocks.iter().find(|(_, block)| block.bytes().contains(&at)) {
+        if let Some((id, _)) = self.blocks.iter().find(|(_, block)| block.bytes().contains(&at)) {
             if Some(*id) == job {
                 return;
             }
@@ -325,7 +329,7 @@ impl<'a> Watch<'a> {
             self.desk.fail(Finding::new(format!("realloc loses the bytes of {name}.")));
         }
         pattern::fill(id, request, |i, bytes| arena.write(at + i, bytes));
-        self.blocks.insert(id, Block { at, request, usable, owner: thread });
+        self.blocks.insert(id, Block { at, request, usable });
     }
 
     /// What a cache has for this request has to come from there, the newest first, and nothing that is in a cache comes from elsewhere.
@@ -413,5 +417,5 @@ fn size_flags(word: usize) -> String {
 
 /// Where the region starts in which `at` lies: at a multiple of its size, as an address.
 pub fn region_of(system: &System, at: usize) -> usize {
-    at - (system.arena().base() + at) % REGION
+    at.wrapping_sub((system.arena().base() + at) % REGION)
 }
