@@ -1512,16 +1512,16 @@ fn threads_end_in_any_order_and_nothing_is_lost() {
         for threads in [2, 3] {
             let mut watch = Watch::new(desk, threads);
             let mut story: Vec<Job> =
-                (0..60).map(|id| (1 + id % threads, malloc(id, rng.within(&(1..=400))))).collect();
-            story.extend((0..60).map(|id| (1 + (id / 2) % threads, free(id))));
+                (0..120).map(|id| (1 + id % threads, malloc(id, rng.within(&(100..=400))))).collect();
+            story.extend((0..120).map(|id| (1 + (id / 2) % threads, free(id))));
             watch.play(&story, &mut Plan::drawn(&mut rng, threads, 200, 5));
             for thread in 1..=threads {
                 watch.ask(thread, &Question::Retire);
                 watch.caches.retire(thread);
             }
-            // A request that no fast bin serves joins what is free: then each heap is one chunk before the block, or the top chunk alone.
+            // A request that the top chunk can't serve joins all that is free: then there is nothing before the block.
             for thread in 1..=threads {
-                let at = watch.adopt(100 + thread, thread, 60_000);
+                let at = watch.adopt(200 + thread, thread, 131_000);
                 let first = match watch.arena_at(at) {
                     Some(0) => 0,
                     _ => region_of(&watch.system, at) + 16,

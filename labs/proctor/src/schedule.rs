@@ -351,8 +351,6 @@ impl<'a> Threads<'a> {
     }
 
     fn hung(&self, what: String) -> ! {
-        // Its threads are in the middle of something.
-        self.desk.new_candidate();
         self.desk.fail(Finding::ended(Verdict::Hung, what))
     }
 
@@ -462,6 +460,15 @@ impl<'a> Threads<'a> {
             self.begun = Some((thread, line));
         }
         Some(line)
+    }
+}
+
+impl Drop for Threads<'_> {
+    fn drop(&mut self) {
+        // One that is in the middle of something would take the next question for an answer.
+        if (1..self.threads.len()).any(|thread| !self.rests(thread)) {
+            self.desk.new_candidate();
+        }
     }
 }
 
