@@ -782,9 +782,14 @@ fn an_arena_has_what_lies_in_its_memory() {
         let number = other_arena(&mut rng);
         for number in [0, number] {
             let arena = OneArena::new(desk, number);
-            let block = arena.take(500) - 16;
-            let end = if number == 0 { arena.system.end() } else { region_of(&arena.system, block) + REGION };
-            let at = block + 16 * rng.within(&(1..=20));
+            let start = if number == 0 {
+                arena.system.sbrk(64 * PAGE as isize);
+                0
+            } else {
+                region(&arena.system, number)
+            };
+            let end = if number == 0 { arena.system.end() } else { start + REGION };
+            let at = start + 16 * rng.within(&(1..=900));
             let room = end - at;
             for (size, has) in [
                 (0, false),

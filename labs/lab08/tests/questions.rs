@@ -140,13 +140,7 @@ impl fmt::Display for Question {
             }
             Question::With => f.write_str("with(|counter| …)"),
             Question::AcquireAndRelease => f.write_str("acquire(), and then release()"),
-            Question::Call { call } | Question::OfArena { call } => match call {
-                Call::Malloc { request } => write!(f, "malloc({request})"),
-                Call::Calloc { count, size } => write!(f, "calloc({count}, {size})"),
-                Call::Aligned { align, request } => write!(f, "aligned({align}, {request})"),
-                Call::Realloc { payload, request } => write!(f, "realloc({}, {request})", place(*payload)),
-                Call::Free { payload } => write!(f, "free({})", place(*payload)),
-            },
+            Question::Call { call } | Question::OfArena { call } => call.fmt(f),
             Question::Retire => f.write_str("retire(cache)"),
             Question::BeforeFork => f.write_str("before_fork()"),
             Question::AfterFork => f.write_str("after_fork()"),

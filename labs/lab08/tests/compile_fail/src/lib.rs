@@ -1,0 +1,1 @@
+//! Empty: what matters are the programs beside `Cargo.toml`, which must not compile.
