@@ -123,12 +123,14 @@ fn plans_for_locks(desk: &Desk) -> Vec<(usize, Plan)> {
     plans
 }
 
+// ANCHOR: lockers
 fn use_a_lock(desk: &Desk, question: &Question) {
     let plans = plans_for_locks(desk);
     desk.explore(plans.into_iter().map(|(threads, plan)| (vec![(); threads], plan)), |threads, plan| {
         Lockers::new(desk, threads.len().max(1), 2, question.clone()).play(plan);
     });
 }
+// ANCHOR_END: lockers
 
 #[test]
 fn one_thread_at_a_time_is_inside() {
@@ -635,7 +637,9 @@ fn only_a_block_with_the_key_is_looked_for() {
         kept.push(blocks[0]);
         kept.push(blocks[2]);
         let page = blocks[4].0 / PAGE * PAGE;
-        desk.act("the exam closes the pages of the blocks in the cache", || desk.opens_only(&[page..page + PAGE]));
+        desk.act("the exam closes the pages of the blocks in the cache", || {
+            desk.opens_only(std::slice::from_ref(&(page..page + PAGE)));
+        });
         desk.expect("A block without the key.", (String::new(), false), kept.holds(blocks[4]));
     });
 }
