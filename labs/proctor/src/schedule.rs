@@ -618,3 +618,34 @@ fn without_some<T: Clone>(list: &mut Vec<T>, mut fails: impl FnMut(&[T]) -> bool
         stretch /= 2;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_plan_is_there_once() {
+        assert_eq!(Plan::all(0, &[3, 3]), [Plan::default()]);
+        let plans = Plan::all(1, &[2, 3]);
+        assert_eq!(plans.len(), 5);
+        assert!((1..plans.len()).all(|at| !plans[..at].contains(&plans[at])));
+        assert_eq!(Plan::all(2, &[2, 3]).len(), 5 * 4);
+        assert_eq!(Plan::all(1, &[1, 1, 1]).len(), 3 * 2);
+    }
+
+    #[test]
+    fn a_switch_happens_once_and_only_to_a_thread_that_can_go() {
+        let mut plan = Plan::new(vec![Switch { from: 1, step: 4, to: 2 }]);
+        assert_eq!(plan.switch(1, 3, &[1, 2]), None);
+        assert_eq!(plan.switch(1, 4, &[1, 3]), None);
+        assert_eq!(plan.switch(1, 4, &[1, 2]), Some(2));
+        assert_eq!(plan.switch(1, 4, &[1, 2]), None);
+    }
+
+    #[test]
+    fn what_is_not_needed_is_left_out() {
+        let mut list: Vec<u32> = (0..40).collect();
+        without_some(&mut list, |list| list.contains(&7) && list.contains(&31));
+        assert_eq!(list, [7, 31]);
+    }
+}
