@@ -1245,7 +1245,7 @@ fn a_full_arena_falls_back_to_the_main_one() {
 #[test]
 fn a_refused_realloc_leaves_the_block() {
     EXAM.case("refusals", |desk| {
-        for request in [3 << 20, 200_000, 1 << 50] {
+        for request in [5 << 20, 64 << 20, 1 << 50] {
             let mut watch = Watch::new(desk, 2);
             // So the other one has an arena of its own.
             watch.adopt(9, 1, 24);
