@@ -437,6 +437,10 @@ impl<'a> Threads<'a> {
             Next::Swap(flag, value, order) => format!("flag {flag}: swap({value}, {order:?})"),
             Next::Pause(_) | Next::System(..) | Next::Mark(_) | Next::Rest => return None,
         };
+        if self.in_vain > self.threads.len() {
+            // Nothing can change any more: each of them has looked once, and it goes on like this.
+            return None;
+        }
         let (before, last, times) = &mut self.repeated;
         let is_look = matches!(next, Next::Load(..) | Next::Swap(..));
         if is_look && *last + 1 == self.desk.journal.len() && *before == (thread, next.clone()) {
