@@ -123,12 +123,14 @@ fn plans_for_locks(desk: &Desk) -> Vec<(usize, Plan)> {
     plans
 }
 
+// ANCHOR: lockers
 fn use_a_lock(desk: &Desk, question: &Question) {
     let plans = plans_for_locks(desk);
     desk.explore(plans.into_iter().map(|(threads, plan)| (vec![(); threads], plan)), |threads, plan| {
         Lockers::new(desk, threads.len().max(1), 2, question.clone()).play(plan);
     });
 }
+// ANCHOR_END: lockers
 
 #[test]
 fn one_thread_at_a_time_is_inside() {
@@ -516,7 +518,7 @@ impl<'a> Kept<'a> {
         let before = self.desk.bytes();
         let (found, at) = ask(self.desk, &Question::Pop { size });
         let expected = self.oracle.take(1, size - 8);
-        self.desk.expect("What is found.", "", found.as_str());
+        self.desk.expect("What is found.", said(""), said(&found));
         self.desk.expect("The newest block of this size.", expected.map(Offset), at.map(Offset));
         if let Some(at) = expected {
             self.desk.expect_word("The key of a block that leaves is cleared.", at + 8, 0, |word| format!("{word:#x}"));
@@ -529,6 +531,11 @@ impl<'a> Kept<'a> {
         let (found, at) = ask(self.desk, &Question::Holds { payload, size });
         (found, at.is_some())
     }
+}
+
+/// The name of what was found, if there is one.
+fn said(name: &str) -> &str {
+    if name.is_empty() { "nothing" } else { name }
 }
 
 /// Asks, as a step of the story.
@@ -635,7 +642,9 @@ fn only_a_block_with_the_key_is_looked_for() {
         kept.push(blocks[0]);
         kept.push(blocks[2]);
         let page = blocks[4].0 / PAGE * PAGE;
-        desk.act("the exam closes the pages of the blocks in the cache", || desk.opens_only(&[page..page + PAGE]));
+        desk.act("the exam closes the pages of the blocks in the cache", || {
+            desk.opens_only(std::slice::from_ref(&(page..page + PAGE)));
+        });
         desk.expect("A block without the key.", (String::new(), false), kept.holds(blocks[4]));
     });
 }
@@ -655,11 +664,11 @@ fn a_link_to_where_no_block_is_is_found() {
             desk.act("a program writes to a block that it has freed", || kept.system.arena().set_word(top, stray));
             let before = desk.bytes();
             let lists: (Vec<usize>, Vec<usize>) = desk.put(&Question::Cache);
-            desk.expect("What is found.", "UnalignedInCache", ask(desk, &Question::Pop { size }).0.as_str());
+            desk.expect("What is found.", said("UnalignedInCache"), said(&ask(desk, &Question::Pop { size }).0));
             desk.expect_untouched("pop", &before, |_| false);
             desk.expect("The lists are as they were.", &lists, &desk.put(&Question::Cache));
             let seen = kept.holds(blocks[0]);
-            desk.expect("What is found on the way to the last block.", "UnalignedInCache", seen.0.as_str());
+            desk.expect("What is found on the way to the last block.", said("UnalignedInCache"), said(&seen.0));
         }
     });
 }
@@ -689,7 +698,7 @@ impl<'a> OneArena<'a> {
 
     fn call(&self, call: Call) -> Option<usize> {
         let (found, at) = self.try_call(call);
-        self.desk.expect("What is found in a heap that is in order.", "", found.as_str());
+        self.desk.expect("What is found in a heap that is in order.", said(""), said(&found));
         at
     }
 
@@ -724,7 +733,7 @@ impl<'a> OneArena<'a> {
     }
 
     fn expect_found(&self, payload: usize, found: &str) {
-        self.desk.expect("What is found.", found, self.check(payload).as_str());
+        self.desk.expect("What is found.", said(found), said(&self.check(payload)));
     }
 }
 
@@ -884,7 +893,7 @@ fn a_block_that_is_free_already() {
             arena.free(blocks[1]);
             arena.expect_found(blocks[1], "DoubleFree");
             let freed_twice = arena.try_call(Call::Free { payload: blocks[1] });
-            desk.expect("What is found.", "DoubleFree", freed_twice.0.as_str());
+            desk.expect("What is found.", said("DoubleFree"), said(&freed_twice.0));
         });
     });
 }
@@ -900,7 +909,7 @@ fn a_block_that_is_first_in_its_fast_bin() {
             arena.expect_found(blocks[1], "DoubleFreeInFastBin");
             arena.expect_found(blocks[2], "");
             let freed_twice = arena.try_call(Call::Free { payload: blocks[1] });
-            desk.expect("What is found.", "DoubleFreeInFastBin", freed_twice.0.as_str());
+            desk.expect("What is found.", said("DoubleFreeInFastBin"), said(&freed_twice.0));
         });
     });
 }
@@ -981,13 +990,13 @@ fn a_fast_bin_whose_first_chunk_is_none() {
             let word = arena.word(blocks[1]);
             let call = Call::Malloc { request };
             arena.damage("a write past the end of a block", blocks[1] - 8, (word & 7) | ((word & !7) + 16));
-            desk.expect("What is found.", "CorruptedFastBin", arena.try_call(call).0.as_str());
+            desk.expect("What is found.", said("CorruptedFastBin"), said(&arena.try_call(call).0));
             arena.damage("the word is as it was", blocks[1] - 8, word);
             // The link of the first one leads where no chunk is aligned.
             let link = arena.system.arena().word(blocks[1]);
             arena.damage("a write to a block that was freed", blocks[1], link + 8);
             desk.expect("The first one is in order.", Offset(blocks[1]), Offset(arena.take(request)));
-            desk.expect("What is found.", "CorruptedFastBin", arena.try_call(call).0.as_str());
+            desk.expect("What is found.", said("CorruptedFastBin"), said(&arena.try_call(call).0));
         });
     });
 }
@@ -1001,7 +1010,7 @@ fn a_top_chunk_that_is_longer_than_its_arena() {
             let top = last - 16 + (arena.word(last) & !7);
             arena.damage("a write past the end of the last block", top + 8, (1 << 40) | PREV_INUSE);
             let seen = arena.try_call(Call::Malloc { request: 2000 });
-            desk.expect("What is found.", "CorruptedTopSize", seen.0.as_str());
+            desk.expect("What is found.", said("CorruptedTopSize"), said(&seen.0));
         });
     });
 }
@@ -1015,7 +1024,7 @@ fn what_is_checked_and_found_changes_nothing() {
             let copy = || arena.system.arena().snapshot(blocks[0] - 16..blocks[2] + 4096);
             let before = copy();
             for call in [Call::Free { payload: blocks[1] }, Call::Realloc { payload: blocks[1], request: 5000 }] {
-                desk.expect("What is found.", "InvalidNextSize", arena.try_call(call).0.as_str());
+                desk.expect("What is found.", said("InvalidNextSize"), said(&arena.try_call(call).0));
                 desk.expect("The first byte that has changed.", None, before.first_difference(&copy()));
             }
         });
@@ -1036,14 +1045,19 @@ impl Watch<'_> {
     /// Asks a thread, while all others stand still. What it has found ends the case.
     fn ask(&mut self, thread: usize, question: &Question) -> Option<usize> {
         let (found, at) = self.try_ask(thread, question);
-        self.desk.expect("What is found in a heap that is in order.", "", found.as_str());
+        self.desk.expect("What is found in a heap that is in order.", said(""), said(&found));
         at
     }
 
     fn try_ask(&mut self, thread: usize, question: &Question) -> Outcome {
         let outcome: Outcome = self.threads.ask(thread, question);
         let said = if outcome.0.is_empty() {
-            outcome.1.map_or("None".into(), |at| self.in_words(at))
+            let gives_none = match question {
+                Question::Call { call } => !matches!(call, Call::Free { .. }),
+                _ => !matches!(question, Question::Retire | Question::BeforeFork | Question::AfterFork),
+            };
+            let none = if gives_none { "None" } else { "" };
+            outcome.1.map_or(none.into(), |at| self.in_words(at))
         } else {
             outcome.0.clone()
         };
@@ -1215,14 +1229,26 @@ fn a_full_arena_falls_back_to_the_main_one() {
                 desk.expect("Now each thread's own arena serves it.", Some(thread - 1), watch.arena_at(at));
             }
         }
+        // Any call of the system may be the one that is refused.
+        let mut rng = desk.rng();
+        for before in 0..4 {
+            for refusal in [Refusal::Once(before), Refusal::From(before)] {
+                let ops = drawn_ops(&mut rng, 0, 60, 60_000).into_iter().map(|op| (1 + rng.below(2), op)).collect();
+                desk.explore([(ops, Plan::drawn(&mut rng, 2, 100, 5))], |ops: &[Job], plan| {
+                    Watch::with_refusal(desk, 2, refusal).play(ops, plan);
+                });
+            }
+        }
     });
 }
 
 #[test]
 fn a_refused_realloc_leaves_the_block() {
     EXAM.case("refusals", |desk| {
-        for request in [3 << 20, 200_000, 1 << 50] {
+        for request in [5 << 20, 64 << 20, 1 << 50] {
             let mut watch = Watch::new(desk, 2);
+            // So the other one has an arena of its own.
+            watch.adopt(9, 1, 24);
             let block = watch.adopt(0, 2, 2000);
             let word = watch.size_word(block);
             desk.act("the system refuses all memory from here on", || watch.system.refuse(Refusal::AllMemory));
@@ -1241,7 +1267,7 @@ fn a_refused_realloc_leaves_the_block() {
 /// Frees a block, or what a program takes for one, and expects that `report` is told something.
 fn expect_report(watch: &mut Watch<'_>, thread: usize, call: Call, found: &str) {
     let seen = watch.try_ask(thread, &Question::Call { call });
-    watch.desk.expect("What `report` is told.", found, seen.0.as_str());
+    watch.desk.expect("What `report` is told.", said(found), said(&seen.0));
     watch.expect_unlocked(thread);
 }
 
@@ -1334,7 +1360,7 @@ fn a_damaged_cache_is_reported() {
         watch.free(1, blocks[1]);
         desk.act("a program writes to a block that it has freed", || watch.system.arena().set_word(blocks[1], 8));
         let seen = watch.try_ask(1, &Question::Retire);
-        desk.expect("What `report` is told.", "UnalignedInCache", seen.0.as_str());
+        desk.expect("What `report` is told.", said("UnalignedInCache"), said(&seen.0));
     });
 }
 
@@ -1478,6 +1504,11 @@ fn a_block_goes_back_to_its_own_arena() {
 
 // ---- the end of a thread ----
 
+/// The sizes for which a cache has something in its lists.
+fn kept_sizes(of_bins: &[usize]) -> Vec<usize> {
+    (0..of_bins.len()).filter(|bin| of_bins[*bin] != 0).map(|bin| 16 * bin).collect()
+}
+
 #[test]
 fn a_retired_cache_keeps_nothing() {
     EXAM.case("retire", |desk| {
@@ -1493,8 +1524,8 @@ fn a_retired_cache_keeps_nothing() {
         watch.ask(2, &Question::Retire);
         watch.caches.retire(2);
         let (heads, room, _) = watch.own_cache(2);
-        desk.expect("The first block of each list.", vec![0; heads.len()], heads);
-        desk.expect("The room for each size.", vec![0; room.len()], room);
+        desk.expect("Sizes of which the cache still has blocks.", Vec::new(), kept_sizes(&heads));
+        desk.expect("Sizes for which the cache still has room.", Vec::new(), kept_sizes(&room));
         for (block, size) in cached {
             let word = watch.size_word(block);
             let what = format!("The size word of the block at {}, which its arena has now.", watch.in_words(block));
@@ -1506,7 +1537,7 @@ fn a_retired_cache_keeps_nothing() {
         let again = watch.adopt(51, 2, 40);
         desk.expect("The arena serves the block again.", Offset(at), Offset(again));
         let (heads, ..) = watch.own_cache(2);
-        desk.expect("The first block of each list.", vec![0; heads.len()], heads);
+        desk.expect("Sizes of which the cache has blocks again.", Vec::new(), kept_sizes(&heads));
     });
 }
 
@@ -1710,11 +1741,11 @@ fn expect_c(watch: &mut Watch<'_>, function: CFunction, expected: Result<(usize,
     watch.expect_unlocked(1);
     match expected {
         Err(name) => {
-            watch.desk.expect("The error.", name, error.as_str());
+            watch.desk.expect("The error.", said(name), said(&error));
             watch.desk.expect("A block, if there is one.", None, at.map(Offset));
         }
         Ok((align, len)) => {
-            watch.desk.expect("The error.", "", error.as_str());
+            watch.desk.expect("The error.", said(""), said(&error));
             let Some(at) = at else {
                 watch.desk.fail(Finding::new("There is no block, although the system has memory."))
             };
@@ -1799,7 +1830,7 @@ fn reallocarray_makes_grows_and_frees() {
             desk.expect("The old block is as it was.", vec![9; 100], bytes);
         }
         let (error, grown) = watch.try_ask(1, &Question::C { function: of(Some(block), 40, 100) });
-        desk.expect("The error.", "", error.as_str());
+        desk.expect("The error.", said(""), said(&error));
         let grown = grown.unwrap_or_default();
         let bytes = watch.system.arena().snapshot(grown..grown + 100).bytes(grown..grown + 100);
         desk.expect("The bytes of the block.", vec![9; 100], bytes);

@@ -50,8 +50,8 @@ impl Allocator for Own {
             Call::Malloc { request } => MALLOC.malloc(cache, request),
             Call::Calloc { count, size } => MALLOC.calloc(cache, count, size),
             Call::Aligned { align, request } => MALLOC.aligned(cache, align, request),
-            // SAFETY: `Payloads` names the blocks that it was given and has not freed.
             Call::Realloc { payload, request } => {
+                // SAFETY: `Payloads` names the blocks that it was given and has not freed.
                 block(payload).and_then(|old| unsafe { MALLOC.realloc(cache, old, request) })
             }
             Call::Free { payload } => {

@@ -7,7 +7,7 @@
 use crate::oracle::Caches;
 use crate::questions::Question;
 use heapkit::format::{IS_MMAPPED, NON_MAIN_ARENA, SIZE_WORD};
-use heapkit::image::Offset;
+use heapkit::image::{Image, Offset, Raw, State};
 use heapkit::memory::{ARENA, Arena, HEAP_ROOM};
 use heapkit::os::Refusal;
 use heapkit::referee::{Call, pattern};
@@ -122,6 +122,39 @@ impl<'a> Watch<'a> {
             }
             let Some(thread) = self.threads.choose(plan) else { break };
             self.step(thread);
+        }
+        self.expect_heaps_in_order();
+    }
+
+    /// The main heap and each region can be read from end to end, and each block of the program is a chunk in use there.
+    fn expect_heaps_in_order(&self) {
+        let arena = self.system.arena();
+        let mut heaps = vec![(0, self.desk.image())];
+        for (_, mapping) in self.system.mappings().into_iter().filter(|(_, mapping)| mapping.len == 2 * REGION) {
+            let region = region_of(&self.system, mapping.start + REGION - 1);
+            let start = region + 16;
+            let mut end = start;
+            while end + SIZE_WORD < region + REGION && arena.word(end + SIZE_WORD) & !7 != 0 {
+                end += arena.word(end + SIZE_WORD) & !7;
+            }
+            let end = end.min(region + REGION);
+            let bytes = Snapshot::new(arena.base() + start, 0, arena.snapshot(start..end).bytes(start..end));
+            heaps.push((start, Image::decode(&Raw::new(&bytes), &[])));
+        }
+        for (start, image) in &heaps {
+            if let Some(defect) = image.defects.first() {
+                let finding = Finding::new(format!("A heap can't be read from end to end: {}.", defect.what));
+                self.desk.fail(finding.expected("a chunk after the other", self.in_words(start + defect.at)));
+            }
+        }
+        for (id, block) in &self.blocks {
+            let heap = heaps.iter().rev().find(|(start, _)| *start <= block.at);
+            let is_mapped = self.arena_at(block.at).is_none();
+            let chunk = heap.and_then(|(start, image)| image.block((block.at - start).checked_sub(16)?));
+            if !is_mapped && !chunk.is_some_and(|chunk| chunk.state == State::Used) {
+                let name = workload::name(*id);
+                self.fail(format!("{name} is in use, but no chunk in use starts in front of its bytes."), block.at);
+            }
         }
     }
 
@@ -251,6 +284,10 @@ impl<'a> Watch<'a> {
     /// A thread has come back from a job.
     fn done(&mut self, thread: usize, op: Op) {
         let (found, at): Outcome = self.threads.answer(thread);
+        if let Some(flag) = self.threads.held_by(thread).first() {
+            let what = format!("Thread {thread} is back from {}, and flag {flag} is still set.", op.in_words());
+            self.desk.fail(Finding::new(what));
+        }
         if !found.is_empty() {
             self.desk.fail(Finding::new(format!("The heap is in order, but `report` is told {found}.")));
         }

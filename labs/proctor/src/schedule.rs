@@ -11,7 +11,7 @@ use crate::process::{Ended, Manner};
 use crate::report::Verdict;
 use candidate::wire::{ANSWER, FLAG, MARK, Reader, THREADS, Words, step};
 use heapkit::workload::Rng;
-use std::fmt::{self, Display};
+use std::fmt::Display;
 
 /// No story is longer, in steps.
 const STEPS_AT_MOST: usize = 20_000;
@@ -127,11 +127,14 @@ pub struct Threads<'a> {
     threads: Vec<Thread>,
     flags: Vec<Flag>,
     steps: usize,
+    /// How often a thread has gone on from a pause since a flag has changed, although it had no reason to.
     in_vain: usize,
     /// The thread that has gone on last.
     current: usize,
-    /// How many of the story's lines there were when the newest job began.
+    /// The thread whose job has begun last, and its line in the story.
     begun: Option<(usize, usize)>,
+    /// What a thread did in the newest line of the story, that line, and how often it has done it one time after the other.
+    repeated: ((usize, Next), usize, usize),
 }
 
 /// A step that was done.
@@ -155,7 +158,16 @@ impl<'a> Threads<'a> {
             Thread { next, answer: Vec::new(), clock, has_news: false, looks: 0, steps: 0, job: String::new() }
         };
         let threads = (0..=count).map(thread).collect();
-        Threads { desk, threads, flags: Vec::new(), steps: 0, in_vain: 0, current: 1, begun: None }
+        Threads {
+            desk,
+            threads,
+            flags: Vec::new(),
+            steps: 0,
+            in_vain: 0,
+            current: 1,
+            begun: None,
+            repeated: ((0, Next::Rest), 0, 0),
+        }
     }
 
     /// Asks a thread, which answers when it is let.
@@ -188,21 +200,6 @@ impl<'a> Threads<'a> {
     /// The flags that a thread has set.
     pub fn held_by(&self, thread: usize) -> Vec<usize> {
         (0..self.flags.len()).filter(|flag| self.flags[*flag].holder == Some(thread)).collect()
-    }
-
-    /// The thread that has set a flag.
-    pub fn holder(&self, flag: usize) -> Option<usize> {
-        self.flags[flag].holder
-    }
-
-    /// How many flags have been used so far.
-    pub fn flags(&self) -> usize {
-        self.flags.len()
-    }
-
-    /// How many steps a thread has done.
-    pub fn steps_of(&self, thread: usize) -> usize {
-        self.threads[thread].steps
     }
 
     /// This moment of a thread.
@@ -239,7 +236,8 @@ impl<'a> Threads<'a> {
         let line = self.tell(thread, &did);
         let (words, found) = self.carry_out(thread, &did);
         if let (Some(line), Some(found)) = (line, found) {
-            self.desk.journal.end_at(line, found.to_string());
+            let times = if self.repeated.2 > 1 { format!(", {} times", self.repeated.2) } else { String::new() };
+            self.desk.journal.end_at(line, format!("{found}{times}"));
         }
         let received = self.desk.go_on(thread, &words).unwrap_or_else(|ended| {
             let finding = self.desk.explain(&ended);
@@ -259,9 +257,7 @@ impl<'a> Threads<'a> {
     /// Lets one thread alone do what it is about to do, to the end.
     pub fn finish(&mut self, thread: usize) {
         while !self.rests(thread) {
-            if self.can_go(thread) {
-                self.in_vain = 0;
-            } else {
+            if !self.can_go(thread) {
                 self.in_vain += 1;
                 if self.in_vain > PAUSES_IN_VAIN {
                     self.deadlock(&[thread]);
@@ -276,18 +272,6 @@ impl<'a> Threads<'a> {
         self.begin(thread, question);
         self.finish(thread);
         self.answer(thread)
-    }
-
-    /// The same, with its answer in the story.
-    pub fn ask_and_show<T: Words>(
-        &mut self,
-        thread: usize,
-        question: &(impl Words + Display),
-        show: impl FnOnce(&T) -> String,
-    ) -> T {
-        let answer = self.ask(thread, question);
-        self.show(thread, show(&answer));
-        answer
     }
 
     /// Tells what came of a thread's job.
@@ -310,7 +294,6 @@ impl<'a> Threads<'a> {
         let order: Vec<usize> = [self.current].into_iter().chain(after).collect();
         let can: Vec<usize> = order.iter().copied().filter(|thread| self.can_go(*thread)).collect();
         if let Some(first) = can.first() {
-            self.in_vain = 0;
             let planned = plan.switch(self.current, self.threads[self.current].steps, &can);
             return Some(planned.unwrap_or(*first));
         }
@@ -454,8 +437,19 @@ impl<'a> Threads<'a> {
             Next::Swap(flag, value, order) => format!("flag {flag}: swap({value}, {order:?})"),
             Next::Pause(_) | Next::System(..) | Next::Mark(_) | Next::Rest => return None,
         };
+        if self.in_vain > self.threads.len() {
+            // Nothing can change any more: each of them has looked once, and it goes on like this.
+            return None;
+        }
+        let (before, last, times) = &mut self.repeated;
+        let is_look = matches!(next, Next::Load(..) | Next::Swap(..));
+        if is_look && *last + 1 == self.desk.journal.len() && *before == (thread, next.clone()) {
+            *times += 1;
+            return Some(*last);
+        }
         self.desk.journal.note(format!("thread {thread}: {what}"));
         let line = self.desk.journal.len() - 1;
+        self.repeated = ((thread, next.clone()), line, 1);
         if matches!(next, Next::Begin(_)) {
             self.begun = Some((thread, line));
         }
@@ -543,13 +537,6 @@ impl Plan {
     }
 }
 
-/// `2 switches`
-impl fmt::Display for Plan {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} switches", self.switches.len())
-    }
-}
-
 /// Plays one story of threads: these jobs, in this order of steps.
 type Attempt<'a, J> = dyn Fn(&[J], &Plan) -> Result<(), Box<Finding>> + 'a;
 
@@ -616,5 +603,36 @@ fn without_some<T: Clone>(list: &mut Vec<T>, mut fails: impl FnMut(&[T]) -> bool
             if fails(&shorter) { *list = shorter } else { at += stretch }
         }
         stretch /= 2;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_plan_is_there_once() {
+        assert_eq!(Plan::all(0, &[3, 3]), [Plan::default()]);
+        let plans = Plan::all(1, &[2, 3]);
+        assert_eq!(plans.len(), 5);
+        assert!((1..plans.len()).all(|at| !plans[..at].contains(&plans[at])));
+        assert_eq!(Plan::all(2, &[2, 3]).len(), 5 * 4);
+        assert_eq!(Plan::all(1, &[1, 1, 1]).len(), 3 * 2);
+    }
+
+    #[test]
+    fn a_switch_happens_once_and_only_to_a_thread_that_can_go() {
+        let mut plan = Plan::new(vec![Switch { from: 1, step: 4, to: 2 }]);
+        assert_eq!(plan.switch(1, 3, &[1, 2]), None);
+        assert_eq!(plan.switch(1, 4, &[1, 3]), None);
+        assert_eq!(plan.switch(1, 4, &[1, 2]), Some(2));
+        assert_eq!(plan.switch(1, 4, &[1, 2]), None);
+    }
+
+    #[test]
+    fn what_is_not_needed_is_left_out() {
+        let mut list: Vec<u32> = (0..40).collect();
+        without_some(&mut list, |list| list.contains(&7) && list.contains(&31));
+        assert_eq!(list, [7, 31]);
     }
 }

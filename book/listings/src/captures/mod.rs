@@ -17,6 +17,7 @@ mod ship;
 mod speed;
 mod stage;
 mod stories;
+mod threads;
 mod traces;
 mod warehouse;
 mod whole;
@@ -100,6 +101,7 @@ pub fn all() -> Result<Vec<Capture>, String> {
     captures.extend(ship::draw_all()?);
     captures.extend(pools::draw_all()?);
     captures.push(Capture::new("figures/exam.svg", Content::Fixed(exam::drawing()?)));
+    captures.push(Capture::new("figures/threads.svg", Content::Fixed(threads::drawing())));
     captures.push(Capture::new("figures/stack_and_heap.svg", Content::Fixed(warehouse::drawing()?)));
     captures.push(Capture::new("growth_sum.txt", Content::Fixed(growth::first_growth()?)));
     let looks: Vec<_> = bills.iter().map(|bill| &bill.looks).collect();
