@@ -79,6 +79,25 @@ fn every_rule_names_a_place_on_a_page() {
     assert!(labs.is_empty() || rules.count() > 0, "there are labs, but no rules to check");
 }
 
+#[test]
+fn every_picture_says_what_it_shows() {
+    let silent: Vec<_> = BOOK.pages.iter().filter(|(_, page)| !page.undescribed.is_empty()).collect();
+    let silent: Vec<String> = silent.iter().map(|(path, page)| format!("{path}: {:?}", page.undescribed)).collect();
+    assert!(silent.is_empty(), "{}", silent.join("\n"));
+}
+
+#[test]
+fn korean_words_are_said_to_be_korean() {
+    let unmarked: Vec<String> = BOOK
+        .pages
+        .iter()
+        .flat_map(|(path, page)| page.unmarked_korean.iter().map(move |words| format!("{path}: {words}")))
+        .collect();
+    assert!(unmarked.is_empty(), "put these into <span lang=\"ko\">…</span>:\n{}", unmarked.join("\n"));
+    let glossary = read("book/src/glossary.md");
+    assert!(glossary.matches("<span lang=\"ko\">").count() > 50, "the glossary has Korean words");
+}
+
 /// A fact that no page shows is a number that somebody still types.
 #[test]
 fn every_fact_stands_on_a_page() {
@@ -178,6 +197,10 @@ struct Page {
     classes: BTreeSet<String>,
     predict_keys: Vec<String>,
     has_include: bool,
+    /// Korean words that are not said to be Korean: a screen reader would spell them out.
+    unmarked_korean: Vec<String>,
+    /// Pictures that say nothing to those who can't see them.
+    undescribed: Vec<String>,
 }
 
 /// What a tag points to: a link to follow, or a file to load.
@@ -234,6 +257,10 @@ impl Book {
     }
 }
 
+fn is_hangul(c: char) -> bool {
+    ('\u{ac00}'..='\u{d7a3}').contains(&c)
+}
+
 /// The path, from the book's root, of `relative` as the page `from` means it.
 fn join(from: &str, relative: &str) -> Result<String, String> {
     let mut parts: Vec<&str> = from.split('/').collect();
@@ -259,16 +286,36 @@ fn join(from: &str, relative: &str) -> Result<String, String> {
 impl Page {
     fn parse(html: &str) -> Self {
         let mut page = Self::default();
+        let mut korean_until = None;
         for Ok(token) in Tokenizer::new(html) {
             match token {
                 Token::StartTag(tag) => {
                     let name = String::from_utf8_lossy(&tag.name).into_owned();
+                    let has = |attribute: &[u8], value: &[u8]| {
+                        tag.attributes.get(attribute).is_some_and(|is| is.as_slice() == value)
+                    };
+                    if has(b"lang", b"ko") {
+                        korean_until = Some(tag.name.clone());
+                    }
+                    let label = if name == "img" { "alt" } else { "aria-label" };
+                    let is_described = tag.attributes.get(label.as_bytes()).is_some_and(|words| !words.is_empty());
+                    let is_picture = name == "img" || name == "svg" && has(b"role", b"img");
+                    if is_picture && !is_described {
+                        page.undescribed.push(format!("<{name}> after {} ids", page.ids.len()));
+                    }
                     for (attribute, value) in &tag.attributes {
                         let value = String::from_utf8_lossy(value).into_owned();
                         page.take_in(&name, &String::from_utf8_lossy(attribute), value);
                     }
                 }
-                Token::String(text) => page.has_include |= String::from_utf8_lossy(&text).contains("{{#"),
+                Token::EndTag(tag) if korean_until.as_ref() == Some(&tag.name) => korean_until = None,
+                Token::String(text) => {
+                    let text = String::from_utf8_lossy(&text);
+                    page.has_include |= text.contains("{{#");
+                    if korean_until.is_none() && text.contains(is_hangul) {
+                        page.unmarked_korean.push(text.trim().to_owned());
+                    }
+                }
                 _ => {}
             }
         }
