@@ -1,5 +1,6 @@
 //! Two threads and a lock that looks first and sets in a second step: which thread goes on, step by step.
 
+use heapkit::draw;
 use std::fmt::Write;
 
 /// A step: the thread, what it does to the flag, and what it then is.
@@ -23,8 +24,10 @@ const FLAG_WIDTH: usize = 96;
 /// The drawing.
 pub fn drawing() -> String {
     let height = TOP + STEPS.len() * ROW + 6;
+    let steps = STEPS.map(|(thread, does, is)| format!("thread {thread} does {does} and is then: {is}"));
+    let label = draw::described(&format!("Which thread goes on, step by step. {}.", steps.join("; ")));
     let mut svg = format!(
-        "<svg class=\"heap\" xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {height}\" width=\"{WIDTH}\" height=\"{height}\" role=\"img\">"
+        "<svg class=\"heap\" xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {height}\" width=\"{WIDTH}\" height=\"{height}\" role=\"img\" {label}>"
     );
     for (x, title) in
         [(LEFT + BOX_WIDTH / 2, "thread 1"), (FLAG, "the flag, and who goes on"), (RIGHT + BOX_WIDTH / 2, "thread 2")]
