@@ -258,7 +258,7 @@ mod tests {
         assert_eq!(
             meanings(&last)[..5],
             [
-                "prev_size: nothing stands before",
+                "prev_size: nothing lies before",
                 "size | flags: size 0x20, P = 1 \"the chunk before is in use\"",
                 "fd → end",
                 "bk → head",
@@ -267,7 +267,10 @@ mod tests {
         );
         let changed: Vec<bool> = last.rows.iter().flat_map(|row| &row.words).map(|word| word.changed).collect();
         assert_eq!(changed[..8], [false, false, true, true, true, true, false, false]);
-
+        assert_eq!(
+            meanings(&last)[6..9],
+            ["payload of b", "payload of b", "prev_size, lent to the chunk before: payload of b"]
+        );
         assert_eq!(view(&story, 2, None).rows[1].words[0].letters, "aaaaaaaa");
     }
 
@@ -278,6 +281,8 @@ mod tests {
         let skipped: Vec<usize> = rows.iter().map(|row| row.skipped).filter(|skipped| *skipped > 0).collect();
         assert_eq!(skipped, [416 / 16 - FIRST_ROWS - 1]);
         assert!(rows.iter().any(|row| row.skipped > 0 && row.changed));
+        let freed = self::story("a = malloc(400); b = malloc(24); free(a)");
+        assert!(meanings(&view(&freed, 3, None)).contains(&"free: what was left in it"));
     }
 
     #[test]
