@@ -35,8 +35,8 @@ struct Workload {
 }
 
 enum Run {
-    /// `play` prints nanoseconds.
-    Play(Vec<OsString>),
+    /// `replay` prints nanoseconds.
+    Replay(Vec<OsString>),
     /// A program, by the clock.
     Program(&'static str, &'static [&'static str]),
 }
@@ -45,7 +45,7 @@ enum Run {
 pub fn race(root: &Path, source: Source, options: &Options) -> Result<String, Failure> {
     let before = options.against.as_deref().map(read).transpose()?;
     let library = Library::build(root, source)?;
-    let play = build_play(root)?;
+    let replay = build_replay(root)?;
     let runners = runners(&library);
     let workloads = workloads(root)?;
     eprintln!(
@@ -65,7 +65,7 @@ pub fn race(root: &Path, source: Source, options: &Options) -> Result<String, Fa
         let mut best = vec![f64::INFINITY; runners.len()];
         for _ in 0..TURNS {
             for (runner, best) in runners.iter().zip(&mut best) {
-                *best = best.min(workload.time(&play, runner)?);
+                *best = best.min(workload.time(&replay, runner)?);
             }
         }
         let row: Vec<f64> = best.iter().map(|time| best[0] / time).collect();
@@ -110,10 +110,10 @@ fn line(name: &str, row: &[f64], before: Option<&Map<String, Value>>) -> String 
 
 impl Workload {
     /// How long it took on a malloc. The unit is the workload's own.
-    fn time(&self, play: &Path, runner: &Runner) -> Result<f64, Failure> {
+    fn time(&self, replay: &Path, runner: &Runner) -> Result<f64, Failure> {
         let mut command = match &self.run {
-            Run::Play(arguments) => {
-                let mut command = Command::new(play);
+            Run::Replay(arguments) => {
+                let mut command = Command::new(replay);
                 command.args(arguments);
                 command
             }
@@ -137,7 +137,7 @@ impl Workload {
         }
         match self.run {
             Run::Program(..) => Ok(took),
-            Run::Play(_) => {
+            Run::Replay(_) => {
                 let printed = String::from_utf8_lossy(&output.stdout);
                 printed.trim().parse().map_err(|_| broke(format!("it printed {printed:?}")))
             }
@@ -153,11 +153,11 @@ fn workloads(root: &Path) -> Result<Vec<Workload>, Failure> {
     traces.sort();
     let recorded = traces.into_iter().map(|path| Workload {
         name: path.file_name().unwrap_or_default().to_string_lossy().replace(".rep.gz", ""),
-        run: Run::Play(vec![path.into()]),
+        run: Run::Replay(vec![path.into()]),
     });
     let threads = [1, 2, 4].map(|threads: usize| Workload {
         name: format!("{threads} thread{}", if threads == 1 { "" } else { "s" }),
-        run: Run::Play(vec!["--threads".into(), threads.to_string().into()]),
+        run: Run::Replay(vec!["--threads".into(), threads.to_string().into()]),
     });
     let programs = [
         (
@@ -191,7 +191,7 @@ fn workloads(root: &Path) -> Result<Vec<Workload>, Failure> {
         ),
     ];
     let is_here = |run: &Run| match run {
-        Run::Play(_) => true,
+        Run::Replay(_) => true,
         Run::Program(program, _) => std::env::var_os("PATH")
             .is_some_and(|path| std::env::split_paths(&path).any(|folder| folder.join(program).is_file())),
     };
@@ -218,13 +218,13 @@ fn runners(library: &Library) -> Vec<Runner> {
 }
 
 /// The program that plays traces, in the profile in which the library is.
-fn build_play(root: &Path) -> Result<PathBuf, Failure> {
+fn build_replay(root: &Path) -> Result<PathBuf, Failure> {
     let mut command = cargo();
-    command.args(["build", "--quiet", "--profile", "ship", "--package", "recorder", "--bin", "play"]);
+    command.args(["build", "--quiet", "--profile", "ship", "--package", "recorder", "--bin", "replay"]);
     command.arg("--message-format=json-render-diagnostics");
     let output = command.current_dir(root).stderr(Stdio::inherit()).output();
     let output = output.map_err(|e| Failure::Other(format!("cargo can't be started: {e}")))?;
-    let built = String::from_utf8_lossy(&output.stdout).lines().rev().find_map(|message| file_of(message, "play"));
+    let built = String::from_utf8_lossy(&output.stdout).lines().rev().find_map(|message| file_of(message, "replay"));
     built.ok_or_else(|| Failure::Other("cargo has built no program that plays traces".into()))
 }
 

@@ -1,4 +1,4 @@
-//! `play`: does what a recorded program did, on the malloc that this process has: glibc's, or one that is preloaded.
+//! `replay`: does what a recorded program did, on the malloc that this process has: glibc's, or one that is preloaded.
 
 use heapkit::trace::{self, NULL};
 use heapkit::workload::{Op, Rng};
@@ -9,8 +9,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 const USAGE: &str = "\
-    play TRACE                plays a trace, again and again
-    play --threads THREADS    many short-lived threads that free what others have made
+    replay TRACE              plays a trace, again and again
+    replay --threads THREADS  many short-lived threads that free what others have made
 
 It prints how many nanoseconds a call took in the fastest round.
 ";
@@ -35,7 +35,7 @@ fn main() -> ExitCode {
             ExitCode::SUCCESS
         }
         Err(line) => {
-            eprintln!("play: {line}");
+            eprintln!("replay: {line}");
             ExitCode::FAILURE
         }
     }
