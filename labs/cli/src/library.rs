@@ -25,10 +25,19 @@ pub struct Library {
 impl Library {
     /// Has cargo build it, optimised, and says where it is.
     pub fn build(root: &Path, source: Source) -> Result<Self, Failure> {
-        // Set by cargo: the very one that started this program.
-        let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-        let mut command = Command::new(&cargo);
-        command.args(["build", "--quiet", "--profile", "ship", "--package", "preload", "--lib"]);
+        let mut command = cargo();
+        // Only a library that is nothing else is optimised as a whole.
+        command.args([
+            "rustc",
+            "--quiet",
+            "--profile",
+            "ship",
+            "--package",
+            "preload",
+            "--lib",
+            "--crate-type",
+            "cdylib",
+        ]);
         command.arg("--message-format=json-render-diagnostics");
         match source {
             Source::Learner => {}
@@ -36,12 +45,13 @@ impl Library {
             Source::Solution => _ = command.args(["--features", "solution"]),
         }
         let output = command.current_dir(root).stderr(Stdio::inherit()).output();
-        let output = output.map_err(|e| Failure::Other(format!("{} can't be started: {e}", cargo.display())))?;
+        let output = output.map_err(|e| Failure::Other(format!("cargo can't be started: {e}")))?;
         if !output.status.success() {
             return Err(Failure::Other("your malloc doesn't compile yet: cargo says above why".into()));
         }
         // One message a line; the one about this library names its files.
-        let built = String::from_utf8_lossy(&output.stdout).lines().rev().find_map(file_of);
+        let built =
+            String::from_utf8_lossy(&output.stdout).lines().rev().find_map(|message| file_of(message, "libpreload.so"));
         let built = built.ok_or_else(|| Failure::Other("cargo has built no libpreload.so".into()))?;
         Self::link(&built).map_err(|e| Failure::Other(format!("no folder for {}: {e}", built.display())))
     }
@@ -83,9 +93,14 @@ impl Drop for Library {
     }
 }
 
-fn file_of(message: &str) -> Option<PathBuf> {
+/// The cargo that started this program.
+pub fn cargo() -> Command {
+    Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
+}
+
+/// The file of this name, if one of cargo's messages says that it is built.
+pub fn file_of(message: &str, name: &str) -> Option<PathBuf> {
     let message: serde_json::Value = serde_json::from_str(message).ok()?;
     let files = message.get("filenames")?.as_array()?;
-    let mut files = files.iter().filter_map(|file| file.as_str());
-    files.find(|file| file.ends_with("libpreload.so")).map(PathBuf::from)
+    files.iter().filter_map(|file| file.as_str()).map(PathBuf::from).find(|file| file.ends_with(name))
 }

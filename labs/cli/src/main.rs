@@ -4,6 +4,7 @@ mod explain;
 mod hint;
 mod library;
 mod list;
+mod race;
 mod run;
 mod text;
 mod watch;
@@ -23,6 +24,12 @@ const USAGE: &str = "\
     cargo lab watch LAB           grades at each save of your file
     cargo lab run PROGRAM [ARGUMENT]...
                                   runs any program on your malloc of lab 8, and says what it did
+    cargo lab race                measures your malloc beside glibc's, and those of the packages libjemalloc2,
+                                  libtcmalloc-minimal4 and libmimalloc2.0, if they are installed
+        --keep FILE               writes the result to a file
+        --against FILE            shows an earlier result beside this one
+
+    run and race also take:
         --given                   with the references of the earlier labs
         --solution                with the reference of lab 8, too
 ";
@@ -73,18 +80,21 @@ enum Command {
     Explain { lab: String },
     Watch { lab: String },
     Run { source: Source, program: OsString, arguments: Vec<OsString> },
+    Race { source: Source, options: race::Options },
 }
 
 fn command() -> Result<Command, Failure> {
     let mut words = Vec::new();
-    let mut source = Source::Learner;
+    let (mut source, mut race) = (Source::Learner, race::Options::default());
     let mut parser = Parser::from_env();
     while let Some(arg) = parser.next()? {
-        let is_run = words == ["run"];
+        let (is_run, is_race) = (words == ["run"], words == ["race"]);
         match arg {
             Arg::Long("help") | Arg::Short('h') => return Ok(Command::Help),
-            Arg::Long("given") if is_run => source = Source::Given,
-            Arg::Long("solution") if is_run => source = Source::Solution,
+            Arg::Long("given") if is_run || is_race => source = Source::Given,
+            Arg::Long("solution") if is_run || is_race => source = Source::Solution,
+            Arg::Long("keep") if is_race => race.keep = Some(parser.value()?.into()),
+            Arg::Long("against") if is_race => race.against = Some(parser.value()?.into()),
             // What follows is the program's own.
             Arg::Value(program) if is_run => {
                 return Ok(Command::Run { source, program, arguments: parser.raw_args()?.collect() });
@@ -100,6 +110,7 @@ fn command() -> Result<Command, Failure> {
         ["hint", lab, rule] => Ok(Command::Hint { lab: lab.to_owned(), rule: Some(rule.to_owned()) }),
         ["explain", lab] => Ok(Command::Explain { lab: lab.to_owned() }),
         ["watch", lab] => Ok(Command::Watch { lab: lab.to_owned() }),
+        ["race"] => Ok(Command::Race { source, options: race }),
         ["run"] => Err(Failure::Usage("which program? cargo lab run PROGRAM [ARGUMENT]...".into())),
         ["hint" | "explain" | "watch"] => Err(Failure::Usage(format!("which lab? cargo lab {} LAB", words[0]))),
         _ => Err(Failure::Usage(format!("can't do `{}` (cargo lab --help tells what it can)", words.join(" ")))),
@@ -111,12 +122,18 @@ fn run(command: Command) -> Result<Done, Failure> {
         return Ok(Done::Text(USAGE.to_owned()));
     }
     let root = course_root().map_err(Failure::Other)?;
-    if let Command::Run { source, program, arguments } = &command {
-        return run::run(&root, *source, program, arguments).map(Done::Program);
+    match &command {
+        Command::Run { source, program, arguments } => {
+            return run::run(&root, *source, program, arguments).map(Done::Program);
+        }
+        Command::Race { source, options } => return race::race(&root, *source, options).map(Done::Text),
+        _ => {}
     }
     let labs = Lab::load_all(&root.join("labs")).map_err(|e| Failure::Other(e.to_string()))?;
     let text = match command {
-        Command::Help | Command::List | Command::Run { .. } => list::overview(&labs).map_err(Failure::Other),
+        Command::Help | Command::List | Command::Run { .. } | Command::Race { .. } => {
+            list::overview(&labs).map_err(Failure::Other)
+        }
         Command::Hint { lab, rule } => {
             let lab = find(&labs, &lab)?;
             let rule = match rule {

@@ -310,6 +310,36 @@ fn a_broken_report_gets_one_line_and_the_way_out() {
 }
 
 #[test]
+fn run_wants_a_program_and_race_wants_nothing() {
+    let course = Course::new();
+    assert_eq!(course.refuses(&["run"]), "cargo lab: which program? cargo lab run PROGRAM [ARGUMENT]...\n");
+    assert!(course.refuses(&["race", "lab03"]).starts_with("cargo lab: can't do `race lab03`"));
+    assert!(course.refuses(&["hint", "--solution", "lab03"]).contains("--solution"));
+}
+
+#[test]
+fn a_program_that_runs_keeps_its_arguments_its_output_and_its_exit_code() {
+    let course = Course::new();
+    // It says that the library is built, and where it would be.
+    course.write("cargo", "#!/bin/sh\necho '{\"filenames\":[\"/nowhere/libpreload.so\"]}'\n");
+    let cargo = course.path("cargo");
+    let executable = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+    fs::set_permissions(&cargo, executable).unwrap();
+    let run = |arguments: &[&str]| {
+        let mut command = Command::new(course.program());
+        command.arg("run").args(arguments).current_dir(course.path("labs")).env("CARGO", &cargo).output().unwrap()
+    };
+    let output = run(&["--given", "sh", "-c", "echo \"$0 $1\"; exit 7", "--solution", "two words"]);
+    assert_eq!(output.status.code(), Some(7));
+    assert_eq!(output.stdout, b"--solution two words\n");
+    let told = String::from_utf8(output.stderr).unwrap();
+    assert!(told.contains("cargo lab run: sh never loaded your malloc."), "{told}");
+    let missing = run(&["no-such-program"]);
+    assert_eq!(missing.status.code(), Some(1));
+    assert!(String::from_utf8(missing.stderr).unwrap().starts_with("cargo lab: no-such-program can't be started"));
+}
+
+#[test]
 fn the_watch_grades_at_the_start_and_at_each_save_however_the_editor_saves() {
     let course = Course::new();
     let file = course.path("labs/lab03/src/free_list.rs");

@@ -84,11 +84,9 @@ unsafe extern "C" fn reallocarray(block: *mut c_void, count: usize, size: usize)
     }
 }
 
-/// A program may look at `errno` after a `free`: it stays as it is.
 #[unsafe(no_mangle)]
 pub(crate) unsafe extern "C" fn free(block: *mut c_void) {
     let Some(payload) = NonNull::new(block.cast::<u8>()).filter(|payload| !reserve::has(*payload)) else { return };
-    let before = errno();
     // SAFETY: a block that has not been freed, as C asks for it, and nobody uses it any more. From inside the malloc, it is lost.
     unsafe {
         if report::is_wanted() && payload.addr().get().is_multiple_of(16) {
@@ -96,7 +94,6 @@ pub(crate) unsafe extern "C" fn free(block: *mut c_void) {
         }
         with_cache(Call::Free, block.cast(), |cache| MALLOC.free(cache, payload));
     }
-    set_errno(before);
 }
 
 #[unsafe(no_mangle)]

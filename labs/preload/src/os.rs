@@ -1,6 +1,7 @@
 //! Linux, with an eye on what the malloc has from it.
 
 use crate::report::{self, Counter};
+use crate::threads::{errno, set_errno};
 use heapkit::os::{LinuxOs, Os};
 use lab08::REGION_SIZE;
 use std::ptr::{self, NonNull};
@@ -17,6 +18,14 @@ fn count(change: isize) {
     report::add(Counter::Taken, change as i64);
 }
 
+/// A program may look at `errno` after a `free`: what the system has said to the malloc must not be there.
+fn keeping_errno<R>(call: impl FnOnce() -> R) -> R {
+    let before = errno();
+    let result = call();
+    set_errno(before);
+    result
+}
+
 // SAFETY: Linux hands out memory; this only counts along.
 unsafe impl Os for Counted {
     fn program_break(&self) -> NonNull<u8> {
@@ -25,7 +34,7 @@ unsafe impl Os for Counted {
 
     unsafe fn sbrk(&self, delta: isize) -> Option<NonNull<u8>> {
         // SAFETY: the contract is the same one.
-        let old = unsafe { LinuxOs.sbrk(delta) }?;
+        let old = keeping_errno(|| unsafe { LinuxOs.sbrk(delta) })?;
         count(delta);
         let _ = HEAP_START.compare_exchange(ptr::null_mut(), old.as_ptr(), Ordering::Relaxed, Ordering::Relaxed);
         Some(old)
@@ -45,7 +54,7 @@ unsafe impl Os for Counted {
     unsafe fn munmap(&self, start: NonNull<u8>, len: usize) {
         count(-len.cast_signed());
         // SAFETY: the contract is the same one.
-        unsafe { LinuxOs.munmap(start, len) }
+        keeping_errno(|| unsafe { LinuxOs.munmap(start, len) });
     }
 
     unsafe fn mremap(&self, start: NonNull<u8>, len: usize, new_len: usize) -> Option<NonNull<u8>> {
@@ -57,6 +66,6 @@ unsafe impl Os for Counted {
 
     unsafe fn discard(&self, start: NonNull<u8>, len: usize) {
         // SAFETY: the contract is the same one.
-        unsafe { LinuxOs.discard(start, len) }
+        keeping_errno(|| unsafe { LinuxOs.discard(start, len) });
     }
 }
