@@ -449,7 +449,7 @@ impl<A: Arena + ?Sized> SimOs<A> {
 
     /// See [`Os::discard`]. Whole pages take no memory then: [`SimOs::touched_pages`] tells.
     pub fn discard(&self, start: usize, len: usize) {
-        // The arena's own start is a whole number of pages after a multiple of one.
+        // The arena starts at a page, so whole pages of offsets are whole pages of addresses.
         let pages = start.next_multiple_of(PAGE)..start.saturating_add(len) / PAGE * PAGE;
         match self.mapping_of(start) {
             Some((_, mapping)) if start.saturating_add(len) <= mapping.range().end => {
@@ -650,6 +650,18 @@ mod tests {
         os.munmap(second, 2 * PAGE);
         assert_eq!(log(&os), "mmap(4096) → M1, mremap(M1, 4096, 8192) → M2, munmap(M2, 8192)");
         assert_eq!((os.mappings(), os.misuse()), (vec![], None));
+    }
+
+    #[test]
+    fn what_is_discarded_takes_no_memory_and_pages_that_are_not_whole_stay() {
+        let os = os();
+        let start = os.mmap(4 * PAGE).unwrap();
+        os.arena().write(start, &[7; 4 * PAGE]);
+        os.discard(start + 100, 2 * PAGE);
+        assert_eq!((os.touched_pages(1), os.misuse()), (3, None));
+        assert_eq!((byte(&os, start + PAGE - 1), byte(&os, start + 2 * PAGE)), (7, 7));
+        os.discard(start + 3 * PAGE, PAGE + 1);
+        assert!(os.misuse().unwrap().contains("no mapping"));
     }
 
     #[test]
