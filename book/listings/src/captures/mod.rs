@@ -151,7 +151,7 @@ pub fn differences(captures: &[Capture], captured: &Path) -> String {
 
 /// The captures that aren't written here: a failing case, as the exam shows it, and what the labs' cases were tried on, which the
 /// proof of the whole course takes; and what was measured once.
-const OF_OTHERS: [&str; 3] = ["failing_case.txt", "tests.md", speed::FILE];
+const OF_OTHERS: [&str; 4] = ["failing_case.txt", "two_threads_inside.txt", "tests.md", speed::FILE];
 
 /// The files in the folder `captured`, by their paths in it.
 fn files(captured: &Path) -> impl Iterator<Item = String> {
