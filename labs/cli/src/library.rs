@@ -58,7 +58,9 @@ impl Library {
 
     /// The dynamic linker takes a space or a colon for the end of a name, and knows no way to quote them. A link has another name.
     fn link(built: &Path) -> std::io::Result<Self> {
-        let folder = std::env::temp_dir().join(format!("heap-book-{}", std::process::id()));
+        // A folder that an interrupted run has left is not in the way.
+        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+        let folder = std::env::temp_dir().join(format!("heap-book-{}-{}", std::process::id(), now.as_nanos()));
         fs::create_dir(&folder)?;
         let library = Library { folder };
         std::os::unix::fs::symlink(built, library.path())?;
