@@ -13,7 +13,8 @@
 //! **The one rule: a case passes because the examiner's own checks passed, in a process in which no learner's code has ever run.**
 //! The learner's code runs in another program, the lab's *candidate* (`labs/candidate`). Data flows one way: a case's body asks
 //! through the `desk`, which sends the question to a `process` and reads the `arena`, the memory that both share; `play` has the
-//! referee watch whole stories, and `long` those that are too long for that; `schedule` decides which thread goes on; `judge` says why there was no answer; `sitting` keeps the results, and `screen` explains them.
+//! referee watch whole stories, and `long` those that are too long for that; `schedule` decides which thread goes on; `judge` says
+//! why there was no answer; `sitting` keeps the results, and `screen` explains them.
 
 mod error;
 pub mod explain;
