@@ -710,7 +710,15 @@ impl<'a> OneArena<'a> {
 
     fn take(&self, request: usize) -> usize {
         let at = self.call(Call::Malloc { request });
-        at.unwrap_or_else(|| self.desk.fail(Finding::new("There is no block, although the system has memory.")))
+        let at =
+            at.unwrap_or_else(|| self.desk.fail(Finding::new("There is no block, although the system has memory.")));
+        let is_mapped = |at| self.system.mapping_of(at).is_some();
+        if !at.is_multiple_of(16) || at < 16 || !(at + request <= self.system.end() || is_mapped(at)) {
+            self.desk.fail(
+                Finding::new("No block of this arena can begin there.").expected("its memory", Offset(at).to_string()),
+            );
+        }
+        at
     }
 
     fn free(&self, payload: usize) {
@@ -931,10 +939,10 @@ fn a_prev_size_that_is_not_the_size_before() {
             let right = arena.system.arena().word(free);
             // In the word before, or in the size of the chunk.
             let less = 16 * rng.within(&(1..=40));
-            arena.damage("a stray write to prev_size", free, right - less);
+            arena.damage("a stray write to prev_size", free, right.wrapping_sub(less));
             arena.expect_found(blocks[1], "SizeAgainstPrevSize");
             arena.damage("the word is as it was", free, right);
-            arena.damage("a write past the end of a block", blocks[0] - 8, (right - 16) | PREV_INUSE);
+            arena.damage("a write past the end of a block", blocks[0] - 8, right.wrapping_sub(16) | PREV_INUSE);
             arena.expect_found(blocks[1], "SizeAgainstPrevSize");
         });
     });
@@ -973,10 +981,10 @@ fn a_mapping_that_is_not_whole_pages() {
             let block = arena.take(200_000 + rng.below(100_000));
             let (word, prev_size) = (arena.word(block), arena.system.arena().word(block - 16));
             arena.expect_found(block, "");
-            arena.damage("a stray write to the size of a mapping", block - 8, word + 16);
+            arena.damage("a stray write to the size of a mapping", block - 8, word.wrapping_add(16));
             arena.expect_found(block, "InvalidMapping");
             arena.damage("the word is as it was", block - 8, word);
-            arena.damage("a stray write to prev_size", block - 16, prev_size + 16);
+            arena.damage("a stray write to prev_size", block - 16, prev_size.wrapping_add(16));
             arena.expect_found(block, "InvalidMapping");
             arena.damage("the word is as it was", block - 16, prev_size);
             let aligned = arena.call(Call::Aligned { align: 1 << 14, request: 200_000 });
@@ -995,12 +1003,12 @@ fn a_fast_bin_whose_first_chunk_is_none() {
             arena.free(blocks[1]);
             let word = arena.word(blocks[1]);
             let call = Call::Malloc { request };
-            arena.damage("a write past the end of a block", blocks[1] - 8, (word & 7) | ((word & !7) + 16));
+            arena.damage("a write past the end of a block", blocks[1] - 8, (word & 7) | (word & !7).wrapping_add(16));
             desk.expect("What is found.", said("CorruptedFastBin"), said(&arena.try_call(call).0));
             arena.damage("the word is as it was", blocks[1] - 8, word);
             // The link of the first one leads where no chunk is aligned.
             let link = arena.system.arena().word(blocks[1]);
-            arena.damage("a write to a block that was freed", blocks[1], link + 8);
+            arena.damage("a write to a block that was freed", blocks[1], link.wrapping_add(8));
             desk.expect("The first one is in order.", Offset(blocks[1]), Offset(arena.take(request)));
             desk.expect("What is found.", said("CorruptedFastBin"), said(&arena.try_call(call).0));
         });
@@ -1013,7 +1021,9 @@ fn a_top_chunk_that_is_longer_than_its_arena() {
         in_both(desk, |arena, _| {
             let last = arena.take(100);
             // The next chunk is the top chunk.
-            let top = last - 16 + (arena.word(last) & !7);
+            let size = arena.word(last) & !7;
+            desk.expect("The size of the last block's chunk.", 112, size);
+            let top = last - 16 + size;
             arena.damage("a write past the end of the last block", top + 8, (1 << 40) | PREV_INUSE);
             let seen = arena.try_call(Call::Malloc { request: 2000 });
             desk.expect("What is found.", said("CorruptedTopSize"), said(&seen.0));

@@ -134,8 +134,8 @@ impl<'a> Watch<'a> {
             let region = region_of(&self.system, mapping.start + REGION - 1);
             let start = region + 16;
             let mut end = start;
-            while end + SIZE_WORD < region + REGION && arena.word(end + SIZE_WORD) & !7 != 0 {
-                end += arena.word(end + SIZE_WORD) & !7;
+            while end < region + REGION - SIZE_WORD && arena.word(end + SIZE_WORD) & !7 != 0 {
+                end = end.saturating_add(arena.word(end + SIZE_WORD) & !7);
             }
             let end = end.min(region + REGION);
             let bytes = Snapshot::new(arena.base() + start, 0, arena.snapshot(start..end).bytes(start..end));
@@ -329,8 +329,8 @@ impl<'a> Watch<'a> {
         let address = self.system.arena().base().wrapping_add(at);
         self.desk.expect(format!("{name} starts at a multiple of {align}."), 0, address % align);
         let end = at.saturating_add(request.max(1));
-        let is_granted =
-            end <= self.system.end() || self.system.mapping_of(at).is_some_and(|(_, it)| end <= it.range().end);
+        let is_granted = at >= 16 && end <= self.system.end()
+            || self.system.mapping_of(at).is_some_and(|(_, it)| end <= it.range().end);
         if !is_granted {
             self.desk.fail(Finding::new(format!("{name} is in memory that the system has not granted.")));
         }
