@@ -148,6 +148,15 @@ pub fn cases(lab: &Lab) -> Vec<String> {
     lab.rules.iter().filter(|rule| rule.id != "types").flat_map(|rule| rule.cases.clone()).collect()
 }
 
+/// Those of them that are about the function in which a mutant differs: most mutants fail one of these.
+pub fn cases_about(lab: &Lab, change: &Change) -> Vec<String> {
+    let last = |name: &str| name.rsplit("::").next().unwrap_or_default().to_owned();
+    let function = last(&change.function);
+    let is_about = |known: &String| last(known) == function;
+    let rules = lab.rules.iter().filter(|rule| rule.id != "types" && rule.functions.iter().any(is_about));
+    rules.flat_map(|rule| rule.cases.clone()).collect()
+}
+
 /// What became of a mutant that `cases` gave this grade.
 ///
 /// # Errors

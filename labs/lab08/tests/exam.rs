@@ -1306,6 +1306,8 @@ fn what_is_no_block_is_reported() {
                 desk.act("a stray write to a size word", || arena.set_word(blocks[0] - 8, size | word & 5));
                 expect_report(&mut watch, thread, Call::Free { payload: blocks[0] }, "InvalidSize");
             }
+            let is_elsewhere = watch.arena_at(blocks[0]).is_some_and(|arena| arena != 0);
+            desk.expect("The second thread's block is in another arena than the main one.", thread == 2, is_elsewhere);
             for other in [ARENAS, 1 << 20] {
                 // A block whose region belongs to nobody.
                 desk.act("a stray write to a size word", || {

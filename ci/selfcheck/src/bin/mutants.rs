@@ -3,7 +3,7 @@
 use proctor::lab::Lab;
 use selfcheck::course::{labs, root};
 use selfcheck::grading::{Job, grade_all};
-use selfcheck::mutants::{self, Mutant, Score, Scores};
+use selfcheck::mutants::{self, Fate, Mutant, Score, Scores};
 use std::process::ExitCode;
 use std::time::Instant;
 
@@ -75,13 +75,26 @@ fn sample(lab: &Lab, mutants: Vec<Mutant>) -> Result<Vec<Mutant>, String> {
 fn grade(lab: &Lab, mutants: &[Mutant], complaints: &mut Vec<String>) -> Result<Score, String> {
     let start = Instant::now();
     let listed = mutants::survivors(lab)?;
-    let cases = mutants::cases(lab);
-    let jobs: Vec<Job> = mutants.iter().map(|mutant| Job { lab, text: &mutant.text, cases: &cases }).collect();
-    let grades = grade_all(&jobs, &root().join("target/tmp/grading"))?;
-    let fates = grades.iter().map(|grade| mutants::fate(grade, &cases)).collect::<Result<Vec<_>, _>>()?;
+    let all = mutants::cases(lab);
+    let about = mutants.iter().map(|mutant| mutants::cases_about(lab, &mutant.change));
+    let about = about.map(|about| if about.is_empty() { all.clone() } else { about }).collect::<Vec<_>>();
+    let mut fates = fates(lab, &mutants.iter().zip(&about).collect::<Vec<_>>())?;
+    // What passes the cases about its function may still fail another one.
+    let left: Vec<usize> = (0..mutants.len()).filter(|&at| fates[at] == Fate::Survived).collect();
+    let again: Vec<_> = left.iter().map(|&at| (&mutants[at], &all)).collect();
+    for (at, fate) in left.into_iter().zip(self::fates(lab, &again)?) {
+        fates[at] = fate;
+    }
     let fates: Vec<_> = mutants.iter().map(|mutant| &mutant.change).zip(fates).collect();
     complaints.extend(mutants::compare(lab, &fates, &listed));
     let score = Score::of(fates.iter().map(|(_, fate)| fate));
     println!("{}  {score}  {} s", lab.name, start.elapsed().as_secs());
     Ok(score)
+}
+
+/// What becomes of each mutant, graded by its cases.
+fn fates(lab: &Lab, graded: &[(&Mutant, &Vec<String>)]) -> Result<Vec<Fate>, String> {
+    let jobs: Vec<Job> = graded.iter().map(|(mutant, cases)| Job { lab, text: &mutant.text, cases }).collect();
+    let grades = if jobs.is_empty() { Vec::new() } else { grade_all(&jobs, &root().join("target/tmp/grading"))? };
+    grades.iter().zip(graded).map(|(grade, (_, cases))| mutants::fate(grade, cases)).collect()
 }
