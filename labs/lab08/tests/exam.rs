@@ -11,7 +11,7 @@ mod watch;
 use heapkit::format::{IS_MMAPPED, NON_MAIN_ARENA, PREV_INUSE};
 use heapkit::image::Offset;
 use heapkit::memory::{Arena, HEAP_ROOM, PAGE};
-use heapkit::os::Refusal;
+use heapkit::os::{self, Refusal};
 use heapkit::referee::Call;
 use heapkit::workload::{Op, Rng};
 use proctor::{Desk, Exam, Finding, Moment, Next, Plan, System, Threads};
@@ -765,6 +765,14 @@ fn a_block_has_the_label_of_its_arena() {
                 blocks.extend(arena.call(Call::Realloc { payload: blocks[index], request }));
                 arena.expect_label(blocks[blocks.len() - 1]);
             }
+            // The system makes the mapping longer, and gets it back.
+            let is_remap = |call: &os::Call| matches!(call, os::Call::Mremap { .. });
+            let remaps = arena.system.calls().iter().filter(|call| is_remap(call)).count();
+            desk.expect("How often a mapping's length has changed.", 1, remaps);
+            arena.free(blocks[blocks.len() - 1]);
+            let mappings = arena.system.mappings();
+            let left = mappings.iter().filter(|(_, mapping)| mapping.len != 2 * REGION).count();
+            desk.expect("Mappings of blocks, after the only one was freed.", 0, left);
             // A block that can't grow is as it was.
             let last = blocks[blocks.len() - 3];
             desk.expect(
@@ -1306,6 +1314,9 @@ fn what_is_no_block_is_reported() {
                 desk.act("a stray write to a size word", || arena.set_word(blocks[0] - 8, size | word & 5));
                 expect_report(&mut watch, thread, Call::Free { payload: blocks[0] }, "InvalidSize");
             }
+            let (_, large) = watch.try_ask(thread, &Question::Call { call: Call::Malloc { request: 6 << 30 } });
+            desk.expect("A block may have six gibibytes.", true, large.is_some());
+            expect_report(&mut watch, thread, Call::Free { payload: large.unwrap_or_default() }, "");
             let is_elsewhere = watch.arena_at(blocks[0]).is_some_and(|arena| arena != 0);
             desk.expect("The second thread's block is in another arena than the main one.", thread == 2, is_elsewhere);
             for other in [ARENAS, 1 << 20] {
