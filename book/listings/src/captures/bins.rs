@@ -3,7 +3,8 @@
 use super::whole::{Stage, System};
 use super::{Capture, Content};
 use heapkit::draw::Strip;
-use heapkit::image::Image;
+use heapkit::image::{Image, ListHead};
+use heapkit::os::Os;
 use heapkit::referee::bin_rules;
 use lab02::ALIGNMENT;
 use lab06::{BIN_COUNT, BinMap, FIRST_LARGE_BIN, FastMalloc, sizes_of};
@@ -27,14 +28,19 @@ fn stage() -> Result<Bins, String> {
     Bins::of(FastMalloc::new, 1024, 32)
 }
 
-/// The heap, with its lists as the exam calls them.
+/// The heap, with its lists.
 fn image(stage: &Bins) -> Image {
-    let bins = stage.malloc.bins();
+    stage.image_with(&lists(&stage.malloc))
+}
+
+/// The lists of a malloc, as the exam calls them.
+pub fn lists<O: Os>(malloc: &FastMalloc<O>) -> Vec<ListHead> {
+    let bins = malloc.bins();
     let sorted = bins.sorted().iter().map(|list| list.head());
-    let fast = stage.malloc.fast_bins().iter().map(|bin| bin.head());
+    let fast = malloc.fast_bins().iter().map(|bin| bin.head());
     let heads = [bins.unsorted().head()].into_iter().chain(sorted).chain(fast);
     let words: Vec<usize> = heads.enumerate().flat_map(|(list, head)| [list, head.addr()]).collect();
-    stage.image_with(&bin_rules::bins(&words))
+    bin_rules::bins(&words)
 }
 
 /// The chunk sizes of a bin: the only one, or the first and the last.

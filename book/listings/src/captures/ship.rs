@@ -1,12 +1,11 @@
 //! The reference of lab 8: its caches, and the steps that its locks take.
 
 use super::whole::{Stage, System};
-use super::{Capture, Content};
+use super::{Capture, Content, bins};
 use crate::story::OneThread;
 use heapkit::draw::Strip;
 use heapkit::image::{Image, Links, ListHead};
 use heapkit::memory::{PAGE, PrivateArena};
-use heapkit::referee::bin_rules;
 use heapkit::sync::Flag;
 use lab02::{ALIGNMENT, SizeWord};
 use lab08::{CACHED_AT_MOST, Cache, MAIN, REGION_SIZE, SharedMalloc, arena_of, size_word_of};
@@ -51,13 +50,7 @@ type Cached = Stage<OneThread<&'static System>>;
 /// The heap, with the lists of the cache and of the main arena.
 fn image(stage: &Cached) -> Image {
     let OneThread { malloc, cache } = &stage.malloc;
-    let words: Vec<usize> = malloc.inspect(MAIN, |arena| {
-        let (bins, fast) = (arena.malloc().bins(), arena.malloc().fast_bins());
-        let sorted = bins.sorted().iter().map(|list| list.head());
-        let heads = [bins.unsorted().head()].into_iter().chain(sorted).chain(fast.iter().map(|bin| bin.head()));
-        heads.enumerate().flat_map(|(list, head)| [list, head.addr()]).collect()
-    });
-    let mut lists = bin_rules::bins(&words);
+    let mut lists = malloc.inspect(MAIN, |arena| bins::lists(arena.malloc()));
     let cached = cache.heads().iter().enumerate().filter(|(_, head)| !head.is_null());
     lists.extend(cached.map(|(bin, head)| ListHead {
         name: format!("cache {}", bin * ALIGNMENT),

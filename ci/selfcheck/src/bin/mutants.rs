@@ -80,7 +80,8 @@ fn grade(lab: &Lab, mutants: &[Mutant], complaints: &mut Vec<String>) -> Result<
     let about = about.map(|about| if about.is_empty() { all.clone() } else { about }).collect::<Vec<_>>();
     let mut fates = fates(lab, &mutants.iter().zip(&about).collect::<Vec<_>>())?;
     // What passes the cases about its function may still fail another one.
-    let left: Vec<usize> = (0..mutants.len()).filter(|&at| fates[at] == Fate::Survived).collect();
+    let passed_some = |&at: &usize| fates[at] == Fate::Survived && about[at] != all;
+    let left: Vec<usize> = (0..mutants.len()).filter(passed_some).collect();
     let again: Vec<_> = left.iter().map(|&at| (&mutants[at], &all)).collect();
     for (at, fate) in left.into_iter().zip(self::fates(lab, &again)?) {
         fates[at] = fate;
