@@ -62,9 +62,9 @@ pub struct OneThread<O> {
 }
 
 impl<O: Os + Copy> OneThread<O> {
-    /// A malloc that has asked the system for nothing yet.
-    pub fn new(os: O) -> Self {
-        Self { malloc: SharedMalloc::new(os, |found| panic!("{found}")), cache: Cache::new() }
+    /// A malloc that has asked the system for nothing yet, and a cache without blocks.
+    pub fn new(os: O, cache: Cache) -> Self {
+        Self { malloc: SharedMalloc::new(os, |found| panic!("{found}")), cache }
     }
 
     fn malloc(&mut self, request: usize) -> Option<NonNull<u8>> {

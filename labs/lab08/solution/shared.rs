@@ -255,7 +255,7 @@ pub unsafe fn arena_of(payload: NonNull<u8>) -> usize {
 /// The chunk is in use, and its arena is locked: a neighbour may write the same word.
 pub unsafe fn label(chunk: &mut Chunk, arena: usize) {
     let word = chunk.size_word();
-    if word.has(SizeWord::IS_MMAPPED) {
+    if word.has(SizeWord::IS_MMAPPED) || word.has(SizeWord::NON_MAIN_ARENA) == (arena != MAIN) {
         return;
     }
     let flags = if arena == MAIN { 0 } else { SizeWord::NON_MAIN_ARENA };
@@ -264,8 +264,9 @@ pub unsafe fn label(chunk: &mut Chunk, arena: usize) {
     unsafe { chunk.set_size_word(labelled) };
 }
 
-/// How many blocks of one size a cache keeps at most. In glibc: `TCACHE_FILL_COUNT`, which is 7.
-pub const CACHED_AT_MOST: u8 = 16;
+/// How many bytes of one size a cache keeps at most, counted in whole chunks. So many short ones fit that most programs stay in
+/// their caches, and a thread holds no more than 8 MiB back. In glibc a list has 7 blocks of whatever size, and 16 since 2.43.
+pub const CACHED_BYTES: usize = 128 << 10;
 
 /// Blocks whose chunks have this size or more are not cached. In glibc it is 1056.
 pub const CACHE_LIMIT: usize = 1024;
@@ -300,16 +301,22 @@ pub fn mask(place: *mut Cached, link: *mut Cached) -> *mut Cached {
 pub struct Cache {
     /// The block that was put in last, null if there is none.
     heads: [*mut Cached; CACHE_BINS],
-    /// How many more blocks may be put in.
-    room: [u8; CACHE_BINS],
+    /// How many more bytes may be put in.
+    room: [usize; CACHE_BINS],
     /// The arena from which this thread takes its blocks. `None` until it asks for the first one.
     arena: Option<usize>,
 }
 
 impl Cache {
-    /// A cache without blocks, with room for [`CACHED_AT_MOST`] of each size.
+    /// A cache without blocks, with room for [`CACHED_BYTES`] of each size.
     pub const fn new() -> Self {
-        Self { heads: [ptr::null_mut(); CACHE_BINS], room: [CACHED_AT_MOST; CACHE_BINS], arena: None }
+        Self::with_room(CACHED_BYTES)
+    }
+
+    /// A cache without blocks, with room for so many bytes of each size, [`CACHED_BYTES`] at most. The exam and the book's figures take
+    /// small ones, which fill soon.
+    pub const fn with_room(bytes: usize) -> Self {
+        Self { heads: [ptr::null_mut(); CACHE_BINS], room: [bytes; CACHE_BINS], arena: None }
     }
 
     /// The block of each size that was put in last, null if there is none.
@@ -317,8 +324,8 @@ impl Cache {
         &self.heads
     }
 
-    /// How many more blocks of each size may be put in.
-    pub const fn room(&self) -> &[u8; CACHE_BINS] {
+    /// How many more bytes of each size may be put in.
+    pub const fn room(&self) -> &[usize; CACHE_BINS] {
         &self.room
     }
 
@@ -327,15 +334,15 @@ impl Cache {
         self.arena
     }
 
-    /// Puts in a block whose chunk has `size` bytes: its two words become [`Cached`], and the room one less. `false`, and nothing has
-    /// changed, if the chunk has [`CACHE_LIMIT`] bytes or more, or there is no room.
+    /// Puts in a block whose chunk has `size` bytes: its two words become [`Cached`], and there are so many bytes less room for this
+    /// size. `false`, and nothing has changed, if the chunk has [`CACHE_LIMIT`] bytes or more, or the room is less than `size`.
     ///
     /// # Safety
     /// The payload is a block whose chunk has this size. It is in no list, and nobody uses it any more.
     pub unsafe fn push(&mut self, payload: NonNull<u8>, size: usize) -> bool {
         let bin = size / ALIGNMENT;
-        let Some(room) = self.room.get_mut(bin).filter(|room| **room > 0) else { return false };
-        *room -= 1;
+        let Some(room) = self.room.get_mut(bin).filter(|room| **room >= size) else { return false };
+        *room -= size;
         let block = payload.cast::<Cached>().as_ptr();
         // SAFETY: nobody uses the block, and every block has room for two words and is aligned for them.
         unsafe { block.write(Cached { next: mask(block, self.heads[bin]), key: CACHE_KEY }) };
@@ -343,7 +350,7 @@ impl Cache {
         true
     }
 
-    /// Takes out the block of this chunk size that was put in last. Its key is cleared, and there is room for one more.
+    /// Takes out the block of this chunk size that was put in last. Its key is cleared, and the room has its bytes again.
     ///
     /// # Errors
     /// [`Corruption::UnalignedInCache`], and nothing has changed, if the block's link, unmasked, is no multiple of [`ALIGNMENT`].
@@ -355,7 +362,7 @@ impl Cache {
             self.heads[bin] = next_of(head.as_ptr())?;
             (*head.as_ptr()).key = 0;
         }
-        self.room[bin] += 1;
+        self.room[bin] += size;
         Ok(Some(head.cast()))
     }
 
@@ -375,7 +382,7 @@ impl Cache {
             if (*block).key != CACHE_KEY {
                 return Ok(false);
             }
-            for _ in 0..CACHED_AT_MOST {
+            for _ in 0..CACHED_BYTES / MIN_CHUNK_SIZE {
                 if at.is_null() || at == block {
                     break;
                 }
@@ -681,8 +688,7 @@ impl<O: Os + Copy, F: Flag> SharedMalloc<O, F> {
                 (self.report)(Corruption::DoubleFreeInCache);
             }
             if !cache.push(payload, size) {
-                let home = self.home(cache, payload);
-                self.sound(home.with(|arena| arena.free(payload)));
+                self.give_back(cache, payload);
             }
         }
     }
@@ -693,10 +699,7 @@ impl<O: Os + Copy, F: Flag> SharedMalloc<O, F> {
         for size in (MIN_CHUNK_SIZE..CACHE_LIMIT).step_by(ALIGNMENT) {
             while let Some(payload) = self.sound(cache.pop(size)) {
                 // SAFETY: a block of this malloc that was freed into the cache, and has just left it.
-                unsafe {
-                    let home = self.home(cache, payload);
-                    self.sound(home.with(|arena| arena.free(payload)));
-                }
+                unsafe { self.give_back(cache, payload) };
             }
         }
         cache.close();
@@ -837,7 +840,21 @@ impl<O: Os + Copy, F: Flag> SharedMalloc<O, F> {
         checked.unwrap_or_else(|found| (self.report)(found))
     }
 
+    /// Gives a block to the arena that looks after it.
+    ///
+    /// # Safety
+    /// As for [`SharedMalloc::free`].
+    #[inline(never)] // Most calls end before this one, with a few instructions.
+    unsafe fn give_back(&self, cache: &mut Cache, payload: NonNull<u8>) {
+        // SAFETY: a block that nobody uses any more, or one that the checks report (see `# Safety`).
+        unsafe {
+            let home = self.home(cache, payload);
+            self.sound(home.with(|arena| arena.free(payload)));
+        }
+    }
+
     /// A block from the thread's arena, or else from the main arena.
+    #[inline(never)] // Most calls end before this one, with a few instructions.
     fn take(
         &self,
         cache: &mut Cache,

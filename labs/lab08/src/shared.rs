@@ -208,8 +208,9 @@ pub unsafe fn label(chunk: &mut Chunk, arena: usize) {
     todo!("label")
 }
 
-/// How many blocks of one size a cache keeps at most. In glibc: `TCACHE_FILL_COUNT`, which is 7.
-pub const CACHED_AT_MOST: u8 = 16;
+/// How many bytes of one size a cache keeps at most, counted in whole chunks. So many short ones fit that most programs stay in
+/// their caches, and a thread holds no more than 8 MiB back. In glibc a list has 7 blocks of whatever size, and 16 since 2.43.
+pub const CACHED_BYTES: usize = 128 << 10;
 
 /// Blocks whose chunks have this size or more are not cached. In glibc it is 1056.
 pub const CACHE_LIMIT: usize = 1024;
@@ -244,16 +245,22 @@ pub fn mask(place: *mut Cached, link: *mut Cached) -> *mut Cached {
 pub struct Cache {
     /// The block that was put in last, null if there is none.
     heads: [*mut Cached; CACHE_BINS],
-    /// How many more blocks may be put in.
-    room: [u8; CACHE_BINS],
+    /// How many more bytes may be put in.
+    room: [usize; CACHE_BINS],
     /// The arena from which this thread takes its blocks. `None` until it asks for the first one.
     arena: Option<usize>,
 }
 
 impl Cache {
-    /// A cache without blocks, with room for [`CACHED_AT_MOST`] of each size.
+    /// A cache without blocks, with room for [`CACHED_BYTES`] of each size.
     pub const fn new() -> Self {
-        Self { heads: [ptr::null_mut(); CACHE_BINS], room: [CACHED_AT_MOST; CACHE_BINS], arena: None }
+        Self::with_room(CACHED_BYTES)
+    }
+
+    /// A cache without blocks, with room for so many bytes of each size, [`CACHED_BYTES`] at most. The exam and the book's figures take
+    /// small ones, which fill soon.
+    pub const fn with_room(bytes: usize) -> Self {
+        Self { heads: [ptr::null_mut(); CACHE_BINS], room: [bytes; CACHE_BINS], arena: None }
     }
 
     /// The block of each size that was put in last, null if there is none.
@@ -261,8 +268,8 @@ impl Cache {
         &self.heads
     }
 
-    /// How many more blocks of each size may be put in.
-    pub const fn room(&self) -> &[u8; CACHE_BINS] {
+    /// How many more bytes of each size may be put in.
+    pub const fn room(&self) -> &[usize; CACHE_BINS] {
         &self.room
     }
 
@@ -271,8 +278,8 @@ impl Cache {
         self.arena
     }
 
-    /// Puts in a block whose chunk has `size` bytes: its two words become [`Cached`], and the room one less. `false`, and nothing has
-    /// changed, if the chunk has [`CACHE_LIMIT`] bytes or more, or there is no room.
+    /// Puts in a block whose chunk has `size` bytes: its two words become [`Cached`], and there are so many bytes less room for this
+    /// size. `false`, and nothing has changed, if the chunk has [`CACHE_LIMIT`] bytes or more, or the room is less than `size`.
     ///
     /// # Safety
     /// The payload is a block whose chunk has this size. It is in no list, and nobody uses it any more.
@@ -280,7 +287,7 @@ impl Cache {
         todo!("Cache::push")
     }
 
-    /// Takes out the block of this chunk size that was put in last. Its key is cleared, and there is room for one more.
+    /// Takes out the block of this chunk size that was put in last. Its key is cleared, and the room has its bytes again.
     ///
     /// # Errors
     /// [`Corruption::UnalignedInCache`], and nothing has changed, if the block's link, unmasked, is no multiple of [`ALIGNMENT`].

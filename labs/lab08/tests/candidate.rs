@@ -10,7 +10,7 @@ use lab02::{Chunk, Header, SizeWord, request_to_chunk_size};
 use lab08::{
     Arena, ArenaOs, Cache, Cached, Corruption, Errno, Lock, SharedMalloc, arena_of, label, mask, size_word_of,
 };
-use questions::{CFunction, Question};
+use questions::{CFunction, Question, ROOM};
 use std::alloc::Layout;
 use std::cell::RefCell;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -45,7 +45,7 @@ struct Counter(usize);
 
 thread_local! {
     /// This thread's cache, and the number of the malloc that it is for.
-    static CACHE: RefCell<(usize, Cache)> = const { RefCell::new((0, Cache::new())) };
+    static CACHE: RefCell<(usize, Cache)> = const { RefCell::new((0, Cache::with_room(ROOM))) };
 }
 
 /// A thread has the value of the lock, and will soon have it no more.
@@ -76,14 +76,14 @@ fn say(memory: Memory, outcome: Outcome) -> Answer {
 
 /// Each list's first block, as an address, and its room.
 fn lists(cache: &Cache) -> (Vec<usize>, Vec<usize>) {
-    (cache.heads().iter().map(|head| head.addr()).collect(), cache.room().iter().map(|room| (*room).into()).collect())
+    (cache.heads().iter().map(|head| head.addr()).collect(), cache.room().to_vec())
 }
 
 impl Candidate for Lab08 {
     type Question = Question;
 
     fn new(memory: Memory) -> Self {
-        Lab08 { memory, has_threads: false, os: None, cache: Cache::new(), arena: None }
+        Lab08 { memory, has_threads: false, os: None, cache: Cache::with_room(ROOM), arena: None }
     }
 
     fn answer(&mut self, question: Question) -> Answer {
@@ -125,7 +125,7 @@ impl Candidate for Lab08 {
                 let pointer = |address| ptr::without_provenance_mut::<Cached>(address);
                 return Answer::say(mask(pointer(place), pointer(link)).addr());
             }
-            Question::NewCache => self.cache = Cache::new(),
+            Question::NewCache => self.cache = Cache::with_room(ROOM),
             Question::Push { payload, size } => {
                 // SAFETY: the examiner names blocks of this size that nobody uses and that are in no list.
                 return Answer::say(unsafe { self.cache.push(memory.at(payload), size) });
@@ -209,7 +209,7 @@ fn on_a_thread(memory: Memory, _: usize, question: Question) -> Answer {
         (Question::With | Question::AcquireAndRelease, Some(lock), _) => use_lock(memory, lock, &question),
         (_, _, Some(malloc)) => CACHE.with_borrow_mut(|(of, cache)| {
             if *of != number {
-                (*of, *cache) = (number, Cache::new());
+                (*of, *cache) = (number, Cache::with_room(ROOM));
             }
             use_malloc(memory, malloc, cache, question)
         }),

@@ -15,7 +15,7 @@ use heapkit::os::{self, Refusal};
 use heapkit::referee::Call;
 use heapkit::workload::{Op, Rng};
 use proctor::{Desk, Exam, Finding, Moment, Next, Plan, System, Threads};
-use questions::{CFunction, Question};
+use questions::{CFunction, Question, ROOM};
 use std::collections::BTreeSet;
 use std::rc::Rc;
 use watch::{ARENAS, Job, Outcome, REGION, Watch, jobs, region_of};
@@ -495,7 +495,8 @@ impl<'a> Kept<'a> {
             };
             let head = of_size.last().map_or(0, |at| self.address(*at));
             self.desk.expect(what, show(head), show(heads[bin]));
-            self.desk.expect(format!("The room for {} bytes.", 16 * bin), oracle::AT_MOST - of_size.len(), room[bin]);
+            let what = format!("The room for chunks of {} bytes, in bytes.", 16 * bin);
+            self.desk.expect(what, self.oracle.room(1, 16 * bin), room[bin]);
             for (below, at) in [None].into_iter().chain(of_size.iter().map(Some)).zip(&of_size) {
                 let link = below.map_or(0, |below| self.address(*below)) ^ (self.address(*at) / PAGE);
                 let show = |word: usize| show(word ^ (self.address(*at) / PAGE));
@@ -590,18 +591,21 @@ fn a_cache_is_a_stack_for_each_size() {
 #[test]
 fn a_cache_takes_so_many_of_each_size() {
     EXAM.case("cache", |desk| {
-        let size = 16 * desk.rng().within(&(3..=60));
-        let mut sizes = vec![size; oracle::AT_MOST + 2];
-        sizes.extend([size - 16, 1008, 1024, 1040, 65536, 128 * 1024]);
-        let mut kept = Kept::new(desk, &sizes);
-        for block in kept.blocks.clone() {
-            kept.push(block);
+        // With the first size the room is used up exactly; 16 bytes can be left with the second one; the third one is drawn.
+        for size in [64, 144, 16 * desk.rng().within(&(3..=60))] {
+            let count = ROOM / size;
+            let mut sizes = vec![size; count + 2];
+            sizes.extend([size - 16, 1008, 1024, 1040, 65536, 128 * 1024]);
+            let mut kept = Kept::new(desk, &sizes);
+            for block in kept.blocks.clone() {
+                kept.push(block);
+            }
+            kept.expect_lists();
+            kept.pop(size);
+            kept.push(kept.blocks[count]);
+            kept.push(kept.blocks[count + 1]);
+            kept.expect_lists();
         }
-        kept.expect_lists();
-        kept.pop(size);
-        kept.push(kept.blocks[oracle::AT_MOST]);
-        kept.push(kept.blocks[oracle::AT_MOST + 1]);
-        kept.expect_lists();
         for size in [1024, 1040, 65536, 16 * 64 * 64] {
             desk.expect("No block of this size is kept.", None, ask(desk, &Question::Pop { size }).1);
         }
@@ -611,23 +615,24 @@ fn a_cache_takes_so_many_of_each_size() {
 #[test]
 fn a_cache_finds_what_it_holds() {
     EXAM.case("cache", |desk| {
-        let mut kept = Kept::new(desk, &[64; oracle::AT_MOST + 2]);
+        let count = ROOM / 64;
+        let mut kept = Kept::new(desk, &vec![64; count + 2]);
         let blocks = kept.blocks.clone();
-        for block in &blocks[..oracle::AT_MOST] {
+        for block in &blocks[..count] {
             kept.push(*block);
         }
         let sound = |holds| (String::new(), holds);
-        for block in &blocks[..oracle::AT_MOST] {
+        for block in &blocks[..count] {
             desk.expect("A block that is here.", sound(true), kept.holds(*block));
         }
-        let (other, size) = blocks[oracle::AT_MOST];
+        let (other, size) = blocks[count];
         desk.expect("A block that is not here.", sound(false), kept.holds((other, size)));
         desk.act("a program keeps the key in its own second word, by chance", || {
             kept.system.arena().set_word(other + 8, KEY);
         });
         desk.expect("A block that is not here.", sound(false), kept.holds((other, size)));
         kept.pop(64);
-        desk.expect("A block that has left.", sound(false), kept.holds(blocks[oracle::AT_MOST - 1]));
+        desk.expect("A block that has left.", sound(false), kept.holds(blocks[count - 1]));
         let (last, middle) = (blocks[0].0, blocks[3].0);
         desk.act("a stray write makes the list lead back into itself", || {
             let link = kept.address(middle) ^ (kept.address(last) / PAGE);
@@ -1342,7 +1347,7 @@ fn a_block_that_is_freed_twice_is_reported() {
         for thread in [1, 2] {
             let mut watch = Watch::new(desk, 2);
             watch.take(1, 24);
-            let blocks: Vec<usize> = (0..20).map(|_| watch.take(thread, 100)).collect();
+            let blocks: Vec<usize> = (0..20).map(|_| watch.take(thread, 56)).collect();
             for block in &blocks[..10] {
                 watch.free(thread, *block);
             }
@@ -1353,7 +1358,7 @@ fn a_block_that_is_freed_twice_is_reported() {
                 watch.system.arena().set_word(blocks[15] + 8, KEY);
             });
             watch.free(thread, blocks[15]);
-            // From another thread's cache, or where the cache is full, the arena's own checks are left.
+            // From another thread's cache, or where the cache is full (it has room for 16 of these), the arena's own checks are left.
             for block in &blocks[10..15] {
                 watch.free(thread, *block);
             }

@@ -1,8 +1,9 @@
 //! What caches hold, kept as the page says it, and not as a cache would: one list of all that was freed.
 
-/// Chunks of this size or more are not cached, and of each size so many are at most.
+use crate::questions::ROOM;
+
+/// Chunks of this size or more are not cached.
 pub const LIMIT: usize = 1024;
-pub const AT_MOST: usize = 16;
 
 /// The caches of all threads.
 #[derive(Clone, Debug)]
@@ -20,7 +21,7 @@ impl Caches {
 
     /// A thread frees a block. Whether its cache takes it.
     pub fn free(&mut self, thread: usize, payload: usize, size: usize) -> bool {
-        let takes = !self.retired[thread] && size < LIMIT && self.count(thread, size) < AT_MOST;
+        let takes = !self.retired[thread] && size < LIMIT && self.room(thread, size) >= size;
         if takes {
             self.freed[thread].push((payload, size));
         }
@@ -34,9 +35,9 @@ impl Caches {
         Some(self.freed[thread].remove(at).0)
     }
 
-    /// How many blocks of a size are in a thread's cache.
-    pub fn count(&self, thread: usize, size: usize) -> usize {
-        self.freed[thread].iter().filter(|(_, cached)| *cached == size).count()
+    /// How many more bytes of a size a thread's cache has room for, if it hasn't retired.
+    pub fn room(&self, thread: usize, size: usize) -> usize {
+        ROOM - self.freed[thread].iter().map(|(_, cached)| *cached).filter(|cached| *cached == size).sum::<usize>()
     }
 
     /// All blocks of a thread's cache.

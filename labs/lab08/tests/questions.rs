@@ -5,6 +5,9 @@ use heapkit::image::Offset;
 use heapkit::referee::Call;
 use std::fmt;
 
+/// How many bytes of each size the exam's caches have room for: they fill soon, exactly so with chunks of 64 bytes.
+pub const ROOM: usize = 1024;
+
 words! {
     /// One function of the lab, with its arguments. Blocks are named by where their payload is, chunks by where their header is.
     ///
@@ -14,7 +17,7 @@ words! {
         Threads { count: usize },
         /// `Lock::new`, for a counter that starts at this number.
         NewLock { counter: usize },
-        /// `SharedMalloc::new`, on the examiner's system. Each thread has a new `Cache` then.
+        /// `SharedMalloc::new`, on the examiner's system. Each thread has a new `Cache` with [`ROOM`] then.
         NewMalloc,
         /// `ArenaOs::new`, on the examiner's system.
         NewArenaOs { arena: usize },
@@ -32,7 +35,7 @@ words! {
         Label { at: usize, arena: usize },
         /// `mask`, of addresses.
         Mask { place: usize, link: usize },
-        /// `Cache::new`
+        /// `Cache::with_room`, with [`ROOM`].
         NewCache,
         /// `Cache::push`
         Push { payload: usize, size: usize },
@@ -126,7 +129,7 @@ impl fmt::Display for Question {
             Question::ArenaOf { payload } => write!(f, "arena_of({})", place(*payload)),
             Question::Label { at, arena } => write!(f, "label({}, {arena})", place(*at)),
             Question::Mask { place, link } => write!(f, "mask({place:#x}, {link:#x})"),
-            Question::NewCache => f.write_str("Cache::new"),
+            Question::NewCache => write!(f, "Cache::with_room({ROOM})"),
             Question::Push { payload, size } => write!(f, "push({}, {size})", place(*payload)),
             Question::Pop { size } => write!(f, "pop({size})"),
             Question::Holds { payload, size } => write!(f, "holds({}, {size})", place(*payload)),

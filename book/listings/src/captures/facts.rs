@@ -6,7 +6,7 @@ use crate::block;
 use crate::process::PAGE;
 use lab02::{CHUNK_COST, Header, MIN_CHUNK_SIZE, SizeWord, request_to_chunk_size};
 use lab06::{BIN_COUNT, BINS_PER_DOUBLING, MIN_LARGE_SIZE, bin_of};
-use lab08::{ARENA_COUNT, CACHE_LIMIT, CACHED_AT_MOST, REGION_SIZE};
+use lab08::{ARENA_COUNT, CACHE_LIMIT, CACHED_BYTES, REGION_SIZE};
 use std::ffi::CStr;
 
 /// A name, a value, and what the value depends on.
@@ -185,7 +185,10 @@ pub fn compute(programs: &[Capture], bills: &[Bill]) -> Result<Vec<Fact>, String
     course("arena_count", ARENA_COUNT);
     course("region_size", REGION_SIZE);
     course("cache_limit", CACHE_LIMIT);
-    course("cached_at_most", CACHED_AT_MOST.into());
+    course("cached_kib", CACHED_BYTES >> 10);
+    course("cached_of_1008", CACHED_BYTES / 1008);
+    course("cached_of_32", CACHED_BYTES / 32);
+    course("small_cache", ship::SMALL_ROOM);
     let [cached, not_cached] = ship::steps_on_flags()?;
     course("steps_with_cache", cached);
     course("steps_without_cache", not_cached);

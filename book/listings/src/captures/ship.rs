@@ -8,7 +8,7 @@ use heapkit::image::{Image, Links, ListHead};
 use heapkit::memory::{PAGE, PrivateArena};
 use heapkit::sync::Flag;
 use lab02::{ALIGNMENT, SizeWord};
-use lab08::{CACHED_AT_MOST, Cache, MAIN, REGION_SIZE, SharedMalloc, arena_of, size_word_of};
+use lab08::{Cache, MAIN, REGION_SIZE, SharedMalloc, arena_of, size_word_of};
 use std::fmt::Write;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
@@ -45,6 +45,9 @@ fn system() -> Result<&'static System, String> {
     Ok(Box::leak(Box::new(System::new(arena, 64 * PAGE))))
 }
 
+/// A cache with so much room is full when the reader still sees each block.
+pub const SMALL_ROOM: usize = 512;
+
 type Cached = Stage<OneThread<&'static System>>;
 
 /// The heap, with the lists of the cache and of the main arena.
@@ -60,12 +63,12 @@ fn image(stage: &Cached) -> Image {
     stage.image_with(&lists)
 }
 
-/// Blocks of one size are freed until their list in the cache is full, and one more.
+/// Blocks of one size are freed until their list in a small cache is full, and one more.
 pub fn cache_spills() -> Result<Vec<String>, String> {
-    let count = usize::from(CACHED_AT_MOST) + 1;
+    let count = SMALL_ROOM / 32 + 1;
     let blocks: Vec<String> = (1..=count).map(|block| block.to_string()).collect();
     let made: Vec<String> = (0..=count).map(|block| format!("m{block}:24")).collect();
-    let mut stage = Cached::of(OneThread::new, 1024, 32)?.play(&made.join(" "))?;
+    let mut stage = Cached::of(|os| OneThread::new(os, Cache::with_room(SMALL_ROOM)), 1024, 32)?.play(&made.join(" "))?;
     let names = stage.names(&blocks.iter().map(String::as_str).collect::<Vec<_>>());
     let frees: Vec<String> = (0..count).map(|block| format!("f{block}")).collect();
     let mut strip = Strip::default().moment("", image(&stage), &names);
