@@ -64,6 +64,11 @@ impl<O: Os, F: FreeChunks> Malloc<O, F> {
         &self.os
     }
 
+    /// The top chunk, if the break has moved at least once.
+    pub const fn top(&self) -> Option<&Chunk> {
+        self.top.as_ref()
+    }
+
     /// A block of `request` bytes.
     ///
     /// It comes from the first of these that can serve it:

@@ -353,6 +353,11 @@ impl<O: Os> FastMalloc<O> {
         &self.fast
     }
 
+    /// The top chunk, if the break has moved at least once.
+    pub const fn top(&self) -> Option<&Chunk> {
+        self.malloc.top()
+    }
+
     /// A block of `request` bytes: the first chunk of the fast bin for its chunk size, if that holds one. Else what
     /// [`Malloc::malloc`] gives:
     ///

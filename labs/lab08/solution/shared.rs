@@ -85,7 +85,7 @@ pub enum Corruption {
     UnalignedInCache,
     /// The first chunk of a fast bin is none of that size.
     CorruptedFastBin,
-    /// A block has been cut from a chunk that was longer than its arena.
+    /// The arena doesn't have its own top chunk: the size can be none, or leads out of the arena.
     CorruptedTopSize,
 }
 
@@ -111,6 +111,9 @@ impl fmt::Display for Corruption {
 
 /// How many arenas there are at most, the main one included.
 pub const ARENA_COUNT: usize = 8;
+
+/// Where the addresses end that Linux gives to a program which doesn't ask for more: at 2⁴⁷ on x86-64, at 2⁴⁸ on 64-bit ARM.
+pub const ADDRESS_END: usize = 1 << 48;
 
 /// The number of the arena that has the system's break.
 pub const MAIN: usize = 0;
@@ -350,7 +353,8 @@ impl Cache {
         true
     }
 
-    /// Takes out the block of this chunk size that was put in last. Its key is cleared, and the room has its bytes again.
+    /// Takes out the block of this chunk size that was put in last. Both words are cleared, so that the
+    /// program learns no address from them, and the room has its bytes again.
     ///
     /// # Errors
     /// [`Corruption::UnalignedInCache`], and nothing has changed, if the block's link, unmasked, is no multiple of [`ALIGNMENT`].
@@ -360,7 +364,7 @@ impl Cache {
         // SAFETY: `push` has put this block here and written its words, or it was the next one of such a block.
         unsafe {
             self.heads[bin] = next_of(head.as_ptr())?;
-            (*head.as_ptr()).key = 0;
+            head.write(Cached { next: ptr::null_mut(), key: 0 });
         }
         self.room[bin] += size;
         Ok(Some(head.cast()))
@@ -443,33 +447,28 @@ impl<O: Os + Copy> Arena<O> {
     /// [`label`].
     ///
     /// # Errors
-    /// Before it asks, [`Corruption::CorruptedFastBin`] if the first chunk of the fast bin of this size is not aligned to
-    /// [`ALIGNMENT`], or has another size. Where that bin was empty, [`Corruption::CorruptedTopSize`] afterwards if the new block,
-    /// unless it is a mapping, or the chunk after it isn't in the arena; that one may be a fence. See [`Arena::has`].
+    /// Before it asks, and nothing has changed: [`Corruption::CorruptedFastBin`] if the first chunk of the fast bin of this size is
+    /// not aligned to [`ALIGNMENT`], or has another size. Where that bin is empty, [`Corruption::CorruptedTopSize`] if there is a top
+    /// chunk that the arena doesn't have (see [`Arena::has`]).
     pub fn take(
         &mut self,
         size: usize,
         ask: impl FnOnce(&mut FastMalloc<ArenaOs<O>>) -> Option<NonNull<u8>>,
     ) -> Result<Option<NonNull<u8>>, Corruption> {
-        let first = self.malloc.fast_bins().get(bin_of(size)).and_then(|bin| NonNull::new(bin.head()));
-        if let Some(first) = first {
+        let fast_bin = self.malloc.fast_bins().get(bin_of(size));
+        if let Some(first) = fast_bin.and_then(|bin| NonNull::new(bin.head())) {
             // SAFETY: the first chunk of a fast bin. If it isn't, its size word is most likely not this size.
             let is_sound =
                 first.addr().get().is_multiple_of(ALIGNMENT) && unsafe { Chunk::from_header(first) }.size() == size;
             if !is_sound {
                 return Err(Corruption::CorruptedFastBin);
             }
+        } else if self.malloc.top().is_some_and(|top| !self.has(top)) {
+            return Err(Corruption::CorruptedTopSize);
         }
         let Some(payload) = ask(&mut self.malloc) else { return Ok(None) };
-        // SAFETY: a block that was just made, and that has a next chunk if it is no mapping.
-        unsafe {
-            let mut chunk = Chunk::from_payload(payload);
-            let is_new = first.is_none() && !chunk.size_word().has(SizeWord::IS_MMAPPED);
-            if is_new && (!self.has(&chunk) || !self.has(&chunk.next())) {
-                return Err(Corruption::CorruptedTopSize);
-            }
-            label(&mut chunk, self.number);
-        }
+        // SAFETY: a block that was just made. The arena is locked, if others share it.
+        unsafe { label(&mut Chunk::from_payload(payload), self.number) };
         Ok(Some(payload))
     }
 
@@ -674,7 +673,7 @@ impl<O: Os + Copy, F: Flag> SharedMalloc<O, F> {
     ///
     /// Every block is looked at first, without a lock. Reported are, in this order, [`Corruption::InvalidPointer`] for an address that
     /// is no multiple of [`ALIGNMENT`], or a region with the number of no arena; [`Corruption::InvalidSize`] for a size of less than
-    /// [`MIN_CHUNK_SIZE`], one that is no multiple of [`ALIGNMENT`], or one that leads beyond the last address;
+    /// [`MIN_CHUNK_SIZE`], one that is no multiple of [`ALIGNMENT`], or one that leads beyond [`ADDRESS_END`];
     /// [`Corruption::DoubleFreeInCache`] by [`Cache::holds`]; and what [`Arena::check`] finds if the cache doesn't take the block.
     ///
     /// # Safety
@@ -900,7 +899,8 @@ impl<O: Os + Copy, F: Flag> SharedMalloc<O, F> {
         }
         // SAFETY: the size word can be read (see `# Safety`).
         let size = unsafe { size_word_of(payload) }.size();
-        if size < MIN_CHUNK_SIZE || size > usize::MAX - at {
+        let is_too_long = at.checked_add(size).is_none_or(|end| end > ADDRESS_END);
+        if size < MIN_CHUNK_SIZE || !size.is_multiple_of(ALIGNMENT) || is_too_long {
             (self.report)(Corruption::InvalidSize);
         }
         size

@@ -78,7 +78,7 @@ pub enum Corruption {
     UnalignedInCache,
     /// The first chunk of a fast bin is none of that size.
     CorruptedFastBin,
-    /// A block has been cut from a chunk that was longer than its arena.
+    /// The arena doesn't have its own top chunk: the size can be none, or leads out of the arena.
     CorruptedTopSize,
 }
 
@@ -104,6 +104,9 @@ impl fmt::Display for Corruption {
 
 /// How many arenas there are at most, the main one included.
 pub const ARENA_COUNT: usize = 8;
+
+/// Where the addresses end that Linux gives to a program which doesn't ask for more: at 2⁴⁷ on x86-64, at 2⁴⁸ on 64-bit ARM.
+pub const ADDRESS_END: usize = 1 << 48;
 
 /// The number of the arena that has the system's break.
 pub const MAIN: usize = 0;
@@ -287,7 +290,8 @@ impl Cache {
         todo!("Cache::push")
     }
 
-    /// Takes out the block of this chunk size that was put in last. Its key is cleared, and the room has its bytes again.
+    /// Takes out the block of this chunk size that was put in last. Both words are cleared, so that the
+    /// program learns no address from them, and the room has its bytes again.
     ///
     /// # Errors
     /// [`Corruption::UnalignedInCache`], and nothing has changed, if the block's link, unmasked, is no multiple of [`ALIGNMENT`].
@@ -343,9 +347,9 @@ impl<O: Os + Copy> Arena<O> {
     /// [`label`].
     ///
     /// # Errors
-    /// Before it asks, [`Corruption::CorruptedFastBin`] if the first chunk of the fast bin of this size is not aligned to
-    /// [`ALIGNMENT`], or has another size. Where that bin was empty, [`Corruption::CorruptedTopSize`] afterwards if the new block,
-    /// unless it is a mapping, or the chunk after it isn't in the arena; that one may be a fence. See [`Arena::has`].
+    /// Before it asks, and nothing has changed: [`Corruption::CorruptedFastBin`] if the first chunk of the fast bin of this size is
+    /// not aligned to [`ALIGNMENT`], or has another size. Where that bin is empty, [`Corruption::CorruptedTopSize`] if there is a top
+    /// chunk that the arena doesn't have (see [`Arena::has`]).
     pub fn take(
         &mut self,
         size: usize,
@@ -489,7 +493,7 @@ impl<O: Os + Copy, F: Flag> SharedMalloc<O, F> {
     ///
     /// Every block is looked at first, without a lock. Reported are, in this order, [`Corruption::InvalidPointer`] for an address that
     /// is no multiple of [`ALIGNMENT`], or a region with the number of no arena; [`Corruption::InvalidSize`] for a size of less than
-    /// [`MIN_CHUNK_SIZE`], one that is no multiple of [`ALIGNMENT`], or one that leads beyond the last address;
+    /// [`MIN_CHUNK_SIZE`], one that is no multiple of [`ALIGNMENT`], or one that leads beyond [`ADDRESS_END`];
     /// [`Corruption::DoubleFreeInCache`] by [`Cache::holds`]; and what [`Arena::check`] finds if the cache doesn't take the block.
     ///
     /// # Safety

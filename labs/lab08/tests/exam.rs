@@ -522,7 +522,10 @@ impl<'a> Kept<'a> {
         self.desk.expect("What is found.", said(""), said(&found));
         self.desk.expect("The newest block of this size.", expected.map(Offset), at.map(Offset));
         if let Some(at) = expected {
-            self.desk.expect_word("The key of a block that leaves is cleared.", at + 8, 0, |word| format!("{word:#x}"));
+            for (what, word) in [("link", at), ("key", at + 8)] {
+                let what = format!("The {what} of a block that leaves is cleared.");
+                self.desk.expect_word(what, word, 0, |word| format!("{word:#x}"));
+            }
         }
         let is_its = |byte: usize| expected.is_some_and(|at| (at..at + 16).contains(&byte));
         self.desk.expect_untouched("pop", &before, is_its);
@@ -1029,17 +1032,29 @@ fn a_fast_bin_whose_first_chunk_is_none() {
 }
 
 #[test]
-fn a_top_chunk_that_is_longer_than_its_arena() {
+fn a_top_chunk_that_can_be_none() {
     EXAM.case("checks", |desk| {
-        in_both(desk, |arena, _| {
+        in_both(desk, |arena, rng| {
             let last = arena.take(100);
             // The next chunk is the top chunk.
             let size = arena.word(last) & !7;
             desk.expect("The size of the last block's chunk.", 112, size);
             let top = last - 16 + size;
-            arena.damage("a write past the end of the last block", top + 8, (1 << 40) | PREV_INUSE);
-            let seen = arena.try_call(Call::Malloc { request: 2000 });
-            desk.expect("What is found.", said("CorruptedTopSize"), said(&seen.0));
+            let word = arena.system.arena().word(top + 8);
+            for size in [1 << 40, 0, 8, (word & !7) + 8] {
+                arena.damage("a write past the end of the last block", top + 8, size | PREV_INUSE);
+                let before = desk.bytes();
+                for call in [
+                    Call::Malloc { request: rng.within(&(1..=9000)) },
+                    Call::Calloc { count: 1, size: 2000 },
+                    Call::Aligned { align: 64, request: 2000 },
+                ] {
+                    desk.expect("What is found.", said("CorruptedTopSize"), said(&arena.try_call(call).0));
+                }
+                desk.expect_untouched("take", &before, |_| false);
+            }
+            arena.damage("the word is as it was", top + 8, word);
+            arena.take(2000);
         });
     });
 }
@@ -1315,7 +1330,7 @@ fn what_is_no_block_is_reported() {
                 expect_report(&mut watch, thread, call, "InvalidPointer");
             }
             let word = watch.size_word(blocks[0]);
-            for size in [0, 8, 16, 24, usize::MAX / 16 * 16] {
+            for size in [0, 8, 16, 24, 40, 2008, 0x41 << 56, 1 << 48, usize::MAX / 16 * 16] {
                 desk.act("a stray write to a size word", || arena.set_word(blocks[0] - 8, size | word & 5));
                 expect_report(&mut watch, thread, Call::Free { payload: blocks[0] }, "InvalidSize");
             }

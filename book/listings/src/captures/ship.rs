@@ -68,7 +68,8 @@ pub fn cache_spills() -> Result<Vec<String>, String> {
     let count = SMALL_ROOM / 32 + 1;
     let blocks: Vec<String> = (1..=count).map(|block| block.to_string()).collect();
     let made: Vec<String> = (0..=count).map(|block| format!("m{block}:24")).collect();
-    let mut stage = Cached::of(|os| OneThread::new(os, Cache::with_room(SMALL_ROOM)), 1024, 32)?.play(&made.join(" "))?;
+    let mut stage =
+        Cached::of(|os| OneThread::new(os, Cache::with_room(SMALL_ROOM)), 1024, 32)?.play(&made.join(" "))?;
     let names = stage.names(&blocks.iter().map(String::as_str).collect::<Vec<_>>());
     let frees: Vec<String> = (0..count).map(|block| format!("f{block}")).collect();
     let mut strip = Strip::default().moment("", image(&stage), &names);
