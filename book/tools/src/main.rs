@@ -5,6 +5,11 @@ use lexopt::prelude::*;
 use mdbook_preprocessor::{Preprocessor as _, parse_input};
 use std::process::ExitCode;
 
+/// The malloc that the book teaches to write serves its own pages.
+#[cfg(feature = "own-malloc")]
+#[global_allocator]
+static MALLOC: preload::Malloc = preload::Malloc;
+
 const HELP: &str = "\
 cargo book          shows the book at a local address, and again after each change
 cargo book build    puts it in book/book
