@@ -1,5 +1,6 @@
 //! The memory that examiner and candidate share, on the examiner's side.
 
+use crate::finding::Finding;
 use candidate::wire::{ARENA_AT, BASE, NOTE, note};
 use heapkit::memory::{ARENA, Arena, PAGE};
 use heapkit::snapshot::Snapshot;
@@ -106,18 +107,28 @@ impl SharedArena {
     }
 }
 
+/// Ends the case if `len` bytes at `at` are not all in the arena. The examiner looks where the candidate's answers lead: it is the
+/// candidate who has named such a place.
+fn expect_inside(at: usize, len: usize) {
+    if at.checked_add(len).is_none_or(|end| end > ARENA) {
+        let what = "Your code names a place that is in no heap and in no mapping.";
+        let seen = format!("{at:#x} bytes after the start of the heap");
+        std::panic::resume_unwind(Box::new(Finding::new(what).expected("a place in the heap, or in a mapping", seen)));
+    }
+}
+
 impl Arena for SharedArena {
     fn base(&self) -> usize {
         BASE
     }
 
     fn read(&self, at: usize, into: &mut [u8]) {
-        assert!(at + into.len() <= ARENA);
+        expect_inside(at, into.len());
         self.0.file.read_exact_at(into, (ARENA_AT + at) as u64).expect("the arena can be read");
     }
 
     fn write(&self, at: usize, bytes: &[u8]) {
-        assert!(at + bytes.len() <= ARENA);
+        expect_inside(at, bytes.len());
         self.0
             .file
             .write_all_at(bytes, (ARENA_AT + at) as u64)
@@ -125,6 +136,7 @@ impl Arena for SharedArena {
     }
 
     fn snapshot(&self, range: Range<usize>) -> Snapshot {
+        expect_inside(range.start, range.len());
         let copy = |held: Range<usize>| {
             let mut bytes = vec![0; held.len()];
             self.read(held.start, &mut bytes);
@@ -151,5 +163,26 @@ impl Arena for SharedArena {
 
     fn touched(&self, pages: Range<usize>) -> usize {
         self.held(pages).iter().map(|held| held.len() / PAGE).sum()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::Verdict;
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+
+    #[test]
+    fn a_place_outside_of_all_memory_is_the_candidates_mistake() {
+        let arena = SharedArena::create().unwrap();
+        assert_eq!(arena.word(ARENA - 8), 0);
+        for at in [ARENA - 7, 1 << 60, usize::MAX - 7] {
+            let looks: [&dyn Fn(); 3] =
+                [&|| _ = arena.word(at), &|| arena.set_word(at, 1), &|| _ = arena.snapshot(at..usize::MAX)];
+            for look in looks {
+                let ended = catch_unwind(AssertUnwindSafe(look)).unwrap_err();
+                assert_eq!(ended.downcast::<Finding>().unwrap().verdict, Verdict::Wrong);
+            }
+        }
     }
 }
