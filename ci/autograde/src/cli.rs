@@ -3,6 +3,7 @@
 use crate::Failure;
 use autograde::Shard;
 use autograde::export::System;
+use autograde::leaderboard::Names;
 use autograde::show::Show;
 use lexopt::{Arg, Parser, ValueExt};
 use std::collections::BTreeMap;
@@ -37,8 +38,10 @@ Grades submissions on a pristine copy of the course.
           OUT/decisions.toml if left out and there
   --visibility visible|after_due_date|after_published|hidden
           when Gradescope shows a learner the results: at once if left out
-  --leaderboard
-          gives Gradescope's leaderboard the points
+  --leaderboard[=submissions]
+          writes leaderboard.html and leaderboard.csv: how much memory those with full marks use,
+          and how many chunks they look at. Their names are pseudonyms, or those of submissions.
+          Gradescope's leaderboard gets that and the points
   --hints N, --book URL
           how many hints a learner's page has for each mistake, 1 if left out, and where the book
           is that it links
@@ -126,6 +129,7 @@ const VALUES: [&str; 15] = [
     "field",
     "column",
 ];
+/// Those that stand for themselves, and may have a value after `=`.
 const SWITCHES: [&str; 1] = ["leaderboard"];
 
 /// What is on the command line, until somebody takes it.
@@ -145,7 +149,10 @@ impl Given {
             };
             match (arg, value, switch) {
                 (_, Some(name), _) => _ = given.options.insert(name, parser.value()?),
-                (_, _, Some(name)) => _ = given.options.insert(name, OsString::new()),
+                (_, _, Some(name)) => {
+                    let value = parser.optional_value().unwrap_or_default();
+                    given.options.insert(name, value);
+                }
                 (Arg::Long("help") | Arg::Short('h'), ..) => return Ok(None),
                 (Arg::Value(word), ..) => given.words.push(word),
                 (other, ..) => return Err(other.unexpected().into()),
@@ -172,7 +179,10 @@ impl Given {
             decisions: self.path("decisions"),
             show: Show {
                 visibility: self.parsed("visibility")?.unwrap_or(usual.visibility),
-                leaderboard: self.options.remove("leaderboard").is_some(),
+                leaderboard: match self.options.get("leaderboard") {
+                    Some(value) if value.is_empty() => self.options.remove("leaderboard").map(|_| Names::Pseudonyms),
+                    _ => self.parsed("leaderboard")?,
+                },
                 hints: self.parsed("hints")?.unwrap_or(usual.hints),
                 book: self.parsed("book")?,
             },

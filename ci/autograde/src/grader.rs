@@ -414,7 +414,7 @@ impl Grader {
         fs::create_dir_all(&self.private).map_err(Error::at(&self.private))
     }
 
-    /// Only the verdicts are taken from what the run left behind; the points follow from `lab.toml`.
+    /// Only what the examiner found and counted is taken from what the run left behind; the points follow from `lab.toml`.
     fn take_report(&self, lab: &Lab) -> Result<Report, Error> {
         let file = self.report_file();
         if !file.exists() {
@@ -423,7 +423,8 @@ impl Grader {
         let left = Report::load(&file)?;
         let results =
             left.cases().map(|case| (case.name.clone(), CaseResult { screen: visible(&case.screen), ..case.clone() }));
-        Ok(Report { seed: self.seed, ..Report::new(lab, &results.collect(), left.void) })
+        let report = Report::new(lab, &results.collect(), left.void);
+        Ok(Report { seed: self.seed, costs: left.costs, ..report })
     }
 
     /// The paths in a compiler's message as the learner knows them.

@@ -29,6 +29,7 @@ pub mod export;
 mod grader;
 pub mod handout;
 mod html;
+pub mod leaderboard;
 pub mod merge;
 mod pristine;
 mod process;

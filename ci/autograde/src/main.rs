@@ -92,7 +92,8 @@ fn run() -> Result<ExitCode, Failure> {
                 stop: &stop,
             };
             let end = batch::run(&job)?;
-            println!("summary.html, summary.csv in {}", out.display());
+            let board = if how.show.leaderboard.is_some() { ", leaderboard.html, leaderboard.csv" } else { "" };
+            println!("summary.html, summary.csv{board} in {}", out.display());
             Ok(match end {
                 End::Complete => ExitCode::SUCCESS,
                 End::NotGraded(n) => fail(&format!("{n} could not be graded: start it again to try them again"), 1),

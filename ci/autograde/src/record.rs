@@ -4,6 +4,7 @@
 use crate::Error;
 use crate::decisions::Decision;
 use crate::entry::{Entry, Listing, Shard, is_key};
+use crate::leaderboard::Names;
 use crate::reports::GradeReport;
 use crate::show::Show;
 use proctor::lab::Lab;
@@ -65,6 +66,9 @@ pub struct Batch {
     /// The decisions that hold for nothing, a line for each.
     #[serde(default)]
     pub stale: Vec<String>,
+    /// What learners are called on the leaderboard, if there is one.
+    #[serde(default)]
+    pub leaderboard: Option<Names>,
 }
 
 impl Batch {
@@ -80,6 +84,7 @@ impl Batch {
             class: listing.digest(),
             skipped: listing.skipped.clone(),
             stale: Vec::new(),
+            leaderboard: None,
         }
     }
 
