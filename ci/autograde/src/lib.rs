@@ -33,6 +33,7 @@ pub mod leaderboard;
 pub mod merge;
 mod pristine;
 mod process;
+pub mod pseudonyms;
 mod record;
 pub mod reports;
 pub mod sandbox;
