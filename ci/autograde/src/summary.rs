@@ -41,6 +41,7 @@ struct Class<'a> {
     skipped: &'a [String],
     /// The decisions that hold for nothing.
     stale: &'a [String],
+    has_leaderboard: bool,
     rules: Vec<Rule<'a>>,
     students: Vec<Student<'a>>,
 }
@@ -110,7 +111,8 @@ impl<'a> Class<'a> {
             stuck: compiling().filter(|grade| grade.report.rules.iter().position(lost) == Some(i)).count(),
         });
         let (skipped, stale) = (&batch.skipped, &batch.stale);
-        Class { lab: &batch.with.lab, skipped, stale, rules: rules.collect(), students }
+        let has_leaderboard = batch.leaderboard.is_some();
+        Class { lab: &batch.with.lab, skipped, stale, has_leaderboard, rules: rules.collect(), students }
     }
 
     /// The points that count.

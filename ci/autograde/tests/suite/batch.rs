@@ -762,6 +762,7 @@ fn a_leaderboard_has_what_the_examiner_counted_for_those_with_full_marks() {
     let lines = "1,best.rs,100.0,0.00\n1,equal.rs,100.0,0.00\n3,'=looks.rs,100.0,0.20\n4,hungry.rs,83.3,0.00\n";
     assert_eq!(board(&out), format!("rank,name,memory_used_percent,chunks_per_request\n{lines}"));
     assert_eq!(class.summary()["lenient.rs"]["points"], "100", "points that a person gave are no measure");
+    assert!(fs::read_to_string(out.join("summary.html")).unwrap().contains("<a href=\"leaderboard.html\">"));
     let results = fs::read_to_string(out.join("results/hungry.rs/results.json")).unwrap();
     let results: serde_json::Value = serde_json::from_str(&results).unwrap();
     let columns = serde_json::json!([

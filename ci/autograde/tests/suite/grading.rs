@@ -256,6 +256,17 @@ fn an_ordinary_user_grades_too() {
 }
 
 #[test]
+fn a_file_from_windows_earns_the_same() {
+    let course = FakeCourse::new();
+    let folder = course.submit("windows", LEARNERS_FILE, &format!("\u{feff}{}", HALF.replace('\n', "\r\n")));
+    assert_eq!(course.verdicts(&folder), ["passed", "passed", "wrong"]);
+    // What has to be read is found in its line.
+    let aborts = course.submit("held", LEARNERS_FILE, &ABORTS.replace('\n', "\r\n"));
+    assert_eq!(course.verdicts(&aborts), ["passed", "crashed", "crashed"]);
+    assert_eq!(course.report()["held"][0]["line"], 2);
+}
+
+#[test]
 fn a_toolchain_may_be_anywhere() {
     let course = FakeCourse::new();
     let folder = course.submit("half", LEARNERS_FILE, HALF);

@@ -216,12 +216,15 @@ fn main() {
 #[test]
 fn a_push_compiles_nothing_but_the_learners_file() {
     let course = FakeCourse::new();
-    course.write("Cargo.toml", "[workspace]\nresolver = \"3\"\nmembers = [\"labs/*\", \"ci/autograde\"]\n");
+    course.write("Cargo.toml", "[workspace]\nresolver = \"3\"\nmembers = [\"labs/lab03\", \"ci/autograde\"]\n");
     let lock = ["autograde", "lab03"].map(|name| format!("\n[[package]]\nname = \"{name}\"\nversion = \"0.1.0\"\n"));
     course.write("Cargo.lock", &format!("version = 4\n{}", lock.concat()));
     course
         .write("ci/autograde/Cargo.toml", "[package]\nname = \"autograde\"\nversion = \"0.1.0\"\nedition = \"2024\"\n");
     course.write("ci/autograde/src/main.rs", GRADER);
+    for part in ["candidate", "heapkit", "proctor"] {
+        course.write(&format!("labs/{part}/README.md"), "A part of the grader.\n");
+    }
     let site = Site::with(course);
     let submission = site.course.submit("submission", "free_list.rs", HALF);
     // What a job keeps in the project is nothing that was handed in.
@@ -246,11 +249,12 @@ fn a_push_compiles_nothing_but_the_learners_file() {
             }
             let junit = fs::read_to_string(submission.join("results/junit.xml")).unwrap();
             assert!(junit.contains("failures=\"1\""), "{system}: {junit}");
-            ["debug/autograde", "grading/exams/prepared-lab03"].map(|name| {
+            ["autograde", "grading/exams/prepared-lab03"].map(|name| {
                 fs::metadata(kept.join(name)).unwrap_or_else(|e| panic!("{system}: {name}: {e}")).modified().unwrap()
             })
         };
         let first = push();
+        assert!(!kept.join("grader").exists(), "{system}: only the program is kept");
         assert_eq!(push(), first, "{system}: grader and exam were compiled once");
         site.course.write("book/src/welcome.md", &format!("# Welcome, {system}\n"));
         site.commit();
@@ -259,6 +263,24 @@ fn a_push_compiles_nothing_but_the_learners_file() {
         site.commit();
         assert!(push()[0] > first[0], "{system}: another grader is compiled");
     }
+}
+
+#[test]
+fn a_grader_in_a_cache_is_known_by_all_it_is_made_of() {
+    let mut cargo = Command::new(env!("CARGO"));
+    cargo.args(["tree", "--locked", "--offline", "--package", "autograde", "--edges", "normal,build"]);
+    let tree = ok(&cargo.args(["--prefix", "none", "--format", "{p}"]).output().unwrap());
+    let root = Path::new("../..").canonicalize().unwrap();
+    let own = tree.lines().filter_map(|line| line.split_once(" (/")?.1.split_once(')'));
+    let mut own: Vec<String> = own
+        .filter_map(|(path, _)| Path::new(&format!("/{path}")).strip_prefix(&root).ok()?.to_str().map(str::to_owned))
+        .collect();
+    own.sort();
+    own.dedup();
+    let starter = fs::read_to_string("integrations/autograde").unwrap();
+    let parts = starter.lines().find(|line| line.starts_with("parts=")).unwrap();
+    assert_eq!(own, ["ci/autograde", "labs/candidate", "labs/heapkit", "labs/proctor"], "{parts}");
+    assert!(parts.contains("ci/autograde/{Cargo.toml,src} labs/{candidate,heapkit,proctor}"), "{parts}");
 }
 
 #[test]
@@ -377,34 +399,38 @@ fn autolab_reads_the_last_two_lines() {
     assert_eq!(scores["scores"], ungraded, "a broken grader costs nobody a point");
 }
 
-/// A cluster of one node. As Slurm does, it takes every job, says its number, and answers nothing of how it ends; a task that is killed
-/// has failed, and a job that depends on its good end is never run. `KILL_TASK` names a task of an array that is killed once it has
-/// its first result.
+/// A cluster of one node. As Slurm does, it takes every job, says its number, and answers nothing of how it ends. The tasks of an array
+/// run at once. A task that is killed has failed, and a job that depends on its good end is never run: it stays in the queue, or is
+/// cancelled if it is told to be. `KILL_TASK` names a task of an array that is killed once it has its first result.
 const SBATCH: &str = r#"#!/usr/bin/env bash
 set -euo pipefail
 state=$CLUSTER; mkdir -p "$state"
 job=$(($(cat "$state/last" 2>/dev/null || echo 0) + 1)); echo "$job" >"$state/last"
-tasks= after= log=/dev/null
+tasks= after= log=/dev/null never=DependencyNeverSatisfied
 for argument in "$@"; do
     case $argument in
         --array=1-*) tasks=${argument#--array=1-} ;;
         --dependency=afterok:*) after=${argument#--dependency=afterok:} ;;
+        --kill-on-invalid-dep=yes) never=CANCELLED ;;
         --output=*) log=${argument#--output=} ;;
     esac
 done
 end=COMPLETED
 if [ -n "$after" ] && [ "$(cat "$state/$after")" != COMPLETED ]; then
-    end=DependencyNeverSatisfied
+    end=$never
 else
     ids=0
     [ -z "$tasks" ] || ids=$(seq "$tasks")
+    declare -A running
     for k in $ids; do
         SLURM_ARRAY_TASK_ID=$k SLURM_CPUS_PER_TASK=1 setsid bash "${@: -1}" >"${log//%a/$k}" 2>&1 &
-        task=$!
-        if [ "${KILL_TASK:-}" = "$k" ]; then
-            until compgen -G "$OUT/shard-$k/results/*/entry.json" >/dev/null; do sleep 0.005; done
-            pkill -KILL --session "$task"
-        fi
+        running[$k]=$!
+    done
+    if [ -n "$tasks" ] && [ -n "${KILL_TASK:-}" ]; then
+        until compgen -G "$OUT/shard-$KILL_TASK/results/*/entry.json" >/dev/null; do sleep 0.005; done
+        pkill -KILL --session "${running[$KILL_TASK]}"
+    fi
+    for task in "${running[@]}"; do
         wait "$task" || end=FAILED
     done
 fi
@@ -437,7 +463,7 @@ fn slurm_grades_in_shards_merges_and_goes_on_after_a_killed_task() {
     let end = |job: u32| fs::read_to_string(cluster.join(job.to_string())).unwrap().trim().to_owned();
 
     submit("2");
-    assert_eq!([end(1), end(2)], ["FAILED", "DependencyNeverSatisfied"]);
+    assert_eq!([end(1), end(2)], ["FAILED", "CANCELLED"]);
     assert!(!results.join("class").exists(), "nothing is merged of half a class");
     let kept: Vec<_> = fs::read_dir(results.join("shard-2/results"))
         .unwrap()
