@@ -121,6 +121,7 @@ fn grade_all(job: &Job, listing: &Listing, mine: &[&Entry]) -> Result<End, Error
     let keys = mine.iter().map(|entry| entry.key.clone()).collect();
     let mut batch = Batch::new(with.clone(), job.shard, keys, listing);
     batch.stale = stale(job, listing, &hashes);
+    batch.leaderboard = job.show.leaderboard;
     batch.save(job.out)?;
     if !to_grade.is_empty() {
         eprintln!("autograde: compiling what all submissions share");

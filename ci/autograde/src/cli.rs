@@ -3,6 +3,7 @@
 use crate::Failure;
 use autograde::Shard;
 use autograde::export::System;
+use autograde::leaderboard::Names;
 use autograde::show::Show;
 use lexopt::{Arg, Parser, ValueExt};
 use std::collections::BTreeMap;
@@ -20,6 +21,7 @@ Grades submissions on a pristine copy of the course.
     cargo autograde merge OUT... --out MERGED [--batch DIR]               joins shards
     cargo autograde export --for SYSTEM --roster FILE OUT                 grades for a gradebook
     cargo autograde collect --lab LAB --batch DIR --out OUT               for similarity checkers
+    cargo autograde anonymise OUT --pseudonyms FILE --out NEW             for those who may see no names
     cargo autograde handout DIR                                           the student edition
 
   LAB     such as lab03
@@ -37,8 +39,10 @@ Grades submissions on a pristine copy of the course.
           OUT/decisions.toml if left out and there
   --visibility visible|after_due_date|after_published|hidden
           when Gradescope shows a learner the results: at once if left out
-  --leaderboard
-          gives Gradescope's leaderboard the points
+  --leaderboard[=submissions]
+          writes leaderboard.html and leaderboard.csv: how much memory those with full marks use,
+          and how many chunks they look at. Their names are pseudonyms, or those of submissions.
+          Gradescope's leaderboard gets that and the points
   --hints N, --book URL
           how many hints a learner's page has for each mistake, 1 if left out, and where the book
           is that it links
@@ -50,6 +54,9 @@ Grades submissions on a pristine copy of the course.
           --field N       it has the N-th part between `_` of a name, not all of it
           --column NAME   the heading of the grades, as the gradebook has it: LAB
   collect writes every learner's file to a folder of its own in OUT, and the starter beside them
+  anonymise
+          writes the results in OUT to the new folder NEW once more, without names
+          --pseudonyms FILE  a table of who is who, made at its first use; collect takes it too
   handout writes the course without references, zoo and grader to the new folder DIR
 
 Exits with 0 when every submission has its result: graded, whatever the score, or unreadable, with
@@ -86,6 +93,12 @@ pub enum Task {
         lab: String,
         folder: PathBuf,
         out: PathBuf,
+        names: Option<PathBuf>,
+    },
+    Anonymise {
+        results: PathBuf,
+        names: PathBuf,
+        out: PathBuf,
     },
     Handout {
         dir: PathBuf,
@@ -109,7 +122,7 @@ pub fn usage(what: impl Display) -> Failure {
 }
 
 /// The options that take a value, and those that don't.
-const VALUES: [&str; 15] = [
+const VALUES: [&str; 16] = [
     "lab",
     "out",
     "batch",
@@ -125,7 +138,9 @@ const VALUES: [&str; 15] = [
     "match",
     "field",
     "column",
+    "pseudonyms",
 ];
+/// Those that stand for themselves, and may have a value after `=`.
 const SWITCHES: [&str; 1] = ["leaderboard"];
 
 /// What is on the command line, until somebody takes it.
@@ -145,7 +160,10 @@ impl Given {
             };
             match (arg, value, switch) {
                 (_, Some(name), _) => _ = given.options.insert(name, parser.value()?),
-                (_, _, Some(name)) => _ = given.options.insert(name, OsString::new()),
+                (_, _, Some(name)) => {
+                    let value = parser.optional_value().unwrap_or_default();
+                    given.options.insert(name, value);
+                }
                 (Arg::Long("help") | Arg::Short('h'), ..) => return Ok(None),
                 (Arg::Value(word), ..) => given.words.push(word),
                 (other, ..) => return Err(other.unexpected().into()),
@@ -172,7 +190,10 @@ impl Given {
             decisions: self.path("decisions"),
             show: Show {
                 visibility: self.parsed("visibility")?.unwrap_or(usual.visibility),
-                leaderboard: self.options.remove("leaderboard").is_some(),
+                leaderboard: match self.options.get("leaderboard") {
+                    Some(value) if value.is_empty() => self.options.remove("leaderboard").map(|_| Names::Pseudonyms),
+                    _ => self.parsed("leaderboard")?,
+                },
                 hints: self.parsed("hints")?.unwrap_or(usual.hints),
                 book: self.parsed("book")?,
             },
@@ -206,6 +227,7 @@ pub fn task() -> Result<Task, Failure> {
         "merge" => merge(given),
         "export" => export(given),
         "collect" => collect(given),
+        "anonymise" => anonymise(given),
         _ => grade(given),
     }
 }
@@ -243,13 +265,24 @@ fn export(mut given: Given) -> Result<Task, Failure> {
 }
 
 fn collect(mut given: Given) -> Result<Task, Failure> {
-    const FORM: &str = "cargo autograde collect --lab LAB --batch DIR --out OUT";
+    const FORM: &str = "cargo autograde collect --lab LAB --batch DIR --out OUT [--pseudonyms FILE]";
     given.words.remove(0);
     let lab = given.options.remove("lab").ok_or_else(|| usage(format!("which lab? {FORM}")))?.string()?;
     let folder = given.path("batch").ok_or_else(|| usage(format!("which submissions? {FORM}")))?;
     let out = given.path("out").ok_or_else(|| usage(format!("where to? {FORM}")))?;
+    let names = given.path("pseudonyms");
     given.end(FORM)?;
-    Ok(Task::Collect { lab, folder, out })
+    Ok(Task::Collect { lab, folder, out, names })
+}
+
+fn anonymise(mut given: Given) -> Result<Task, Failure> {
+    const FORM: &str = "cargo autograde anonymise OUT --pseudonyms FILE --out NEW";
+    given.words.remove(0);
+    let results = given.words.pop().ok_or_else(|| usage(format!("which results? {FORM}")))?.into();
+    let names = given.path("pseudonyms").ok_or_else(|| usage(format!("where is who is who? {FORM}")))?;
+    let out = given.path("out").ok_or_else(|| usage(format!("where to? {FORM}")))?;
+    given.end(FORM)?;
+    Ok(Task::Anonymise { results, names, out })
 }
 
 fn grade(mut given: Given) -> Result<Task, Failure> {

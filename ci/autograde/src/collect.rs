@@ -1,4 +1,4 @@
-//! The learners' files in the form that similarity checkers take: a folder for each, named by its key, and the starter apart, so that
+//! The learners' files in the form that similarity checkers take: a folder for each, named by its key or a pseudonym, and the starter apart, so that
 //! what everybody was given counts for nobody.
 //!
 //! JPlag takes `--base-code` as a folder among the submissions or beside them; MOSS takes the starter with `-b` and, with `-d`, a
@@ -6,6 +6,7 @@
 
 use crate::Error;
 use crate::entry::Listing;
+use crate::pseudonyms::Pseudonyms;
 use crate::{Submission, Unreadable};
 use proctor::lab::Lab;
 use proctor::report::replace;
@@ -25,11 +26,11 @@ pub struct Collected {
     pub left_out: Vec<String>,
 }
 
-/// Writes the learners' files of `lab` that are in `folder` to the new folder `out`.
+/// Writes the learners' files of `lab` that are in `folder` to the new folder `out`, under pseudonyms if there are `names`.
 ///
 /// # Errors
 /// One line: a folder or file can't be read or written, or `out` has something in it.
-pub fn run(lab: &Lab, folder: &Path, out: &Path) -> Result<Collected, Error> {
+pub fn run(lab: &Lab, folder: &Path, out: &Path, mut names: Option<Pseudonyms>) -> Result<Collected, Error> {
     let listing = Listing::of(folder)?;
     // What an earlier collection left there would be compared with its own author's new file.
     if std::fs::read_dir(out).is_ok_and(|mut entries| entries.next().is_some()) {
@@ -45,13 +46,18 @@ pub fn run(lab: &Lab, folder: &Path, out: &Path) -> Result<Collected, Error> {
             if entry.path.is_symlink() { Err(Unreadable::Link) } else { Submission::read(&entry.path, lab) };
         match submission {
             Ok(submission) => {
-                let path = out.join(SUBMISSIONS).join(&entry.key).join(name);
+                let key = match &mut names {
+                    Some(names) => names.of(&entry.key, &entry.name)?,
+                    None => entry.key.clone(),
+                };
+                let path = out.join(SUBMISSIONS).join(key).join(name);
                 replace(&path, &submission.text).map_err(Error::at(&path))?;
                 collected.files += 1;
             }
             Err(what) => collected.left_out.push(format!("{}: {what}", entry.name)),
         }
     }
+    names.map_or(Ok(()), |names| names.save())?;
     let (starter, to) = (lab.learner_file(), out.join(STARTER).join(name));
     let text = std::fs::read_to_string(&starter).map_err(Error::at(&starter))?;
     replace(&to, &text).map_err(Error::at(&to))?;

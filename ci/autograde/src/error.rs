@@ -56,6 +56,8 @@ pub enum Error {
     Roster { path: PathBuf, fault: export::Fault },
     /// A student edition, or a collection, needs a new folder.
     NotEmpty { dir: PathBuf },
+    /// Who is who would be told to those who are to see pseudonyms.
+    NamesAmongResults { path: PathBuf },
     /// Git doesn't say what it tracks.
     Untracked { said: String },
 }
@@ -115,6 +117,9 @@ impl fmt::Display for Error {
             Error::Roster { path, fault } => write!(f, "{}: {fault}", in_one_line(path.as_os_str())),
             Error::NotEmpty { dir } => {
                 write!(f, "{}: this folder isn't empty: name a new one", dir.display())
+            }
+            Error::NamesAmongResults { path } => {
+                write!(f, "{}: the table of who is who can't go where others see pseudonyms", path.display())
             }
             Error::Untracked { said } => write!(f, "a student edition is made of what git tracks: {said}"),
         }

@@ -85,6 +85,8 @@ pub struct Grader {
     /// Where programs are looked for: first in the toolchain of the course. Left to rustup, it would be another one where the course's
     /// `rust-toolchain.toml` can't be read.
     path: OsString,
+    /// Where that toolchain is.
+    toolchain: PathBuf,
     _lock: File,
 }
 
@@ -110,6 +112,7 @@ impl Grader {
             sandbox: None,
             ready: HashMap::new(),
             path: OsString::new(),
+            toolchain: PathBuf::new(),
             _lock: lock,
         })
     }
@@ -219,10 +222,10 @@ impl Grader {
         if let Some(exam) = self.ready.get(&lab.name).filter(|exam| exam.of == of && exam.program.is_file()) {
             return Ok(exam.clone());
         }
-        let toolchain = PathBuf::from(self.ask_rustc(&["--print=sysroot"])?).join("bin");
+        self.toolchain = PathBuf::from(self.ask_rustc(&["--print=sysroot"])?);
         let usual = std::env::var_os("PATH").unwrap_or_default();
-        let path = std::env::join_paths(iter::once(toolchain.clone()).chain(std::env::split_paths(&usual)));
-        self.path = path.map_err(io::Error::other).map_err(Error::at(&toolchain))?;
+        let path = std::env::join_paths(iter::once(self.toolchain.join("bin")).chain(std::env::split_paths(&usual)));
+        self.path = path.map_err(io::Error::other).map_err(Error::at(&self.toolchain))?;
         let name = format!("prepared-{}", lab.name);
         let kept: Option<Exam> = read_json(&self.exams.join(&name));
         let exam = match kept.filter(|exam| exam.of == of && exam.program.is_file()) {
@@ -239,6 +242,7 @@ impl Grader {
         if read_json(&self.target.join(&name)) != Some(warm_of.clone()) {
             self.make(lab, Kind::Bin)?;
             self.warm_types(lab, &exam)?;
+            self.try_starter(lab)?;
             write_json(&self.target.join(&name), &warm_of)?;
         }
         self.ready.insert(lab.name.clone(), exam.clone());
@@ -271,6 +275,22 @@ impl Grader {
             Some(status) if status.success() => Ok(()),
             _ => Err(Error::NoTypes { lab: lab.name.clone() }),
         }
+    }
+
+    /// Compiles the starter as a submission is compiled, with a line more so that it is done. If that fails, no submission can be
+    /// compiled here, and none may lose its points for it.
+    fn try_starter(&mut self, lab: &Lab) -> Result<(), Error> {
+        self.clear_private()?;
+        let to = self.lab_dir(lab).join(&lab.file);
+        let text = fs::read_to_string(&to).map_err(Error::at(&to))?;
+        fs::write(&to, text + "\n// A line more.\n").map_err(Error::at(&to))?;
+        let finished = self.compile_confined(lab)?;
+        let said = match build::read(&finished.stdout, Kind::Bin) {
+            Build::Succeeded(_) => return Ok(()),
+            Build::Refused(message) | Build::Failed(message) if !message.is_empty() => message,
+            _ => why_it_gave_up(&finished),
+        };
+        Err(not_compiled_here(lab, &said))
     }
 
     fn grade_on_copy(&mut self, lab: &Lab, text: &str, exam: &Exam, cases: &[String]) -> Result<Grade, Error> {
@@ -329,16 +349,12 @@ impl Grader {
         fs::copy(&starter, &to).map_err(Error::at(&to))?;
         match build::read(&self.compile_confined(lab)?.stdout, Kind::Bin) {
             Build::Succeeded(_) => Ok(Compiled::Refused(message)),
-            Build::Refused(_) | Build::Failed(_) | Build::NotFinished => {
-                let line = message.lines().find(|line| is_about_the_disk(line)).or(message.lines().next());
-                let said = line.unwrap_or(&message).to_owned();
-                Err(Error::StarterNotCompiled { lab: lab.name.clone(), said })
-            }
+            Build::Refused(_) | Build::Failed(_) | Build::NotFinished => Err(not_compiled_here(lab, &message)),
         }
     }
 
     fn compile_confined(&mut self, lab: &Lab) -> Result<Finished, Error> {
-        let policy = self.sandbox()?.build(&self.copy, &[&self.target, &self.private]);
+        let policy = self.sandbox()?.build(&self.copy, &self.toolchain, &[&self.target, &self.private]);
         let mut cargo = self.confined(&policy, Path::new("cargo"))?;
         start(self.building(&mut cargo, lab, Kind::Bin).args(["--locked", "--offline"]))
     }
@@ -366,7 +382,7 @@ impl Grader {
     fn run(&mut self, lab: &Lab, exam: &Exam, candidate: &Path, cases: &[String]) -> Result<Finished, Error> {
         let sandbox = self.sandbox()?;
         let words = sandbox.words(&sandbox.candidate(candidate), candidate);
-        let mut policy = sandbox.examiner(&self.copy, &[&self.target, &self.private]);
+        let mut policy = sandbox.examiner(&self.copy, &self.toolchain, &[&self.target, &self.private]);
         // Beside the program, trybuild looks for its features.
         policy.run.push(self.exams.clone());
         let mut command = self.confined(&policy, &exam.program)?;
@@ -414,7 +430,7 @@ impl Grader {
         fs::create_dir_all(&self.private).map_err(Error::at(&self.private))
     }
 
-    /// Only the verdicts are taken from what the run left behind; the points follow from `lab.toml`.
+    /// Only what the examiner found and counted is taken from what the run left behind; the points follow from `lab.toml`.
     fn take_report(&self, lab: &Lab) -> Result<Report, Error> {
         let file = self.report_file();
         if !file.exists() {
@@ -423,7 +439,8 @@ impl Grader {
         let left = Report::load(&file)?;
         let results =
             left.cases().map(|case| (case.name.clone(), CaseResult { screen: visible(&case.screen), ..case.clone() }));
-        Ok(Report { seed: self.seed, ..Report::new(lab, &results.collect(), left.void) })
+        let report = Report::new(lab, &results.collect(), left.void);
+        Ok(Report { seed: self.seed, costs: left.costs, ..report })
     }
 
     /// The paths in a compiler's message as the learner knows them.
@@ -475,6 +492,12 @@ fn how_it_ended(finished: &Finished) -> String {
             words.or(last).unwrap_or("the test program doesn't say why").to_owned()
         }
     }
+}
+
+/// It is no fault of a submission; the line of the message that says whose it is.
+fn not_compiled_here(lab: &Lab, message: &str) -> Error {
+    let line = message.lines().find(|line| is_about_the_disk(line)).or(message.lines().next());
+    Error::StarterNotCompiled { lab: lab.name.clone(), said: line.unwrap_or(message).to_owned() }
 }
 
 /// Whether the compiler, or the linker that it repeats, has no room to write. A file can make it say so too.

@@ -6,6 +6,7 @@ use autograde::batch::{self, End, Job, Refusal};
 use autograde::collect;
 use autograde::decisions::Decisions;
 use autograde::export::{self, Export};
+use autograde::pseudonyms::{self, Pseudonyms};
 use autograde::reports::{self, GradeReport};
 use autograde::{Course, Error, Submission, Unreadable, handout, merge, printable};
 use cli::{How, Task};
@@ -92,7 +93,8 @@ fn run() -> Result<ExitCode, Failure> {
                 stop: &stop,
             };
             let end = batch::run(&job)?;
-            println!("summary.html, summary.csv in {}", out.display());
+            let board = if how.show.leaderboard.is_some() { ", leaderboard.html, leaderboard.csv" } else { "" };
+            println!("summary.html, summary.csv{board} in {}", out.display());
             Ok(match end {
                 End::Complete => ExitCode::SUCCESS,
                 End::NotGraded(n) => fail(&format!("{n} could not be graded: start it again to try them again"), 1),
@@ -113,10 +115,18 @@ fn run() -> Result<ExitCode, Failure> {
             println!("{} grades in {}, {} left out", grades.grades, to.display(), grades.left_out.len());
             Ok(ExitCode::SUCCESS)
         }
-        Task::Collect { lab, folder, out } => {
+        Task::Anonymise { results, names, out } => {
+            let course = find_course(&results).map_err(senseless)?;
+            let mut pseudonyms = Pseudonyms::load(&names, &out).map_err(senseless)?;
+            let n = pseudonyms::anonymise(&course, &results, &mut pseudonyms, &out).map_err(senseless)?;
+            println!("{n} results without names in {}, who is who in {}", out.display(), names.display());
+            Ok(ExitCode::SUCCESS)
+        }
+        Task::Collect { lab, folder, out, names } => {
             let course = find_course(&folder).map_err(senseless)?;
             let lab = course.lab(&lab).map_err(senseless)?;
-            let collected = collect::run(&lab, &folder, &out).map_err(senseless)?;
+            let names = names.map(|names| Pseudonyms::load(&names, &out)).transpose().map_err(senseless)?;
+            let collected = collect::run(&lab, &folder, &out, names).map_err(senseless)?;
             collected.left_out.iter().for_each(|line| eprintln!("autograde: {}", printable(line)));
             let (submissions, starter) = (out.join(collect::SUBMISSIONS), out.join(collect::STARTER));
             println!("{} files in {}, the starter in {}", collected.files, submissions.display(), starter.display());

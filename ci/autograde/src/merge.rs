@@ -60,6 +60,7 @@ fn check_same_class(shards: &[PartOfClass], wrong: &mut Vec<String>) {
         let mut differences = a.with.differences(&b.with);
         differences.extend((a.shards != b.shards).then_some("number of shards"));
         differences.extend((a.class != b.class).then_some("list of submissions"));
+        differences.extend((a.leaderboard != b.leaderboard).then_some("leaderboard"));
         for what in differences {
             wrong.push(format!("{} and {} have another {what}", first.out.display(), other.out.display()));
         }

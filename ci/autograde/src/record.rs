@@ -3,7 +3,8 @@
 
 use crate::Error;
 use crate::decisions::Decision;
-use crate::entry::{Entry, Listing, Shard, is_key};
+use crate::entry::{Entry, Listing, Shard, digest_of_keys, is_key};
+use crate::leaderboard::Names;
 use crate::reports::GradeReport;
 use crate::show::Show;
 use proctor::lab::Lab;
@@ -65,6 +66,9 @@ pub struct Batch {
     /// The decisions that hold for nothing, a line for each.
     #[serde(default)]
     pub stale: Vec<String>,
+    /// What learners are called on the leaderboard, if there is one.
+    #[serde(default)]
+    pub leaderboard: Option<Names>,
 }
 
 impl Batch {
@@ -80,6 +84,7 @@ impl Batch {
             class: listing.digest(),
             skipped: listing.skipped.clone(),
             stale: Vec::new(),
+            leaderboard: None,
         }
     }
 
@@ -91,6 +96,15 @@ impl Batch {
         let Shard { number: shard, of: shards } = Shard::WHOLE;
         let (keys, skipped, stale) = (all(|part| &part.keys), all(|part| &part.skipped), all(|part| &part.stale));
         Batch { shard, shards, keys, skipped, stale, ..first }
+    }
+
+    /// The same results under these keys, as a class of their own. Of a file that is nobody's, and of a decision that holds for nothing,
+    /// there is only the old name.
+    pub fn renamed(self, keys: Vec<String>) -> Self {
+        let class = digest_of_keys(keys.iter().map(String::as_str));
+        let Shard { number: shard, of: shards } = Shard::WHOLE;
+        let class_size = keys.len();
+        Batch { shard, shards, keys, class_size, class, skipped: Vec::new(), stale: Vec::new(), ..self }
     }
 
     /// # Errors
@@ -162,6 +176,14 @@ pub fn folder(out: &Path, key: &str) -> PathBuf {
 /// # Errors
 /// One line: there is none, or half of one, or one that another run has left there.
 pub fn load(out: &Path, key: &str, with: &GradedWith) -> Result<Record, Error> {
+    load_shown(out, key, with).map(|(record, _)| record)
+}
+
+/// The same, and how its reports are shown.
+///
+/// # Errors
+/// As for [`load`].
+pub fn load_shown(out: &Path, key: &str, with: &GradedWith) -> Result<(Record, Show), Error> {
     let folder = folder(out, key);
     let path = folder.join("entry.json");
     let seal: Seal = read_json(&path)?;
@@ -175,7 +197,7 @@ pub fn load(out: &Path, key: &str, with: &GradedWith) -> Result<Record, Error> {
         Some(line) => Outcome::Unreadable(line),
         None => Outcome::Graded(Box::new(GradeReport::load(&folder)?)),
     };
-    Ok(Record { name: seal.name, key: seal.key, outcome })
+    Ok((Record { name: seal.name, key: seal.key, outcome }, seal.show))
 }
 
 /// Keeps the results of a run.

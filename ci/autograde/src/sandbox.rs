@@ -119,9 +119,9 @@ impl Sandbox {
         Ok(sandbox)
     }
 
-    /// What a build of the course in `copy` may do.
-    pub fn build(&self, copy: &Path, write: &[&Path]) -> Policy {
-        let mut policy = self.examiner(copy, write);
+    /// What a build of the course in `copy` may do, with the toolchain in that folder.
+    pub fn build(&self, copy: &Path, toolchain: &Path, write: &[&Path]) -> Policy {
+        let mut policy = self.examiner(copy, toolchain, write);
         policy.limits.extend([
             Limit::CpuSeconds(BUILD_SECONDS),
             Limit::Memory(BUILD_MEMORY),
@@ -132,16 +132,14 @@ impl Sandbox {
 
     /// What the examiner may do. It shares a file with each candidate that is as large as an address space, and the candidate takes
     /// that much of one: so these are not limited, but for the compilers that it starts.
-    pub fn examiner(&self, copy: &Path, write: &[&Path]) -> Policy {
+    pub fn examiner(&self, copy: &Path, toolchain: &Path, write: &[&Path]) -> Policy {
         let home = std::env::home_dir().unwrap_or_default();
-        let folder =
-            |variable: &str, name: &str| std::env::var_os(variable).map_or_else(|| home.join(name), PathBuf::from);
-        let cargo = folder("CARGO_HOME", ".cargo");
+        let cargo = std::env::var_os("CARGO_HOME").map_or_else(|| home.join(".cargo"), PathBuf::from);
         let mut run = paths(&LIBRARIES);
         run.extend(paths(&PROGRAMS));
-        run.extend([folder("RUSTUP_HOME", ".rustup"), self.helper.clone()]);
+        run.extend([toolchain.to_path_buf(), self.helper.clone()]);
         // Not all of cargo's home: its credentials are there too.
-        run.extend(["bin", "registry", "git"].map(|name| cargo.join(name)));
+        run.extend(["registry", "git"].map(|name| cargo.join(name)));
         let mut read = paths(&LOADER);
         // Of what the system tells, only what is about the machine.
         read.extend(paths(&["/proc/cpuinfo", "/proc/meminfo", "/proc/stat", "/proc/sys/vm"]));

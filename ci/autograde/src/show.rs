@@ -1,5 +1,6 @@
 //! How reports are shown: what the instructor chooses.
 
+use crate::leaderboard::Names;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::str::FromStr;
@@ -9,8 +10,8 @@ use std::str::FromStr;
 pub struct Show {
     /// When Gradescope shows a learner the results.
     pub visibility: Visibility,
-    /// Whether Gradescope's leaderboard gets the points.
-    pub leaderboard: bool,
+    /// What learners are called on the leaderboard, if there is to be one. Gradescope has its own names.
+    pub leaderboard: Option<Names>,
     /// How many hints a learner's page has for each mistake.
     pub hints: usize,
     /// Where the book is, if a page is to link it.
@@ -19,7 +20,7 @@ pub struct Show {
 
 impl Default for Show {
     fn default() -> Self {
-        Show { visibility: Visibility::Visible, leaderboard: false, hints: 1, book: None }
+        Show { visibility: Visibility::Visible, leaderboard: None, hints: 1, book: None }
     }
 }
 

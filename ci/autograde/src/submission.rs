@@ -3,6 +3,7 @@
 use crate::archive::{self, Archive};
 use ignore::WalkBuilder;
 use proctor::lab::Lab;
+use std::ffi::OsStr;
 use std::fmt;
 use std::fs::File;
 use std::io::{self, Read};
@@ -191,11 +192,10 @@ fn files_of(folder: &Path) -> Result<Vec<PathBuf>, Unreadable> {
     Ok(files)
 }
 
-/// Whether a part of `path` is a folder that cargo or git made, or what macOS puts beside files.
+/// Whether a part of `path` is a folder that cargo made, what macOS puts beside files, or hidden: git's, an editor's, a CI system's.
 fn is_by_product(path: &Path) -> bool {
-    path.iter().any(|part| {
-        part == "target" || part == ".git" || part == "__MACOSX" || part.as_encoded_bytes().starts_with(b"._")
-    })
+    let is_hidden = |part: &OsStr| part.as_encoded_bytes().starts_with(b".") && part != "." && part != "..";
+    path.iter().any(|part| part == "target" || part == "__MACOSX" || is_hidden(part))
 }
 
 fn path_in_a_clone(lab: &Lab) -> PathBuf {

@@ -9,6 +9,7 @@ mod table;
 pub use table::harmless;
 
 use crate::Error;
+use crate::leaderboard;
 use crate::record::{Batch, Outcome, Record};
 use crate::reports::{GradeReport, remark};
 use proctor::report::{RuleResult, replace};
@@ -20,7 +21,7 @@ pub fn sort(records: &mut [Record]) {
     records.sort_by(|a, b| (&a.name, &a.key).cmp(&(&b.name, &b.key)));
 }
 
-/// Writes both files into `out`, the smaller one first.
+/// Writes both files into `out`, the smaller one first, and the leaderboard.
 ///
 /// # Errors
 /// One line that names the file and what the system said.
@@ -30,7 +31,7 @@ pub fn write(out: &Path, batch: &Batch, records: &[Record]) -> Result<(), Error>
         let path = out.join(name);
         text.and_then(|text| replace(&path, &text)).map_err(Error::at(&path))?;
     }
-    Ok(())
+    leaderboard::write(out, batch, records)
 }
 
 /// All results, and what they say about the rules.
@@ -40,6 +41,7 @@ struct Class<'a> {
     skipped: &'a [String],
     /// The decisions that hold for nothing.
     stale: &'a [String],
+    has_leaderboard: bool,
     rules: Vec<Rule<'a>>,
     students: Vec<Student<'a>>,
 }
@@ -109,7 +111,8 @@ impl<'a> Class<'a> {
             stuck: compiling().filter(|grade| grade.report.rules.iter().position(lost) == Some(i)).count(),
         });
         let (skipped, stale) = (&batch.skipped, &batch.stale);
-        Class { lab: &batch.with.lab, skipped, stale, rules: rules.collect(), students }
+        let has_leaderboard = batch.leaderboard.is_some();
+        Class { lab: &batch.with.lab, skipped, stale, has_leaderboard, rules: rules.collect(), students }
     }
 
     /// The points that count.

@@ -28,6 +28,14 @@ fn references_pass_every_case() {
         for case in report.cases() {
             assert!(case.verdict.is_pass(), "{} {}\n{}", lab.name, case.name, case.screen);
         }
+        // What a case tells its learner about memory is in the report too, for the leaderboard.
+        let measured: BTreeSet<&String> =
+            report.cases().filter(|case| case.screen.contains("memory used")).map(|case| &case.name).collect();
+        assert_eq!(report.costs.keys().collect::<BTreeSet<_>>(), measured, "{}", lab.name);
+        for (case, cost) in &report.costs {
+            assert!(0 < cost.peak && cost.peak <= cost.memory && cost.requests > 0, "{} {case}: {cost:?}", lab.name);
+        }
+        assert!(lab.name != "lab06" || measured.len() == 6, "six programs: {measured:?}");
     }
 }
 

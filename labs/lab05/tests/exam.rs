@@ -12,6 +12,7 @@ use heapkit::memory::{Arena, HEAP_ROOM, PAGE};
 use heapkit::os::{self, Call as OsCall, Place, Refusal};
 use heapkit::referee::{Call, MallocRules, Rules, THRESHOLD, THRESHOLD_MAX, TOP_PAD};
 use heapkit::workload::{self, Op, Rng, ops};
+use proctor::report::Cost;
 use proctor::{Desk, Exam, Finding, Memory, ROOM, Stage, System, one_list};
 use questions::Question;
 use std::rc::Rc;
@@ -944,7 +945,9 @@ fn the_same_code_runs_on_linux() {
 struct Bill {
     /// The largest number of bytes below the break and in mappings.
     memory: usize,
-    /// How many chunks the list held, on average, when it was searched.
+    /// How often the list was searched.
+    searches: usize,
+    /// How many chunks it held then, all times together.
     looked_at: usize,
     /// How often the system was called.
     calls: usize,
@@ -965,7 +968,7 @@ fn bill(desk: &Desk, ops: &[Op]) -> Bill {
     };
     let system = desk.play_long(&stage(64 << 20, Refusal::Nothing), |ops| Question::Play { ops }, ops, look);
     let calls = system.calls();
-    Bill { memory: os::peak(&calls), looked_at: looked_at / searches.max(1), calls: calls.len() }
+    Bill { memory: os::peak(&calls), searches, looked_at, calls: calls.len() }
 }
 
 /// How many chunks are in the list.
@@ -983,8 +986,9 @@ fn run(desk: &Desk, program: &str) {
     let path = desk.lab_dir().join(format!("../traces/{program}.rep.gz"));
     let trace = heapkit::trace::read(&path).unwrap_or_else(|e| panic!("{e}"));
     let bill = bill(desk, &trace.ops);
+    let each = bill.looked_at / bill.searches.max(1);
     if cfg!(feature = "solution") {
-        let text = format!("{} {} {}", bill.memory, bill.looked_at, bill.calls);
+        let text = format!("{} {each} {}", bill.memory, bill.calls);
         desk.snapshot_text(program, "The reference's bill has changed.", &text);
     }
     let kept = desk.kept(program).unwrap_or_default();
@@ -1000,12 +1004,17 @@ fn run(desk: &Desk, program: &str) {
     }
     let used = |memory: usize| trace.peak * 100 / memory.max(1);
     desk.measured(format!(
-        "{program:<7} {} % of the memory used (reference {} %); chunks per search {} ({looked_at}); calls {} ({calls})",
+        "{program:<7} {} % of the memory used (reference {} %); chunks per search {each} ({looked_at}); calls {} ({calls})",
         used(bill.memory),
         used(memory),
-        bill.looked_at,
         bill.calls
     ));
+    desk.cost(Cost {
+        peak: trace.peak as u64,
+        memory: bill.memory as u64,
+        requests: bill.searches as u64,
+        looked_at: bill.looked_at as u64,
+    });
 }
 
 #[test]

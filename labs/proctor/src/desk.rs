@@ -5,7 +5,7 @@ use crate::exam::Exam;
 use crate::finding::Finding;
 use crate::judge::judge;
 use crate::process::{Ended, Manner, Process};
-use crate::report::Verdict;
+use crate::report::{Cost, Verdict};
 use crate::seed;
 use candidate::wire::{ANSWER, DISCARD, MMAP, MREMAP, MUNMAP, Reader, SBRK, Words};
 use heapkit::image::{Image, ListHead, Offset, Raw};
@@ -49,6 +49,7 @@ pub struct Desk {
     /// Whether the story is the shortest that was found.
     pub(crate) is_shrunk: Cell<bool>,
     measured: RefCell<String>,
+    pub(crate) cost: Cell<Option<Cost>>,
 }
 
 impl Desk {
@@ -67,6 +68,7 @@ impl Desk {
             is_drawn: Cell::new(true),
             is_shrunk: Cell::new(false),
             measured: RefCell::default(),
+            cost: Cell::new(None),
         }
     }
 
@@ -305,6 +307,11 @@ impl Desk {
     /// A line that the learner sees when the case has passed.
     pub fn measured(&self, line: impl Display) {
         self.measured.replace(line.to_string());
+    }
+
+    /// What the case has cost, for the report. A leaderboard is made of it, so it has to be what the examiner has counted.
+    pub fn cost(&self, cost: Cost) {
+        self.cost.set(Some(cost));
     }
 
     // ---- snapshots ----

@@ -1,6 +1,6 @@
 //! What is wrong, when a case ends before its end.
 
-use crate::report::Verdict;
+use crate::report::{Cost, Verdict};
 use heapkit::draw::Mark;
 use heapkit::image::Image;
 use heapkit::referee::{Kind, Violation};
@@ -30,6 +30,8 @@ pub struct Finding {
     pub called_from: Option<String>,
     /// Whether what was expected and seen already is a picture of the heap.
     pub shows_the_heap: bool,
+    /// What the case has cost, if it passed and counted that.
+    pub cost: Option<Cost>,
 }
 
 impl Finding {
@@ -52,6 +54,7 @@ impl Finding {
             place: None,
             called_from: None,
             shows_the_heap: false,
+            cost: None,
         }
     }
 

@@ -13,7 +13,8 @@ use std::rc::Rc;
 
 /// So many operations are asked for in one question.
 const AT_ONCE: usize = 64;
-/// After so many of them, the whole heap is looked at.
+/// After so many of them, on average, the whole heap is looked at. When, is drawn: what the candidate says about its lists in between
+/// has to be true at any moment.
 const NOW_AND_THEN: usize = 2048;
 
 /// A long workload, and what it is played on. Compiled once, and not for each lab's questions.
@@ -64,7 +65,8 @@ impl Desk {
         self.attempt(|| {
             let system = self.set_up(long.memory, &long.start);
             let mut program = Payloads::new(system.arena());
-            let (mut lists, mut unseen) = (Vec::new(), 0);
+            let (mut lists, mut rng) = (Vec::new(), self.rng());
+            let mut until_look = rng.within(&(1..=2 * NOW_AND_THEN));
             for few in long.ops.chunks(at_once) {
                 look(&system, &lists, few);
                 self.journal.begin(match few {
@@ -82,9 +84,9 @@ impl Desk {
                 if let Some(misuse) = system.misuse() {
                     return Err(Box::new(Finding::new(misuse)));
                 }
-                unseen += few.len();
-                if unseen >= NOW_AND_THEN {
-                    unseen = 0;
+                until_look = until_look.saturating_sub(few.len());
+                if until_look == 0 {
+                    until_look = rng.within(&(1..=2 * NOW_AND_THEN));
                     self.expect_a_heap_in_order();
                 }
             }

@@ -33,6 +33,22 @@ pub struct Report {
     pub max_score: u32,
     /// The rules, in the order of `lab.toml`.
     pub rules: Vec<RuleResult>,
+    /// What the real programs cost that passed cases have played, by the names of these cases.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub costs: BTreeMap<String, Cost>,
+}
+
+/// What it cost to serve a real program, as the examiner has counted it: the same on every machine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Cost {
+    /// The most bytes that the program had at once.
+    pub peak: u64,
+    /// The most bytes that came from the system, at once.
+    pub memory: u64,
+    /// How often the program asked for a block.
+    pub requests: u64,
+    /// How many free chunks were looked at for all of these.
+    pub looked_at: u64,
 }
 
 /// What a rule earned.
@@ -159,6 +175,7 @@ impl Report {
             score: rules.iter().map(|rule| rule.earned).sum(),
             max_score: rules.iter().map(|rule| rule.points).sum(),
             rules,
+            costs: BTreeMap::new(),
         }
     }
 

@@ -3,7 +3,7 @@
 use crate::exam::Exam;
 use crate::finding::Finding;
 use crate::lab::Lab;
-use crate::report::{self, CaseResult, Report, Verdict};
+use crate::report::{self, CaseResult, Cost, Report, Verdict};
 use crate::screen;
 use crate::seed;
 use crate::terminal::{self, wrap};
@@ -44,7 +44,13 @@ impl Outcome {
 pub struct Sitting {
     exam: Exam,
     lab: Lab,
-    results: Mutex<BTreeMap<String, CaseResult>>,
+    results: Mutex<Results>,
+}
+
+#[derive(Default)]
+struct Results {
+    cases: BTreeMap<String, CaseResult>,
+    costs: BTreeMap<String, Cost>,
 }
 
 static SITTING: OnceLock<Result<Sitting, String>> = OnceLock::new();
@@ -58,7 +64,7 @@ impl Sitting {
             set_up_insta(exam.dir());
             // SAFETY: the function is `extern "C"` and takes nothing.
             unsafe { libc::atexit(at_exit) };
-            Ok(Sitting { exam, lab, results: Mutex::new(BTreeMap::new()) })
+            Ok(Sitting { exam, lab, results: Mutex::default() })
         });
         sitting.as_ref().unwrap_or_else(|e| panic!("{e}"))
     }
@@ -84,16 +90,17 @@ impl Sitting {
             seconds: outcome.time.as_secs_f64(),
             screen,
         };
-        self.keep(result);
+        self.keep(result, outcome.finding.cost);
         if !passed {
             // Fails the test without the message of a panic: what there is to say has been said.
             std::panic::resume_unwind(Box::new(()));
         }
     }
 
-    fn keep(&self, result: CaseResult) {
+    fn keep(&self, result: CaseResult, cost: Option<Cost>) {
         let mut results = self.results();
-        results.insert(result.name.clone(), result);
+        results.costs.extend(cost.map(|cost| (result.name.clone(), cost)));
+        results.cases.insert(result.name.clone(), result);
         if let Some(path) = std::env::var_os(REPORT_FILE)
             && let Err(e) = self.report(&results).save(Path::new(&path))
         {
@@ -101,12 +108,13 @@ impl Sitting {
         }
     }
 
-    fn results(&self) -> MutexGuard<'_, BTreeMap<String, CaseResult>> {
+    fn results(&self) -> MutexGuard<'_, Results> {
         self.results.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn report(&self, results: &BTreeMap<String, CaseResult>) -> Report {
-        Report { seed: seed::of_this_run(), ..Report::new(&self.lab, results, force_pass()) }
+    fn report(&self, results: &Results) -> Report {
+        let report = Report::new(&self.lab, &results.cases, force_pass());
+        Report { seed: seed::of_this_run(), costs: results.costs.clone(), ..report }
     }
 
     /// Prints the table, and the screen of the first rule that a case of this run broke.

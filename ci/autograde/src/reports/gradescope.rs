@@ -1,11 +1,13 @@
 //! Gradescope's `results.json`: a test for each rule, worth the rule's points.
 
 use super::{GradeReport, remark, screens};
+use crate::leaderboard::Standing;
 use crate::sandbox::Protection;
 use crate::show::{Show, Visibility};
 use crate::source_rules::Held;
 use proctor::report::RuleResult;
 use serde::Serialize;
+use serde_json::Value;
 
 #[derive(Serialize)]
 pub struct Results {
@@ -25,7 +27,7 @@ pub struct Results {
 #[derive(Serialize)]
 struct Entry {
     name: &'static str,
-    value: u32,
+    value: Value,
     order: &'static str,
 }
 
@@ -52,8 +54,6 @@ struct Test {
 impl Results {
     pub fn new(grade: &GradeReport, show: &Show) -> Self {
         let shares = grade.shares().into_iter().enumerate();
-        // What waits isn't compared with what counts.
-        let compared = show.leaderboard && !grade.is_waiting() && grade.unreadable.is_none();
         Results {
             score: grade.score(),
             execution_time: grade.seconds,
@@ -61,11 +61,7 @@ impl Results {
             output_format: "text",
             visibility: show.visibility,
             tests: shares.map(|(i, (rule, share))| test(grade, show, i + 1, rule, share)).collect(),
-            leaderboard: if compared {
-                vec![Entry { name: "Points", value: grade.score(), order: "desc" }]
-            } else {
-                Vec::new()
-            },
+            leaderboard: if show.leaderboard.is_some() { leaderboard(grade) } else { Vec::new() },
             extra_data: Extra {
                 sha256: grade.sha256.clone(),
                 held: grade.held.clone(),
@@ -73,6 +69,19 @@ impl Results {
             },
         }
     }
+}
+
+/// The points and, with all of them, what the examiner has counted. What waits isn't compared with what counts.
+fn leaderboard(grade: &GradeReport) -> Vec<Entry> {
+    if grade.is_waiting() || grade.unreadable.is_some() {
+        return Vec::new();
+    }
+    let mut columns = vec![Entry { name: "Points", value: grade.score().into(), order: "desc" }];
+    if let Some(standing) = Standing::of(grade) {
+        columns.push(Entry { name: "Memory used (%)", value: standing.used().into(), order: "desc" });
+        columns.push(Entry { name: "Chunks per request", value: standing.looked_at().into(), order: "asc" });
+    }
+    columns
 }
 
 fn test(grade: &GradeReport, show: &Show, number: usize, rule: &RuleResult, share: u32) -> Test {

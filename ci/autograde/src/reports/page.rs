@@ -2,6 +2,7 @@
 
 use super::{GradeReport, explanation, remark, verdict_in_words};
 use crate::html::{HEAD, STYLE, Text, shorten};
+use crate::leaderboard::{Names, Standing, pseudonym};
 use crate::show::Show;
 use proctor::lab::{Hints, Lab};
 use proctor::report::{CaseResult, RuleResult};
@@ -55,8 +56,24 @@ impl Page<'_> {
             return format!("<p class=\"points\"><b>{found}</b> of {full} points, held for review</p>\n");
         }
         format!(
-            "<p class=\"points\"><b>{score}</b> of {full} points <meter max=\"{full}\" value=\"{score}\"></meter></p>\n"
+            "<p class=\"points\"><b>{score}</b> of {full} points <meter max=\"{full}\" value=\"{score}\"></meter></p>\n{}",
+            self.standing()
         )
+    }
+
+    /// Nobody but this page says who is who on a leaderboard of pseudonyms.
+    fn standing(&self) -> String {
+        let (Some(names), Some(standing)) = (self.show.leaderboard, Standing::of(self.grade)) else {
+            return String::new();
+        };
+        let (used, looked_at) = (standing.used(), standing.looked_at());
+        let counted = format!("{used:.1} % of the memory used, {looked_at:.2} chunks looked at for a request");
+        match names {
+            Names::Pseudonyms => {
+                format!("<p>On the leaderboard, you are <b>{}</b>: {counted}.</p>\n", pseudonym(self.grade))
+            }
+            Names::Submissions => format!("<p>On the leaderboard: {counted}.</p>\n"),
+        }
     }
 
     fn remark(&self) -> String {

@@ -74,7 +74,8 @@ fn overview(class: &Class) -> String {
         names => format!("<p class=\"quiet\">Skipped, for they are no submissions: {}</p>\n", Text(&names.join(", "))),
     };
     let stale: String = class.stale.iter().map(|line| format!("<p class=\"trouble\">{}</p>\n", Text(line))).collect();
-    format!("<p>{}</p>\n{stale}{skipped}{missing}", parts.join(" · "))
+    let board = if class.has_leaderboard { "<p><a href=\"leaderboard.html\">The leaderboard</a></p>\n" } else { "" };
+    format!("<p>{}</p>\n{board}{stale}{skipped}{missing}", parts.join(" · "))
 }
 
 fn is_full(grade: &GradeReport) -> bool {

@@ -717,3 +717,92 @@ fn a_course_that_can_not_grade_stops_the_batch() {
     let stderr = String::from_utf8(output.stderr).unwrap();
     assert!(stderr.contains("the course's own lab03 does not compile"), "{stderr}");
 }
+
+/// Has the exam count what a program costs: it takes more memory for each line `// memory`, and looks at more for each `// look`.
+fn counting_costs(class: &Class) {
+    let exam = fs::read_to_string(class.course.root().join("labs/lab03/tests/exam.rs")).unwrap();
+    let counting = exam
+        .replace("\"cases\":[{},{}]}}]}}\"#", "\"cases\":[{},{}]}}],\"costs\":{{\"unlink_head\":{}}}}}\"#")
+        .replace("cases.next().unwrap()).unwrap();", "cases.next().unwrap(), cost()).unwrap();");
+    assert_ne!(counting, exam);
+    let cost = r##"
+        fn cost() -> String {
+            let file = std::fs::read_to_string("src/free_list.rs").unwrap();
+            let lines = |like: &str| file.lines().filter(|line| *line == like).count();
+            let (memory, looked_at) = (500 + 100 * lines("// memory"), lines("// look"));
+            format!(r#"{{"peak":500,"memory":{memory},"requests":10,"looked_at":{looked_at}}}"#)
+        }
+    "##;
+    class.course.write("labs/lab03/tests/exam.rs", &format!("{counting}{cost}"));
+}
+
+#[test]
+fn a_leaderboard_has_what_the_examiner_counted_for_those_with_full_marks() {
+    let class = Class::new();
+    counting_costs(&class);
+    class.hand_in("best.rs", RIGHT);
+    class.hand_in("equal.rs", &format!("{RIGHT}// equal\n"));
+    class.hand_in("=looks.rs", &format!("{RIGHT}// look\n// look\n"));
+    class.hand_in("hungry.rs", &format!("{RIGHT}// memory\n"));
+    class.hand_in("half.rs", HALF);
+    class.hand_in("held.rs", HELD);
+    class.hand_in("lenient.rs", &format!("{HALF}// lenient\n"));
+    class.hand_in("unreadable/a.txt", "");
+    let (out, file) = (class.course.out(), class.folder().with_file_name("decisions.toml"));
+    assert_graded(&class.grade());
+    assert!(!out.join("leaderboard.csv").exists(), "only where it is asked for");
+    fs::write(&file, decision(&class, "lenient.rs", "100")).unwrap();
+    let grade = |out: &Path, more: &[&str]| {
+        let output = class.autograde(out).arg("--decisions").arg(&file).args(more).output().unwrap();
+        assert_graded(&output);
+    };
+    let board = |out: &Path| fs::read_to_string(out.join("leaderboard.csv")).unwrap();
+
+    grade(&out, &["--leaderboard=submissions"]);
+    let lines = "1,best.rs,100.0,0.00\n1,equal.rs,100.0,0.00\n3,'=looks.rs,100.0,0.20\n4,hungry.rs,83.3,0.00\n";
+    assert_eq!(board(&out), format!("rank,name,memory_used_percent,chunks_per_request\n{lines}"));
+    assert_eq!(class.summary()["lenient.rs"]["points"], "100", "points that a person gave are no measure");
+    assert!(fs::read_to_string(out.join("summary.html")).unwrap().contains("<a href=\"leaderboard.html\">"));
+    let results = fs::read_to_string(out.join("results/hungry.rs/results.json")).unwrap();
+    let results: serde_json::Value = serde_json::from_str(&results).unwrap();
+    let columns = serde_json::json!([
+        { "name": "Points", "value": 100, "order": "desc" },
+        { "name": "Memory used (%)", "value": 83.3, "order": "desc" },
+        { "name": "Chunks per request", "value": 0.0, "order": "asc" },
+    ]);
+    assert_eq!(results["leaderboard"], columns);
+
+    // A pseudonym is told on its owner's page and nowhere else, and a run that grades nothing anew has the same ones.
+    let before = class.written("half.rs");
+    grade(&out, &["--leaderboard"]);
+    let said = board(&out);
+    let page = fs::read_to_string(out.join("leaderboard.html")).unwrap();
+    assert!(!page.contains("://") && !page.contains("<script"), "nothing is loaded");
+    for name in ["best.rs", "equal.rs", "hungry.rs"] {
+        let own = fs::read_to_string(out.join("results").join(name).join("page.html")).unwrap();
+        let (_, own) = own.split_once("On the leaderboard, you are <b>").unwrap();
+        let pseudonym = own.split('<').next().unwrap();
+        assert!(said.contains(&format!(",{pseudonym},")) && page.contains(&format!("<td>{pseudonym}</td>")), "{said}");
+        assert!(!said.contains(name) && !page.contains(name), "{said}");
+    }
+    assert_eq!(said.lines().count(), 5);
+    assert!(class.written("half.rs") > before, "its page is written anew");
+    assert!(!fs::read_to_string(out.join("results/half.rs/page.html")).unwrap().contains("leaderboard"));
+
+    let place = class.folder().parent().unwrap().to_path_buf();
+    let (one, two, merged) = (place.join("one"), place.join("two"), place.join("merged"));
+    grade(&one, &["--leaderboard", "--shard", "1/2"]);
+    grade(&two, &["--shard", "2/2"]);
+    let refused = String::from_utf8(class.merge(&[&one, &two], &merged).stderr).unwrap();
+    assert!(refused.contains("have another leaderboard"), "{refused}");
+    grade(&two, &["--leaderboard", "--shard", "2/2"]);
+    assert_graded(&class.merge(&[&one, &two], &merged));
+    for file in ["leaderboard.csv", "leaderboard.html", "summary.csv", "summary.html"] {
+        assert!(fs::read(merged.join(file)).unwrap() == fs::read(out.join(file)).unwrap(), "{file}");
+    }
+
+    grade(&out, &[]);
+    assert!(!out.join("leaderboard.csv").exists() && !out.join("leaderboard.html").exists(), "none is left");
+    let line = one_line(&class.autograde(&out).arg("--leaderboard=nicknames").output().unwrap(), 2);
+    assert!(line.contains("`nicknames` are no names for a leaderboard: pseudonyms or submissions"), "{line}");
+}

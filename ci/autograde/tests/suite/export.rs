@@ -3,7 +3,7 @@
 use crate::batch::Class;
 use crate::course::{BROKEN, HALF, HELD, RIGHT, assert_graded, one_line};
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 /// A class that is graded, with a name of each kind.
@@ -178,4 +178,91 @@ fn a_similarity_checker_gets_a_folder_for_each_learner_and_the_starter() {
     let starter = fs::read_to_string(class.course.root().join("labs/lab03/src/free_list.rs")).unwrap();
     assert_eq!(fs::read_to_string(out.join("starter/free_list.rs")).unwrap(), starter);
     assert!(one_line(&collect(), 2).contains("this folder isn't empty"), "what was there would be compared too");
+}
+
+/// Every file in a folder: its path and its text.
+fn texts(folder: &Path) -> Vec<(String, String)> {
+    let walk = ignore::WalkBuilder::new(folder).standard_filters(false).build();
+    let files = walk.flatten().filter(|entry| entry.file_type().is_some_and(|kind| kind.is_file()));
+    files
+        .map(|entry| (entry.path().to_string_lossy().into_owned(), fs::read_to_string(entry.path()).unwrap()))
+        .collect()
+}
+
+#[test]
+fn results_without_names_say_the_same_of_nobody() {
+    let class = Class::new();
+    class.hand_in("Wren Kowalski.rs", RIGHT);
+    class.hand_in("okafor/Okafor Home/free_list.rs", HALF);
+    class.hand_in("lindqvist.rs", HELD);
+    class.hand_in("=tanaka/free_list.rs", BROKEN);
+    class.hand_in("marchetti/Marchetti 1/free_list.rs", RIGHT);
+    class.hand_in("marchetti/Marchetti 2/free_list.rs", RIGHT);
+    class.hand_in("Kowalski.txt", "a note about somebody");
+    let place = class.folder().parent().unwrap().to_path_buf();
+    assert_graded(&class.grade());
+    let report = fs::read_to_string(class.course.out().join("results/lindqvist.rs/report.json")).unwrap();
+    let sha256 = serde_json::from_str::<serde_json::Value>(&report).unwrap()["sha256"].as_str().unwrap().to_owned();
+    let decision = |name: &str| {
+        format!(
+            "[[decision]]\nsubmission = \"{name}\"\nsha256 = \"{sha256}\"\npoints = 55\nwho = \"J. Weber\"\nwhy = \"Harmless.\"\n"
+        )
+    };
+    let decisions = decision("lindqvist.rs") + &decision("kowalski, who left");
+    fs::write(class.course.out().join("decisions.toml"), decisions).unwrap();
+    assert_graded(&class.grade());
+
+    let table = place.join("who is who.csv");
+    let anonymise = |out: &Path, table: &Path| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_autograde"));
+        command.current_dir(class.course.root()).arg("anonymise").arg(class.course.out()).arg("--pseudonyms");
+        command.arg(table).arg("--out").arg(out).output().unwrap()
+    };
+    let first = place.join("first");
+    assert_graded(&anonymise(&first, &table));
+    let names = ["kowalski", "wren", "okafor", "lindqvist", "tanaka", "marchetti"];
+    let place_of_all = place.to_string_lossy().to_lowercase();
+    for (path, text) in texts(&first) {
+        let (path, text) = (path.to_lowercase().replace(&place_of_all, ""), text.to_lowercase());
+        for name in names {
+            assert!(!path.contains(name) && !text.contains(name), "{name} in {path}");
+        }
+    }
+    let status = |out: &Path| {
+        let mut rows: Vec<[String; 3]> =
+            rows(&out.join("summary.csv"))[1..].iter().map(|row| [2, 3, 6].map(|i| row[i].clone())).collect();
+        rows.sort();
+        rows
+    };
+    assert_eq!(status(&first), status(&class.course.out()), "status and points are the same");
+    assert!(status(&first).iter().any(|[status, points, _]| status == "decided" && points == "55"));
+
+    // Who is in the table stays who they are; a collection has the same names.
+    let who: Vec<Vec<String>> = rows(&table);
+    assert_eq!(who[0], ["pseudonym", "key", "submission"]);
+    assert!(who.iter().any(|row| row[2] == "'=tanaka") && who.len() == 6, "{who:?}");
+    class.hand_in("late.rs", HALF);
+    assert_graded(&class.grade());
+    let second = place.join("second");
+    assert_graded(&anonymise(&second, &table));
+    let grown = rows(&table);
+    assert!(grown.len() == 7 && who.iter().all(|row| grown.contains(row)), "{grown:?}");
+    let mut collect = Command::new(env!("CARGO_BIN_EXE_autograde"));
+    collect.current_dir(class.course.root()).args(["collect", "--lab", "lab03", "--batch"]).arg(class.folder());
+    collect.arg("--pseudonyms").arg(&table).arg("--out").arg(place.join("collected"));
+    assert_graded(&collect.output().unwrap());
+    let collected = fs::read_dir(place.join("collected/submissions")).unwrap();
+    let collected: Vec<String> = collected.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    assert_eq!(collected.len(), 5, "marchetti's can't be read");
+    assert!(collected.iter().all(|name| grown.iter().any(|row| row[0] == *name)), "{collected:?}");
+
+    assert!(one_line(&anonymise(&second, &table), 2).contains("this folder isn't empty"));
+    let third = place.join("third");
+    let line = one_line(&anonymise(&third, &third.join("who.csv")), 2);
+    assert!(line.contains("can't go where others see pseudonyms"), "{line}");
+    fs::write(&table, "a,b\n").unwrap();
+    assert!(one_line(&anonymise(&third, &table), 2).contains("no table of pseudonyms"));
+    fs::write(&table, "pseudonym,key,submission\n../up,alice.rs,alice.rs\n").unwrap();
+    assert!(one_line(&anonymise(&third, &table), 2).contains("`alice.rs`"));
+    assert!(!third.exists());
 }

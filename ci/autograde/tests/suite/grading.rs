@@ -256,6 +256,52 @@ fn an_ordinary_user_grades_too() {
 }
 
 #[test]
+fn a_file_from_windows_earns_the_same() {
+    let course = FakeCourse::new();
+    let folder = course.submit("windows", LEARNERS_FILE, &format!("\u{feff}{}", HALF.replace('\n', "\r\n")));
+    assert_eq!(course.verdicts(&folder), ["passed", "passed", "wrong"]);
+    // What has to be read is found in its line.
+    let aborts = course.submit("held", LEARNERS_FILE, &ABORTS.replace('\n', "\r\n"));
+    assert_eq!(course.verdicts(&aborts), ["passed", "crashed", "crashed"]);
+    assert_eq!(course.report()["held"][0]["line"], 2);
+}
+
+#[test]
+fn a_toolchain_may_be_anywhere() {
+    let course = FakeCourse::new();
+    let folder = course.submit("half", LEARNERS_FILE, HALF);
+    let rustc = std::process::Command::new("rustc").arg("--print=sysroot").current_dir(course.root()).output().unwrap();
+    let toolchain = String::from_utf8(rustc.stdout).unwrap();
+    // As in a container without rustup. If there is a compiler in /usr/bin, it is another one: it would have to compile once more what
+    // the lab is built on, and can't read it.
+    course.write("labs/given/Cargo.toml", "[package]\nname = \"given\"\nversion = \"0.1.0\"\nedition = \"2024\"\n");
+    course.write("labs/given/src/lib.rs", "#[path = \"../solution/chunk.rs\"]\npub mod chunk;\n");
+    course.write("labs/given/solution/chunk.rs", "pub const SIZE: usize = 32;\n");
+    let manifest = fs::read_to_string(course.root().join("labs/lab03/Cargo.toml")).unwrap();
+    course.write("labs/lab03/Cargo.toml", &format!("{manifest}\n[dependencies]\ngiven = {{ path = \"../given\" }}\n"));
+    let package = |name: &str| format!("\n[[package]]\nname = \"{name}\"\nversion = \"0.1.0\"\n");
+    let lock = format!("version = 4\n{}{}dependencies = [\"given\"]\n", package("given"), package("lab03"));
+    course.write("Cargo.lock", &lock);
+    let mut grade = course.autograde(&folder);
+    grade.env("RUSTUP_HOME", course.out()).env("PATH", format!("{}/bin:/usr/bin:/bin", toolchain.trim()));
+    assert_graded(&grade.output().unwrap());
+    assert_eq!(course.report()["report"]["score"], 40);
+}
+
+#[test]
+fn where_not_even_the_starter_can_be_compiled_nobody_loses_a_point() {
+    let course = FakeCourse::new();
+    let folder = course.submit("right", LEARNERS_FILE, RIGHT);
+    // As the compiler of a submission that is another than the course's: it would have to compile a reference, which it can't read.
+    course.write("labs/lab03/solution/chunk.rs", "");
+    let lib = fs::read_to_string(course.root().join("labs/lab03/src/lib.rs")).unwrap();
+    course.write("labs/lab03/src/lib.rs", &format!("#[path = \"../solution/chunk.rs\"]\nmod chunk;\n{lib}"));
+    let line = one_line(&course.autograde(&folder).output().unwrap(), 1);
+    assert!(line.contains("lab03 can't be compiled here: error: couldn't read"), "{line}");
+    assert!(!course.out().join("report.json").exists());
+}
+
+#[test]
 fn two_gradings_at_once_do_not_mix() {
     let course = FakeCourse::new();
     let submissions = [

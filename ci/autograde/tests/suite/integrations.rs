@@ -15,16 +15,25 @@ struct Site {
 
 impl Site {
     fn new() -> Self {
-        let site = Site { course: FakeCourse::new() };
+        Self::with(FakeCourse::new())
+    }
+
+    fn with(course: FakeCourse) -> Self {
+        let site = Site { course };
         let to = site.integrations();
         fs::create_dir_all(to.parent().unwrap()).unwrap();
         ok(&Command::new("cp").args(["-r", "integrations"]).arg(&to).output().unwrap());
-        for arguments in [&["init", "-q"][..], &["add", "."], &["commit", "-q", "-m", "A course"]] {
+        ok(&Command::new("git").args(["init", "-q"]).current_dir(site.course.root()).output().unwrap());
+        site.commit();
+        site
+    }
+
+    fn commit(&self) {
+        for arguments in [&["add", "."][..], &["commit", "-q", "-m", "A course"]] {
             let mut git = Command::new("git");
             git.args(["-c", "user.name=t", "-c", "user.email=t@example.org", "-c", "commit.gpgsign=false"]);
-            ok(&git.args(arguments).current_dir(site.course.root()).output().unwrap());
+            ok(&git.args(arguments).current_dir(self.course.root()).output().unwrap());
         }
-        site
     }
 
     fn place(&self) -> PathBuf {
@@ -194,25 +203,99 @@ fn gitlab_gets_its_junit_report() {
     assert!(junit.contains("failures=\"1\""), "{junit}");
 }
 
+/// Compiled for the course as the grader is, and hands on to the grader of this build.
+const GRADER: &str = r#"
+use std::os::unix::process::CommandExt;
+
+fn main() {
+    let grader = std::env::var_os("GRADER").unwrap();
+    panic!("{}", std::process::Command::new(grader).args(std::env::args_os().skip(1)).exec());
+}
+"#;
+
 #[test]
-fn what_was_compiled_comes_back_in_a_new_clone() {
-    let site = Site::new();
-    let (course, clone) = (site.course.root(), site.place().join("clone"));
-    let submission = site.course.submit("submission", "labs/lab03/src/free_list.rs", HALF);
-    let job = || {
-        let _ = fs::remove_dir_all(&clone);
-        ok(&Command::new("git").args(["clone", "-q"]).arg(&course).arg(&clone).output().unwrap());
-        let mut job = site.command(clone.join("ci/autograde/integrations/gitlab/grade.sh"));
-        ok(&job.args(["lab03", ".", "results", ".autograde"]).current_dir(&submission).output().unwrap());
+fn a_push_compiles_nothing_but_the_learners_file() {
+    let course = FakeCourse::new();
+    course.write("Cargo.toml", "[workspace]\nresolver = \"3\"\nmembers = [\"labs/lab03\", \"ci/autograde\"]\n");
+    let lock = ["autograde", "lab03"].map(|name| format!("\n[[package]]\nname = \"{name}\"\nversion = \"0.1.0\"\n"));
+    course.write("Cargo.lock", &format!("version = 4\n{}", lock.concat()));
+    course
+        .write("ci/autograde/Cargo.toml", "[package]\nname = \"autograde\"\nversion = \"0.1.0\"\nedition = \"2024\"\n");
+    course.write("ci/autograde/src/main.rs", GRADER);
+    for part in ["candidate", "heapkit", "proctor"] {
+        course.write(&format!("labs/{part}/README.md"), "A part of the grader.\n");
+    }
+    let site = Site::with(course);
+    let submission = site.course.submit("submission", "free_list.rs", HALF);
+    // What a job keeps in the project is nothing that was handed in.
+    site.course.submit("submission", ".autograde/cargo/registry/src/crate/src/free_list.rs", RIGHT);
+    for (system, kept) in [("gitlab", submission.join(".autograde/target")), ("github", site.place().join("kept"))] {
+        // A machine that has nothing but a fresh clone and what was kept of the last one, in the same place.
+        let push = || {
+            let clone = site.place().join("clone");
+            let _ = fs::remove_dir_all(&clone);
+            ok(&Command::new("git").args(["clone", "-q"]).arg(site.course.root()).arg(&clone).output().unwrap());
+            let mut job = site.command(clone.join("ci/autograde/integrations").join(system).join("grade.sh"));
+            job.env_remove("AUTOGRADE").env("GRADER", env!("CARGO_BIN_EXE_autograde"));
+            job.args(["lab03", ".", "results"]).current_dir(&submission);
+            if system == "gitlab" {
+                job.arg(".autograde");
+            } else if kept.exists() {
+                fs::rename(&kept, clone.join("target")).unwrap();
+            }
+            ok(&job.output().unwrap());
+            if system == "github" {
+                fs::rename(clone.join("target"), &kept).unwrap();
+            }
+            let junit = fs::read_to_string(submission.join("results/junit.xml")).unwrap();
+            assert!(junit.contains("failures=\"1\""), "{system}: {junit}");
+            ["autograde", "grading/exams/prepared-lab03"].map(|name| {
+                fs::metadata(kept.join(name)).unwrap_or_else(|e| panic!("{system}: {name}: {e}")).modified().unwrap()
+            })
+        };
+        let first = push();
+        assert!(!kept.join("grader").exists(), "{system}: only the program is kept");
+        assert_eq!(push(), first, "{system}: grader and exam were compiled once");
+        site.course.write("book/src/welcome.md", &format!("# Welcome, {system}\n"));
+        site.commit();
+        assert_eq!(push()[0], first[0], "{system}: a page of the book is no part of the grader");
+        site.course.write("ci/autograde/src/main.rs", &format!("{GRADER}// {system}\n"));
+        site.commit();
+        assert!(push()[0] > first[0], "{system}: another grader is compiled");
+    }
+}
+
+#[test]
+fn a_grader_in_a_cache_is_known_by_all_it_is_made_of() {
+    let mut cargo = Command::new(env!("CARGO"));
+    cargo.args(["tree", "--locked", "--offline", "--package", "autograde", "--edges", "normal,build"]);
+    let tree = ok(&cargo.args(["--prefix", "none", "--format", "{p}"]).output().unwrap());
+    let root = Path::new("../..").canonicalize().unwrap();
+    let own = tree.lines().filter_map(|line| line.split_once(" (/")?.1.split_once(')'));
+    let mut own: Vec<String> = own
+        .filter_map(|(path, _)| Path::new(&format!("/{path}")).strip_prefix(&root).ok()?.to_str().map(str::to_owned))
+        .collect();
+    own.sort();
+    own.dedup();
+    let starter = fs::read_to_string("integrations/autograde").unwrap();
+    let parts = starter.lines().find(|line| line.starts_with("parts=")).unwrap();
+    assert_eq!(own, ["ci/autograde", "labs/candidate", "labs/heapkit", "labs/proctor"], "{parts}");
+    assert!(parts.contains("ci/autograde/{Cargo.toml,src} labs/{candidate,heapkit,proctor}"), "{parts}");
+}
+
+#[test]
+fn images_have_the_courses_toolchain_and_both_workflows_keep_the_same() {
+    let read = |file: &str| fs::read_to_string(Path::new("integrations").join(file)).unwrap();
+    let pinned = fs::read_to_string("../../rust-toolchain.toml").unwrap();
+    let version = pinned.split("channel = \"").nth(1).and_then(|rest| rest.split('"').next()).unwrap();
+    assert!(read("container/Dockerfile").contains(&format!("\nFROM rust:{version}-slim-")));
+    assert!(read("gitlab/gitlab-ci.yml").contains(&format!("\n  image: rust:{version}-")));
+    let cache = |file: &str| {
+        let text = read(file);
+        text.split("actions/cache@").nth(1).and_then(|rest| rest.split("- name:").next()).unwrap().to_owned()
     };
-    job();
-    let exams = submission.join(".autograde/target/grading/exams");
-    let made = |name: &str| fs::metadata(exams.join(name)).unwrap().modified().unwrap();
-    let first = made("prepared-lab03");
-    job();
-    assert_eq!(made("prepared-lab03"), first, "the exam was not compiled again");
-    let junit = fs::read_to_string(submission.join("results/junit.xml")).unwrap();
-    assert!(junit.contains("failures=\"1\""), "{junit}");
+    assert_eq!(cache("github/autograde.yml"), cache("github/classroom.yml"));
+    assert!(cache("github/autograde.yml").contains("course/target"));
 }
 
 #[test]
@@ -316,34 +399,38 @@ fn autolab_reads_the_last_two_lines() {
     assert_eq!(scores["scores"], ungraded, "a broken grader costs nobody a point");
 }
 
-/// A cluster of one node. As Slurm does, it takes every job, says its number, and answers nothing of how it ends; a task that is killed
-/// has failed, and a job that depends on its good end is never run. `KILL_TASK` names a task of an array that is killed once it has
-/// its first result.
+/// A cluster of one node. As Slurm does, it takes every job, says its number, and answers nothing of how it ends. The tasks of an array
+/// run at once. A task that is killed has failed, and a job that depends on its good end is never run: it stays in the queue, or is
+/// cancelled if it is told to be. `KILL_TASK` names a task of an array that is killed once it has its first result.
 const SBATCH: &str = r#"#!/usr/bin/env bash
 set -euo pipefail
 state=$CLUSTER; mkdir -p "$state"
 job=$(($(cat "$state/last" 2>/dev/null || echo 0) + 1)); echo "$job" >"$state/last"
-tasks= after= log=/dev/null
+tasks= after= log=/dev/null never=DependencyNeverSatisfied
 for argument in "$@"; do
     case $argument in
         --array=1-*) tasks=${argument#--array=1-} ;;
         --dependency=afterok:*) after=${argument#--dependency=afterok:} ;;
+        --kill-on-invalid-dep=yes) never=CANCELLED ;;
         --output=*) log=${argument#--output=} ;;
     esac
 done
 end=COMPLETED
 if [ -n "$after" ] && [ "$(cat "$state/$after")" != COMPLETED ]; then
-    end=DependencyNeverSatisfied
+    end=$never
 else
     ids=0
     [ -z "$tasks" ] || ids=$(seq "$tasks")
+    declare -A running
     for k in $ids; do
         SLURM_ARRAY_TASK_ID=$k SLURM_CPUS_PER_TASK=1 setsid bash "${@: -1}" >"${log//%a/$k}" 2>&1 &
-        task=$!
-        if [ "${KILL_TASK:-}" = "$k" ]; then
-            until compgen -G "$OUT/shard-$k/results/*/entry.json" >/dev/null; do sleep 0.005; done
-            pkill -KILL --session "$task"
-        fi
+        running[$k]=$!
+    done
+    if [ -n "$tasks" ] && [ -n "${KILL_TASK:-}" ]; then
+        until compgen -G "$OUT/shard-$KILL_TASK/results/*/entry.json" >/dev/null; do sleep 0.005; done
+        pkill -KILL --session "${running[$KILL_TASK]}"
+    fi
+    for task in "${running[@]}"; do
         wait "$task" || end=FAILED
     done
 fi
@@ -376,7 +463,7 @@ fn slurm_grades_in_shards_merges_and_goes_on_after_a_killed_task() {
     let end = |job: u32| fs::read_to_string(cluster.join(job.to_string())).unwrap().trim().to_owned();
 
     submit("2");
-    assert_eq!([end(1), end(2)], ["FAILED", "DependencyNeverSatisfied"]);
+    assert_eq!([end(1), end(2)], ["FAILED", "CANCELLED"]);
     assert!(!results.join("class").exists(), "nothing is merged of half a class");
     let kept: Vec<_> = fs::read_dir(results.join("shard-2/results"))
         .unwrap()
