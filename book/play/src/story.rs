@@ -7,7 +7,7 @@ use heapkit::draw::Strip;
 use heapkit::format::{PAYLOAD, SIZE_WORD};
 use heapkit::image::{Image, Links, Raw};
 use heapkit::memory::{Arena, FRESH};
-use heapkit::os::Place;
+use heapkit::os::{self, Place};
 use heapkit::snapshot::Snapshot;
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -293,6 +293,7 @@ impl Stage<'_> {
                 _ => None,
             })
         };
+        let is_own = |call: &os::Call| !matches!(call, os::Call::Foreign { .. });
         let in_heap = alive().filter(|(at, _)| *at < end).map(|(at, name)| (at - PAYLOAD, name.clone()));
         // In a cache and in a fast bin, blocks wait whole, so they keep their names.
         let one_way = image.lists.iter().filter(|list| list.links != Links::BothWays);
@@ -308,7 +309,7 @@ impl Stage<'_> {
             action,
             result: done.result,
             note: done.note,
-            calls: sim.calls_after(calls_before).iter().map(ToString::to_string).collect(),
+            calls: sim.calls_after(calls_before).iter().filter(|call| is_own(call)).map(ToString::to_string).collect(),
             image,
             names,
             mappings: mappings.collect(),
@@ -494,5 +495,6 @@ mod tests {
         let story = play("system best", "a = malloc(40); other code moves the break by +4096; b = malloc(140000)");
         assert_eq!(story.mistake, None);
         assert_eq!(story.moments[3].foreign.len(), 1);
+        assert!(story.moments[2].calls.is_empty(), "the malloc has asked for nothing");
     }
 }
