@@ -497,6 +497,28 @@ const tests = {
         }
     },
 
+    async "every folded text can be unfolded without JavaScript, and paper shows it"() {
+        let folded = 0;
+        for (const name of pages) {
+            // The text of a fold is what comes after its summary.
+            const hidden = page => page.evaluate(() => [...document.querySelectorAll(".content details:not(.play-here)")]
+                .filter(details => ![...details.children].some(part => part.tagName !== "SUMMARY" && part.checkVisibility() && part.getBoundingClientRect().height > 0))
+                .map(details => details.querySelector("summary").textContent));
+            await inPage(name, async page => {
+                await page.emulateMedia({ media: "print" });
+                assert.deepEqual(await hidden(page), [], "folded on paper");
+            });
+            await inPage(name, async page => {
+                for (const details of await page.locator(".content details:not(.play-here)").all()) {
+                    await details.locator("> summary").click();
+                    folded += 1;
+                }
+                assert.deepEqual(await hidden(page), [], "folded without JavaScript");
+            }, { script: false });
+        }
+        return `${folded} of them on ${pages.length} pages`;
+    },
+
     async "a story is a link: who opens it sees the same"() {
         for (const [heap, fit, story, step] of [
             ["page", "worst", "a = malloc(100)\nb = malloc(50)\nfree(a)\nc = malloc(20)", 4],

@@ -281,15 +281,11 @@ impl Screen {
 
 /// Where the story of a case that failed is told step by step, unless it can't be, or is too long to be looked at. The address keeps
 /// its line, however long it is: a terminal opens no half of one.
-pub fn link(case: &CaseResult) -> String {
+pub fn link(case: &CaseResult, width: usize) -> String {
     const LONGEST: usize = 400;
-    match &case.playground {
-        Some(link) if link.len() <= LONGEST => format!(
-            "  step by step, as the reference does it, while `cargo book` runs:\n  http://127.0.0.1:{}/{link}\n",
-            playground::PORT
-        ),
-        _ => String::new(),
-    }
+    let Some(link) = case.playground.as_ref().filter(|link| link.len() <= LONGEST) else { return String::new() };
+    let words = wrap("  play it      ", "step by step, as the reference does it, while cargo book runs:", width);
+    format!("{words}  http://127.0.0.1:{}/{link}\n", playground::PORT)
 }
 
 /// Colours a screen or a table for a terminal.
@@ -307,6 +303,7 @@ pub fn coloured(screen: &str) -> String {
             t if t.starts_with("hint ")
                 || t.starts_with("more hints ")
                 || t.starts_with("read ")
+                || t.starts_with("play it ")
                 || t.starts_with("http:") =>
             {
                 "36"
@@ -467,15 +464,16 @@ mod tests {
             screen: String::new(),
             playground,
         };
-        let told = link(&case(Some(playground::link("page first", ["a = malloc(64)", "free(a)"]))));
-        let (words, address) = told.split_once('\n').expect("two lines");
-        no_line_is_longer(words, 80);
-        assert_eq!(
-            address.trim(),
-            "http://127.0.0.1:3000/playground.html#heap=page&fit=first&story=a=malloc(64);free(a)"
-        );
-        assert_eq!(link(&case(Some(playground::link("page first", ["a = malloc(64)"; 40])))), "");
-        assert_eq!(link(&case(None)), "");
+        let story = || Some(playground::link("page first", ["a = malloc(64)", "free(a)"]));
+        for width in [60, 80, 100] {
+            let told = link(&case(story()), width);
+            let (words, address) = told.trim_end().rsplit_once('\n').expect("two lines or more");
+            no_line_is_longer(words, width);
+            let expected = "http://127.0.0.1:3000/playground.html#heap=page&fit=first&story=a=malloc(64);free(a)";
+            assert_eq!(address.trim(), expected);
+        }
+        assert_eq!(link(&case(Some(playground::link("page first", ["a = malloc(64)"; 40]))), 80), "");
+        assert_eq!(link(&case(None), 80), "");
     }
 
     #[test]

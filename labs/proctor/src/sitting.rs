@@ -142,7 +142,7 @@ impl Sitting {
             text.push_str(&paint(&case.screen));
             let has_playground = |course: &Path| course.join(playground::PROGRAM).is_file();
             if course_root(self.exam.dir()).is_some_and(has_playground) {
-                text.push_str(&paint(&screen::link(case)));
+                text.push_str(&paint(&screen::link(case, width)));
             }
             let more = failed.count() - 1;
             if more > 0 {
