@@ -17,6 +17,7 @@ const source = page => readFileSync(`${book}/${page}`, "utf8");
 const pages = readdirSync(book).filter(name => name.endsWith(".html") && !["404.html", "index.html", "print.html", "toc.html"].includes(name));
 const withBoxes = pages.filter(page => source(page).includes("data-key="));
 const withStories = pages.filter(page => source(page).includes("heap-figure story"));
+const withPlaygrounds = pages.filter(page => source(page).includes("play-here"));
 
 const PLAYGROUND = "playground.html";
 // What the same code shows on this machine: a story a line.
@@ -50,11 +51,11 @@ async function inPage(name, work, options = {}) {
 /** What the playground shows: its text, its switches, the step, the picture and its description. */
 async function shown(page) {
     return page.evaluate(() => ({
-        text: document.querySelector("#play-text").value,
-        heap: document.querySelector("#play-heap").value,
-        fit: document.querySelector("#play-fit:enabled")?.value,
-        splitting: document.querySelector("#play-splitting").checked,
-        joining: document.querySelector("#play-joining").checked,
+        text: document.querySelector("[name=story]").value,
+        heap: document.querySelector("[name=heap]").value,
+        fit: document.querySelector("[name=fit]:enabled")?.value,
+        splitting: document.querySelector("[name=split]").checked,
+        joining: document.querySelector("[name=join]").checked,
         count: document.querySelector(".play .count").textContent,
         svg: document.querySelector(".play .heap-scroll").innerHTML,
         words: document.querySelector(".play .words").textContent,
@@ -65,7 +66,7 @@ async function shown(page) {
 
 /** Types a story in place of the one that is there. */
 async function type(page, story) {
-    const text = page.locator("#play-text");
+    const text = page.locator("[name=story]");
     await text.fill("");
     await text.pressSequentially(story);
     // It is played as soon as nobody types.
@@ -322,8 +323,8 @@ const tests = {
 
     async "a story is typed, played and told step by step, and any two steps are compared"() {
         await inPage(PLAYGROUND, async page => {
-            await page.selectOption("#play-heap", "page");
-            await page.selectOption("#play-fit", "first");
+            await page.selectOption("[name=heap]", "page");
+            await page.selectOption("[name=fit]", "first");
             await type(page, "a = malloc(100)\nb = malloc(50); z = malloc(1)\nfree(a)\nfree(b)\nc = malloc(40)");
             let now = await shown(page);
             assert.deepEqual(now.returns, ["a = malloc(100) → +0x0010", "b = malloc(50) → +0x0080", "z = malloc(1) → +0x00c0", "free(a)", "free(b)", "c = malloc(40) → +0x0080"]);
@@ -344,18 +345,18 @@ const tests = {
             assert.equal(await page.locator(".play svg .tie").count(), 2);
             const marked = () => page.locator(".play svg .changed").count();
             assert.equal(await marked(), 3, "what the step before has changed");
-            await page.selectOption("#play-since", "5");
+            await page.selectOption("[name=since]", "5");
             assert.equal(await marked(), 0, "nothing has changed since the step itself");
-            await page.selectOption("#play-since", "0");
+            await page.selectOption("[name=since]", "0");
             assert.equal(await marked(), 4, "everything has changed since the beginning");
             // The switches play the story anew.
-            await page.selectOption("#play-since", "before");
-            await page.locator("#play-joining").check();
+            await page.selectOption("[name=since]", "before");
+            await page.locator("[name=join]").check();
             await slider.fill("7");
             assert.match(await label(), /The free list leads to |c in use, 176 bytes/);
             assert.match(await page.locator(".whose").textContent(), /joins, but it never splits/);
-            await page.selectOption("#play-heap", "system");
-            assert.ok(await page.locator("#play-joining").isDisabled());
+            await page.selectOption("[name=heap]", "system");
+            assert.ok(await page.locator("[name=join]").isDisabled());
             assert.match((await shown(page)).returns[0], /\+0x0010/);
             assert.equal(page.url(), url(PLAYGROUND), "no key has turned the page");
         });
@@ -389,10 +390,133 @@ const tests = {
             assert.equal(await decoded(), "+0x0018: 0000000000000000: bk → head. It has changed.");
             assert.equal(await page.locator(".play svg .chunk.lit").count(), 2, "the chunk lights up in the heap and in the list");
             assert.equal((await shown(page)).count, "Step 4 of 4", "the story stays where it is");
-            await page.locator("#play-text").focus();
+            await page.locator("[name=story]").focus();
             for (const key of ["ArrowLeft", "ArrowRight", "s", "?", "Home"]) await page.keyboard.press(key);
             assert.equal(page.url(), url(PLAYGROUND), "no key has turned the page");
         });
+    },
+
+    async "below a section, a playground is loaded when it is unfolded, and plays its story to the end"() {
+        let played = 0;
+        for (const name of withPlaygrounds) {
+            for (const width of [1280, 400]) {
+                await inPage(name, async page => {
+                    assert.equal(await page.evaluate(() => window.heaplabPlayground), undefined, "nothing is loaded before");
+                    for (const place of await page.locator(".play-here").all()) {
+                        const story = (await place.locator("pre").first().textContent()).trim();
+                        await place.locator("summary").press("Enter");
+                        await place.locator(".play").waitFor();
+                        assert.equal(await place.locator("[name=story]").inputValue(), story);
+                        assert.equal(await place.locator(".mistake").textContent(), "", story);
+                        assert.equal(await place.locator(".calls li").count(), story.split("\n").length, story);
+                        assert.equal(await place.locator("[name=example]").isVisible(), false, "it has a story of its own");
+                        const over = await place.evaluate(place => [place, ...place.querySelectorAll(".play-form, .play, .controls, .said")]
+                            .filter(box => box.scrollWidth > box.clientWidth + 1).map(box => box.className));
+                        assert.deepEqual(over, [], `${width} px: ${story}`);
+                        played += 1;
+                    }
+                }, { width });
+            }
+        }
+        return `${played / 2} stories on ${withPlaygrounds.length} pages`;
+    },
+
+    async "two playgrounds on a page don't meddle with each other, and each leads to the playground's page"() {
+        await inPage("free-lists.html", async page => {
+            const [one, two] = await page.locator(".play-here").all();
+            for (const place of [one, two]) {
+                await place.locator("summary").press("Enter");
+                await place.locator(".play").waitFor();
+            }
+            const step = place => place.locator(".count").textContent();
+            const label = place => place.locator(".play svg.heap").getAttribute("aria-label");
+            const before = [await step(two), await label(two)];
+            await one.getByRole("slider").press("Home");
+            await one.locator("[name=story]").fill("a = malloc(40); b = malloc(24); free(a)");
+            await page.waitForTimeout(400);
+            assert.equal(await step(one), "Step 4 of 4");
+            assert.deepEqual([await step(two), await label(two)], before);
+            await two.getByRole("slider").press("ArrowLeft");
+            assert.notEqual(await step(two), before[0]);
+            await two.locator("[name=fit]").selectOption("worst");
+            assert.match(await two.locator(".calls").textContent(), /f = malloc\(150\) → NULL/, "worst fit has spent the large chunk");
+            await one.locator(".cell").first().hover();
+            assert.ok(await one.locator(".lit").count() > 0);
+            assert.equal(await two.locator(".lit").count(), 0, "a chunk lights up in its own heap alone");
+            await one.getByRole("button", { name: "Copy a link to this story" }).click();
+            const link = await one.getByRole("textbox", { name: "The link" }).inputValue();
+            assert.equal(link, `${url(PLAYGROUND)}#heap=page&fit=first&story=a=malloc(40);b=malloc(24);free(a)`);
+            assert.equal(page.url(), url("free-lists.html"), "the page stays where it is");
+            await one.getByRole("link", { name: "Open it on the playground's own page" }).click();
+            await page.locator("#heap-playground .play").waitFor();
+            assert.deepEqual((await shown(page)).returns, ["a = malloc(40) → +0x0010", "b = malloc(24) → +0x0040", "free(a)"]);
+        });
+    },
+
+    async "the cache fills and spills as in the story on its page, and its words are decoded"() {
+        await inPage("ship-it.html", async page => {
+            const place = page.locator(".play-here").first();
+            await place.locator("summary").press("Enter");
+            await place.locator(".play").waitFor();
+            const slider = place.getByRole("slider");
+            const told = page.locator(".story:not(.play)", { hasText: "Blocks of one size are freed" });
+            // The lists of a picture: each row's name, and the numbers of its blocks.
+            const rows = picture => picture.evaluate(svg => {
+                const texts = [...svg.querySelectorAll("text")].map(text => text.textContent);
+                const names = texts.map((text, at) => [text, at]).filter(([text]) => /^(fast bin|cache) 32$/.test(text));
+                return names.map(([name, at], i) => [name, texts.slice(at + 1, names[i + 1]?.[1]).filter(text => text.includes("·")).map(text => parseInt(text.replace("b", "")))]);
+            });
+            // After each of these steps here, and there.
+            for (const [step, picture] of [[20, 1], [21, 2], [35, 3], [36, 4], [37, 5]]) {
+                await slider.fill(`${step}`);
+                assert.deepEqual(await rows(place.locator(".play svg.heap")), await rows(told.locator("svg").nth(picture)), `step ${step}`);
+            }
+            const cells = await place.locator(".cell").evaluateAll(all => all.map(cell => [cell.textContent, cell.dataset.meaning]));
+            assert.deepEqual(cells[2], ["→ end", "the next block of the cache → end, masked"]);
+            assert.deepEqual(cells[3], ["6b65707420627920", "the key of a cached block"]);
+            // The same without the cache: the fast bin takes all of them.
+            await place.locator("[name=heap]").selectOption("fast");
+            await slider.fill("36");
+            const [[name, blocks]] = await rows(place.locator(".play svg.heap"));
+            assert.deepEqual([name, blocks.length], ["fast bin 32", 17]);
+        });
+    },
+
+    async "without JavaScript a story below a section is a text, and paper leaves it out"() {
+        for (const name of withPlaygrounds) {
+            await inPage(name, async page => {
+                const place = page.locator(".play-here").first();
+                await place.locator("summary").click();
+                assert.ok(await place.getByText("when scripts may run").isVisible());
+                assert.match(await place.locator("pre").textContent(), /malloc\(/);
+            }, { script: false });
+            await inPage(name, async page => {
+                await page.emulateMedia({ media: "print" });
+                for (const place of await page.locator(".play-here").all()) assert.equal(await place.isVisible(), false);
+            });
+        }
+    },
+
+    async "every folded text can be unfolded without JavaScript, and paper shows it"() {
+        let folded = 0;
+        for (const name of pages) {
+            // The text of a fold is what comes after its summary.
+            const hidden = page => page.evaluate(() => [...document.querySelectorAll(".content details:not(.play-here)")]
+                .filter(details => ![...details.children].some(part => part.tagName !== "SUMMARY" && part.checkVisibility() && part.getBoundingClientRect().height > 0))
+                .map(details => details.querySelector("summary").textContent));
+            await inPage(name, async page => {
+                await page.emulateMedia({ media: "print" });
+                assert.deepEqual(await hidden(page), [], "folded on paper");
+            });
+            await inPage(name, async page => {
+                for (const details of await page.locator(".content details:not(.play-here)").all()) {
+                    await details.locator("> summary").click();
+                    folded += 1;
+                }
+                assert.deepEqual(await hidden(page), [], "folded without JavaScript");
+            }, { script: false });
+        }
+        return `${folded} of them on ${pages.length} pages`;
     },
 
     async "a story is a link: who opens it sees the same"() {
@@ -400,13 +524,14 @@ const tests = {
             ["page", "worst", "a = malloc(100)\nb = malloc(50)\nfree(a)\nc = malloc(20)", 4],
             ["system", "best", "big_1 = calloc(1000, 1000)\nbig_1 = realloc(big_1, 0x200000)\nfree(big_1)", 2],
             ["fast", null, "a = malloc(10 * 8)\nfree(a)\n?", 3],
+            ["cache", null, "a = malloc(24)\nother code moves the break by +4096\nfree(a)", 4],
         ]) {
             let link;
             let here;
             await inPage(PLAYGROUND, async page => {
-                await page.selectOption("#play-heap", heap);
-                if (fit) await page.selectOption("#play-fit", fit);
-                if (heap === "page") await page.locator("#play-splitting").check();
+                await page.selectOption("[name=heap]", heap);
+                if (fit) await page.selectOption("[name=fit]", fit);
+                if (heap === "page") await page.locator("[name=split]").check();
                 await type(page, story);
                 await page.locator(".play").getByRole("slider").fill(`${step}`);
                 await page.getByRole("button", { name: "Copy a link to this story" }).click();
@@ -486,9 +611,9 @@ const tests = {
     async "the playground's examples stay inside the page at 1280 and 400 px"() {
         for (const width of [1280, 400]) {
             await inPage(PLAYGROUND, async page => {
-                const examples = await page.locator("#play-example option").count();
+                const examples = await page.locator("[name=example] option").count();
                 for (let example = 0; example < examples - 1; example += 1) {
-                    await page.selectOption("#play-example", `${example}`);
+                    await page.selectOption("[name=example]", `${example}`);
                     await page.locator(".play").getByRole("slider").press("End");
                     const over = await page.evaluate(() => {
                         const content = document.querySelector(".content");
@@ -595,7 +720,10 @@ const tests = {
                     id, text: "", page: "", points, earned: failing && id === lost.id ? 0 : points,
                     cases: names.map(name => {
                         const fails = failing && name === lost.names[0];
-                        return { name, verdict: fails ? "crashed" : "passed", seconds: 0, screen: fails ? "  +0x0050   free    80   P\n<b>list</b>: head → end" : "" };
+                        return {
+                            name, verdict: fails ? "crashed" : "passed", seconds: 0, screen: fails ? "  +0x0050   free    80   P\n<b>list</b>: head → end" : "",
+                            playground: fails ? "playground.html#heap=page&fit=first&story=a=malloc(64);free(a)" : undefined,
+                        };
                     }),
                 })),
             }));
@@ -610,6 +738,11 @@ const tests = {
             assert.match(await failed.locator("summary").textContent(), new RegExp(`✗ ${lost.names[0]} crashed`));
             assert.equal(await failed.locator("pre").textContent(), "  +0x0050   free    80   P\n<b>list</b>: head → end");
             assert.equal(await failed.locator("b").count(), 0, "what a run says is text");
+            const beside = await context.newPage();
+            await beside.goto(await failed.getByRole("link").evaluate(link => link.href));
+            await beside.locator("#heap-playground .play").waitFor();
+            assert.deepEqual((await shown(beside)).returns, ["a = malloc(64) → +0x0010", "free(a)"], "the story of the case is played");
+            await beside.close();
             assert.ok(await page.locator(".content").evaluate(content => content.scrollWidth <= content.clientWidth + 1), "it fits the page");
 
             // The next run fails in the same way: what is unfolded stays so. Then all is well.

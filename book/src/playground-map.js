@@ -12,6 +12,7 @@ window.heaplab.makeMap = map => {
     const malloc = element("select", { id: "map-malloc" }, [
         ["bins", "bins (lab 6)"],
         ["fast", "bins and fast bins (lab 6)"],
+        ["cache", "the same with a thread's cache (lab 8)"],
         ["system best", "one list, best fit (lab 5)"],
         ["system first", "one list, first fit"],
         ["system worst", "one list, worst fit"],

@@ -4,16 +4,16 @@ use std::hint::black_box;
 use std::mem::offset_of;
 
 // ANCHOR: header
-/// The words of a chunk, as glibc lays them out.
+/// The words of a chunk, as glibc has them.
 #[repr(C)]
 struct Header {
-    /// The size of the chunk before this one, while that chunk is free.
+    /// If the chunk before is free: its size.
     prev_size: usize,
-    /// The size of this chunk, and three flags.
+    /// This chunk's size, and three flags.
     size_word: usize,
-    /// In use: the payload starts here. Free: the next chunk in the free list.
+    /// Your data. If free: the next one.
     fd: *mut Header,
-    /// Free: the chunk before this one in the free list.
+    /// Your data. If free: the one before.
     bk: *mut Header,
 }
 // ANCHOR_END: header

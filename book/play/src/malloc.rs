@@ -1,13 +1,15 @@
 //! The mallocs of the labs, and what can be switched in them.
 
 use crate::memory::PlayOs;
-use heapkit::image::ListHead;
+use heapkit::image::{Links, ListHead};
+use heapkit::os::Os;
 use heapkit::referee::bin_rules::bins;
-use lab02::{Chunk, MIN_CHUNK_SIZE, SizeWord, request_to_chunk_size};
+use lab02::{ALIGNMENT, Chunk, MIN_CHUNK_SIZE, SizeWord, request_to_chunk_size};
 use lab03::{CorruptedLink, Fit, FreeList, ListHeap};
 use lab04::{CoalescingHeap, FreeChunks, coalesce, split};
 use lab05::Malloc;
 use lab06::{Bins, FastMalloc};
+use lab08::{Cache, MAIN, SharedMalloc};
 use std::mem;
 use std::ptr::NonNull;
 use std::str::FromStr;
@@ -36,6 +38,8 @@ pub enum Heap {
     Bins,
     /// The same with fast bins in front of it.
     Fast,
+    /// The same for threads, of which one plays here, with its cache: lab 8.
+    Cache,
 }
 
 /// `page first split join`
@@ -50,6 +54,7 @@ impl FromStr for Settings {
                 "system" => settings.heap = Heap::System,
                 "bins" => settings.heap = Heap::Bins,
                 "fast" => settings.heap = Heap::Fast,
+                "cache" => settings.heap = Heap::Cache,
                 "first" => settings.fit = Fit::First,
                 "best" => settings.fit = Fit::Best,
                 "worst" => settings.fit = Fit::Worst,
@@ -83,6 +88,9 @@ impl Settings {
             Heap::System => format!("This is the malloc of lab 5, but with {fit} in its free list."),
             Heap::Bins => "This is the malloc of lab 6: the one of lab 5, with bins in place of the list.".into(),
             Heap::Fast => "This is the malloc of lab 6 with its fast bins.".into(),
+            Heap::Cache => {
+                "This is the malloc of lab 8, used by one thread: its cache comes before the fast bins.".into()
+            }
         }
     }
 }
@@ -101,6 +109,14 @@ pub enum Player<'os> {
     Bins(Box<Malloc<&'os PlayOs, Bins>>),
     /// Lab 6 with fast bins.
     Fast(Box<FastMalloc<&'os PlayOs>>),
+    /// Lab 8.
+    Cached(Box<OneThread<'os>>),
+}
+
+/// The malloc that threads share, and the cache of the only one.
+pub struct OneThread<'os> {
+    malloc: SharedMalloc<&'os PlayOs>,
+    cache: Cache,
 }
 
 impl<'os> Player<'os> {
@@ -118,6 +134,10 @@ impl<'os> Player<'os> {
                 Heap::System => Player::System(Malloc::with(os, FittedList { list: FreeList::new(), fit })),
                 Heap::Bins => Player::Bins(Box::new(Malloc::with(os, Bins::new()))),
                 Heap::Fast => Player::Fast(Box::new(FastMalloc::new(os))),
+                Heap::Cache => {
+                    let malloc = SharedMalloc::new(os, |found| unreachable!("a story breaks no heap: {found}"));
+                    Player::Cached(Box::new(OneThread { malloc, cache: Cache::new() }))
+                }
             }
         }
     }
@@ -136,6 +156,7 @@ impl<'os> Player<'os> {
             Player::System(malloc) => malloc.malloc(request),
             Player::Bins(malloc) => malloc.malloc(request),
             Player::Fast(malloc) => malloc.malloc(request),
+            Player::Cached(thread) => thread.malloc.malloc(&mut thread.cache, request),
         }
     }
 
@@ -145,6 +166,7 @@ impl<'os> Player<'os> {
             Player::System(malloc) => malloc.calloc(count, size),
             Player::Bins(malloc) => malloc.calloc(count, size),
             Player::Fast(malloc) => malloc.calloc(count, size),
+            Player::Cached(thread) => thread.malloc.calloc(&mut thread.cache, count, size),
             _ => {
                 let request = count.checked_mul(size)?;
                 let block = self.malloc(request)?;
@@ -157,7 +179,7 @@ impl<'os> Player<'os> {
 
     /// Whether it has `calloc`, `realloc` and `aligned` of its own.
     pub fn is_whole(&self) -> bool {
-        matches!(self, Player::System(_) | Player::Bins(_) | Player::Fast(_))
+        matches!(self, Player::System(_) | Player::Bins(_) | Player::Fast(_) | Player::Cached(_))
     }
 
     /// A block at a multiple of `align`, if the malloc [has](Player::is_whole) this call.
@@ -166,6 +188,7 @@ impl<'os> Player<'os> {
             Player::System(malloc) => malloc.aligned(align, request),
             Player::Bins(malloc) => malloc.aligned(align, request),
             Player::Fast(malloc) => malloc.aligned(align, request),
+            Player::Cached(thread) => thread.malloc.aligned(&mut thread.cache, align, request),
             _ => None,
         }
     }
@@ -182,6 +205,7 @@ impl<'os> Player<'os> {
                 Player::System(malloc) => malloc.realloc(block, request),
                 Player::Bins(malloc) => malloc.realloc(block, request),
                 Player::Fast(malloc) => malloc.realloc(block, request),
+                Player::Cached(thread) => thread.malloc.realloc(&mut thread.cache, block, request),
                 _ => {
                     let usable = Chunk::from_payload(block).usable_size();
                     if request <= usable {
@@ -210,6 +234,7 @@ impl<'os> Player<'os> {
                 Player::System(malloc) => malloc.free(block),
                 Player::Bins(malloc) => malloc.free(block),
                 Player::Fast(malloc) => malloc.free(block),
+                Player::Cached(thread) => thread.malloc.free(&mut thread.cache, block),
             }
         }
     }
@@ -223,12 +248,25 @@ impl<'os> Player<'os> {
             Player::Half(heap) => one(&heap.free),
             Player::System(malloc) => one(&malloc.free_chunks().list),
             Player::Bins(malloc) => named(malloc.free_chunks(), &[]),
-            Player::Fast(malloc) => {
-                let fast: Vec<usize> = malloc.fast_bins().iter().map(|bin| bin.head().addr()).collect();
-                named(malloc.bins(), &fast)
+            Player::Fast(malloc) => with_fast_bins(malloc),
+            Player::Cached(thread) => {
+                let mut lists = thread.malloc.inspect(MAIN, |arena| with_fast_bins(arena.malloc()));
+                let cached = thread.cache.heads().iter().enumerate().filter(|(_, head)| !head.is_null());
+                lists.extend(cached.map(|(bin, head)| ListHead {
+                    name: format!("cache {}", bin * ALIGNMENT),
+                    head: head.addr(),
+                    links: Links::Masked,
+                }));
+                lists
             }
         }
     }
+}
+
+/// The lists of a malloc with fast bins that hold something.
+fn with_fast_bins<O: Os>(malloc: &FastMalloc<O>) -> Vec<ListHead> {
+    let fast: Vec<usize> = malloc.fast_bins().iter().map(|bin| bin.head().addr()).collect();
+    named(malloc.bins(), &fast)
 }
 
 /// The lists that hold something, as heapkit names them: the unsorted bin is number 0, then come the bins, then the fast bins.

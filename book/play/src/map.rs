@@ -174,7 +174,7 @@ mod tests {
     #[test]
     fn no_two_blocks_have_the_same_bytes_at_the_same_time() {
         use heapkit::workload::random_of_all_kinds;
-        for settings in ["system worst", "bins", "fast"] {
+        for settings in ["system worst", "bins", "fast", "cache"] {
             let ops = random_of_all_kinds(3, 400, 1..=2000, 30);
             let lines: Vec<String> = ops
                 .iter()

@@ -5,9 +5,9 @@ use crate::memory::PlayOs;
 use crate::script::{Call, Line, Mistake, parse};
 use heapkit::draw::Strip;
 use heapkit::format::{PAYLOAD, SIZE_WORD};
-use heapkit::image::{Image, Raw};
+use heapkit::image::{Image, Links, Raw};
 use heapkit::memory::{Arena, FRESH};
-use heapkit::os::Place;
+use heapkit::os::{self, Place};
 use heapkit::snapshot::Snapshot;
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -83,8 +83,8 @@ enum Block {
     Alive { at: usize, request: usize, line: usize },
     /// The malloc had no memory for it.
     Null,
-    /// It was freed in this line.
-    Freed { line: usize },
+    /// It was freed in this line, and in this step, and had been there.
+    Freed { line: usize, step: usize, at: usize },
 }
 
 impl Story {
@@ -172,7 +172,7 @@ impl Stage<'_> {
                     let note = format!("There is no memory for that, so `{old}` stays as it is.");
                     return Ok(Done { result: "NULL".into(), note });
                 };
-                self.blocks.insert(old, Block::Freed { line });
+                self.blocks.insert(old, Block::Freed { line, step: self.moments.len(), at });
                 let new = self.os.arena().offset_of(block);
                 let mut done = self.made(name, Some(block), *request, line, false);
                 self.fill(name, new, had..*request);
@@ -192,7 +192,7 @@ impl Stage<'_> {
                 };
                 // SAFETY: `alive` names blocks that this malloc has given and nobody has freed; from now on it is freed.
                 unsafe { self.player.free(self.pointer(at)) };
-                self.blocks.insert(name, Block::Freed { line });
+                self.blocks.insert(name, Block::Freed { line, step: self.moments.len(), at });
                 Ok(Done::default())
             }
             Call::Foreign { delta } => {
@@ -224,10 +224,10 @@ impl Stage<'_> {
         match self.blocks.get(name) {
             Some(Block::Alive { at, request, .. }) => Ok(Some((name.to_owned(), *at, *request))),
             Some(Block::Null) => Ok(None),
-            Some(Block::Freed { line }) if call == "free" => Err(format!(
+            Some(Block::Freed { line, .. }) if call == "free" => Err(format!(
                 "`{name}` is freed already, in line {line}. A second free is a double free, and breaks a heap."
             )),
-            Some(Block::Freed { line }) => {
+            Some(Block::Freed { line, .. }) => {
                 Err(format!("`{name}` was freed in line {line}: what comes now would be a use after free."))
             }
             None => Err(format!("There is no block `{name}` yet: `{name} = malloc(40)` makes one.")),
@@ -245,8 +245,9 @@ impl Stage<'_> {
         if fill {
             self.fill(name, at, 0..request);
         }
-        // The rest of the last word, too: half an old address would be another one in each run.
-        let rest = request..request.next_multiple_of(size_of::<usize>());
+        // The rest of the last word, too: half an old address would be another one in each run. In a block of 0 bytes that is all of
+        // the first word.
+        let rest = request..request.max(1).next_multiple_of(size_of::<usize>());
         self.os.arena().write(at + rest.start, &vec![FRESH; rest.len()]);
         Done { result: self.place(at), note: String::new() }
     }
@@ -268,6 +269,15 @@ impl Stage<'_> {
         self.os.arena().pointer(at)
     }
 
+    /// What the block in a chunk was called that was freed there last.
+    fn last_name(&self, chunk: usize) -> Option<String> {
+        let freed = self.blocks.iter().filter_map(|(name, block)| match block {
+            Block::Freed { step, at, .. } if *at == chunk + PAYLOAD => Some((step, name)),
+            _ => None,
+        });
+        freed.max().map(|(_, name)| name.clone())
+    }
+
     /// Keeps the heap as it is now.
     fn keep(&mut self, line: usize, action: String, done: Done, calls_before: usize) {
         let (sim, arena) = (self.os.sim(), self.os.arena());
@@ -283,7 +293,12 @@ impl Stage<'_> {
                 _ => None,
             })
         };
+        let is_own = |call: &os::Call| !matches!(call, os::Call::Foreign { .. });
         let in_heap = alive().filter(|(at, _)| *at < end).map(|(at, name)| (at - PAYLOAD, name.clone()));
+        // In a cache and in a fast bin, blocks wait whole, so they keep their names.
+        let one_way = image.lists.iter().filter(|list| list.links != Links::BothWays);
+        let waiting = one_way.flat_map(|list| &list.chunks).filter_map(|&chunk| Some((chunk, self.last_name(chunk)?)));
+        let names = in_heap.chain(waiting).collect();
         let mappings = sim.mappings().into_iter().map(|(number, mapping)| {
             let block = alive().find(|(at, _)| mapping.range().contains(at));
             let size_word = block.map_or(0, |(at, _)| arena.word(at - PAYLOAD + SIZE_WORD));
@@ -294,9 +309,9 @@ impl Stage<'_> {
             action,
             result: done.result,
             note: done.note,
-            calls: sim.calls_after(calls_before).iter().map(ToString::to_string).collect(),
+            calls: sim.calls_after(calls_before).iter().filter(|call| is_own(call)).map(ToString::to_string).collect(),
             image,
-            names: in_heap.collect(),
+            names,
             mappings: mappings.collect(),
             foreign: layout.foreign,
             base: arena.base(),
@@ -374,7 +389,8 @@ mod tests {
 
     #[test]
     fn every_malloc_keeps_its_heap_in_order() {
-        for settings in ["page worst split", "page first join", "system best", "system first", "bins", "fast"] {
+        for settings in ["page worst split", "page first join", "system best", "system first", "bins", "fast", "cache"]
+        {
             for seed in 0..20 {
                 let words =
                     random_of_all_kinds(seed, 60, 1..=3000, 10).iter().map(|op| op.in_words()).collect::<Vec<_>>();
@@ -382,6 +398,54 @@ mod tests {
                 let needs_a_system = settings.starts_with("page") && words.iter().any(|word| word.contains("aligned"));
                 assert!(story.mistake.is_none() || needs_a_system, "{settings}, seed {seed}: {:?}", story.mistake);
             }
+        }
+    }
+
+    #[test]
+    fn a_cache_fills_and_spills() {
+        let blocks = 1..=17;
+        let made: Vec<String> = blocks.clone().map(|block| format!("b{block} = malloc(24)")).collect();
+        let freed: Vec<String> = blocks.map(|block| format!("free(b{block})")).collect();
+        let text =
+            [made.join("; "), "last = malloc(24)".into(), freed.join("; "), "again = malloc(24)".into()].join("; ");
+        let story = play("cache", &text);
+        let waiting = |moment: &Moment| -> Vec<(String, usize)> {
+            let lists = moment.image.lists.iter().filter(|list| !list.chunks.is_empty());
+            lists.map(|list| (list.name.clone(), list.chunks.len())).collect()
+        };
+        let [full, spilt, again] = [35, 36, 37].map(|step: usize| waiting(&story.moments[step - 1]));
+        assert_eq!(full, [("cache 32".to_owned(), 16)]);
+        assert_eq!(spilt, [("fast bin 32".to_owned(), 1), ("cache 32".to_owned(), 16)]);
+        assert_eq!(again, [("fast bin 32".to_owned(), 1), ("cache 32".to_owned(), 15)]);
+        assert_eq!(story.moments[34].name(0), Some("b1"), "a block that waits keeps its name");
+        let result = |step: usize| &story.moments[step - 1].result;
+        assert_eq!(result(37), result(17), "the last one that the cache took is the first one it gives");
+    }
+
+    /// The stories that the pages have below their sections: the settings and the text of each.
+    fn stories_of_the_pages() -> Vec<(String, String)> {
+        let pages = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../src");
+        let pages = std::fs::read_dir(pages).unwrap().map(|page| page.unwrap().path());
+        let mut stories = Vec::new();
+        for page in pages.filter(|page| page.extension().is_some_and(|ending| ending == "md")) {
+            let text = std::fs::read_to_string(&page).unwrap();
+            for place in text.split("{{play ").skip(1) {
+                let (argument, rest) = place.split_once("}}").unwrap();
+                let (body, _) =
+                    rest.split_once("{{/play}}").unwrap_or_else(|| panic!("{}: {argument}", page.display()));
+                stories.push((argument.split('|').next().unwrap().to_owned(), body.to_owned()));
+            }
+        }
+        stories
+    }
+
+    #[test]
+    fn the_stories_of_the_pages_are_played_to_their_ends() {
+        let stories = stories_of_the_pages();
+        assert!(stories.len() >= 7, "only {} stories", stories.len());
+        for (settings, text) in stories {
+            let story = play(&settings, &text);
+            assert_eq!(story.mistake, None, "{settings}: {text}");
         }
     }
 
@@ -431,5 +495,6 @@ mod tests {
         let story = play("system best", "a = malloc(40); other code moves the break by +4096; b = malloc(140000)");
         assert_eq!(story.mistake, None);
         assert_eq!(story.moments[3].foreign.len(), 1);
+        assert!(story.moments[2].calls.is_empty(), "the malloc has asked for nothing");
     }
 }

@@ -5,6 +5,8 @@ use crate::story::{Mapped, Moment, Story};
 use heapkit::draw::{self, Role, Row, size_word_in_words};
 use heapkit::format::PAYLOAD;
 use heapkit::image::{Image, Link, Links, Offset, Raw, State, UNSET};
+use heapkit::memory::PAGE;
+use lab08::CACHE_KEY;
 use serde::Serialize;
 
 /// What a story comes to.
@@ -132,15 +134,19 @@ fn sum(image: &Image) -> String {
     if image.blocks.is_empty() {
         return "There is no heap yet: the malloc has not asked the system for memory.".into();
     }
-    let waiting: usize =
-        image.lists.iter().filter(|list| list.links != Links::BothWays).map(|list| list.chunks.len()).sum();
-    let fast = if waiting > 0 { format!(" ({waiting} of them in a fast bin)") } else { String::new() };
+    let waiting = |links: Links| -> usize {
+        image.lists.iter().filter(|list| list.links == links).map(|list| list.chunks.len()).sum()
+    };
+    let places = [(waiting(Links::OneWay), "in a fast bin"), (waiting(Links::Masked), "in the cache")];
+    let filled = places.iter().filter(|(count, _)| *count > 0);
+    let places: Vec<String> = filled.map(|(count, place)| format!("{count} of them {place}")).collect();
+    let waiting = if places.is_empty() { String::new() } else { format!(" ({})", places.join(", ")) };
     let largest = match all(State::Free).max() {
         Some(largest) if all(State::Free).count() > 1 => format!(", the largest of {} bytes", thousands(largest)),
         _ => String::new(),
     };
     let top = all(State::Top).map(thousands).next().unwrap_or_else(|| "0".into());
-    format!("In use: {}{fast}. Free: {}{largest}. Top: {top} bytes.", count(State::Used), count(State::Free))
+    format!("In use: {}{waiting}. Free: {}{largest}. Top: {top} bytes.", count(State::Used), count(State::Free))
 }
 
 fn thousands(number: usize) -> String {
@@ -192,42 +198,49 @@ fn words(moment: &Moment, since: Option<&Moment>) -> Vec<WordRow> {
 fn word(moment: &Moment, raw: &Raw<'_>, chunk: usize, row: &Row, changed: bool) -> Word {
     let bytes = row.value.to_ne_bytes();
     let is_header = row.at - chunk < PAYLOAD && row.role == Role::Header;
+    let one_way = moment.image.lists.iter().filter(|list| list.links != Links::BothWays);
+    let waits_in = one_way.into_iter().find(|list| list.chunks.contains(&chunk)).map(|list| list.links);
+    let is_masked = waits_in == Some(Links::Masked) && row.at == chunk + PAYLOAD;
+    let value = if is_masked { row.value ^ ((raw.bytes.base() + row.at) / PAGE) } else { row.value };
     // Addresses differ from run to run, and say less than where they lead.
-    let link = match raw.link(row.value) {
+    let link = match raw.link(value) {
         Link::To(to) if !is_header => Some(Offset(to)),
         _ => None,
     };
     let letter = |byte: &u8| if byte.is_ascii_graphic() { char::from(*byte) } else { '·' };
-    let in_fast_bin = || {
-        let one_way = moment.image.lists.iter().filter(|list| list.links != Links::BothWays);
-        one_way.into_iter().any(|list| list.chunks.contains(&chunk))
-    };
+    let leads_to = || link.map_or("end".into(), |to| to.to_string());
     let name = moment.name(chunk).unwrap_or_default();
-    let meaning = match (row.role, row.meaning.as_str()) {
-        (Role::Payload, "payload") if row.at == chunk + PAYLOAD && in_fast_bin() => {
-            format!("fd → {}", link.map_or("end".into(), |to| to.to_string()))
+    let meaning = match (row.role, row.meaning.as_str(), waits_in) {
+        (Role::Payload, "payload", Some(Links::Masked)) if is_masked => {
+            format!("the next block of the cache → {}, masked", leads_to())
         }
-        (Role::Payload, "payload") if in_fast_bin() => "payload of a block that waits in a fast bin".into(),
-        (Role::Payload, "payload") if row.value == UNSET => format!("payload of {name}, which nobody has written yet"),
-        (Role::Payload, "payload") => format!("payload of {name}"),
-        (Role::Payload, "payload of the chunk before") => {
+        (Role::Payload, "payload", Some(Links::Masked)) if row.value == CACHE_KEY => "the key of a cached block".into(),
+        (Role::Payload, "payload", Some(Links::Masked)) => "payload of a block that waits in the cache".into(),
+        (Role::Payload, "payload", Some(_)) if row.at == chunk + PAYLOAD => format!("fd → {}", leads_to()),
+        (Role::Payload, "payload", Some(_)) => "payload of a block that waits in a fast bin".into(),
+        (Role::Payload, "payload", _) if row.value == UNSET => {
+            format!("payload of {name}, which nobody has written yet")
+        }
+        (Role::Payload, "payload", _) => format!("payload of {name}"),
+        (Role::Payload, "payload of the chunk before", _) => {
             let before = moment.image.blocks.iter().find(|block| block.end() == chunk);
             match before.and_then(|before| moment.name(before.at)) {
                 Some(before) => format!("prev_size, lent to the chunk before: payload of {before}"),
                 None => "prev_size, lent to the chunk before".into(),
             }
         }
-        (Role::Unused, "unused") if row.value == UNSET => "free, and never written".into(),
-        (Role::Unused, "unused") => "free: what was left in it".into(),
-        (Role::Unused, "top") => "top chunk".into(),
+        (Role::Unused, "unused", _) if row.value == UNSET => "free, and never written".into(),
+        (Role::Unused, "unused", _) => "free: what was left in it".into(),
+        (Role::Unused, "top", _) => "top chunk".into(),
         _ => row.meaning.clone(),
     };
     Word {
         value: match link {
             Some(to) => format!("→ {to}"),
+            None if is_masked => "→ end".into(),
             None => format!("{:016x}", row.value),
         },
-        letters: if link.is_some() { String::new() } else { bytes.iter().map(letter).collect() },
+        letters: if link.is_some() || is_masked { String::new() } else { bytes.iter().map(letter).collect() },
         chunk,
         role: match row.role {
             Role::Payload => "used",
@@ -290,6 +303,22 @@ mod tests {
         let story = story("a = malloc(24); b = malloc(24); free(a)");
         let marks = |now, since| view(&story, now, since).svg.matches("class=\"changed\"").count();
         assert_eq!([marks(2, Some(2)), marks(3, Some(2)), marks(3, Some(0)), marks(3, None)], [0, 2, 3, 0]);
+    }
+
+    #[test]
+    fn what_a_cache_writes_is_decoded() {
+        let story = Story::play("cache".parse().unwrap(), "a = malloc(24); b = malloc(24); free(a); free(b)");
+        let last = view(&story, 4, Some(3));
+        let shown: Vec<(&str, &str)> = last
+            .rows
+            .iter()
+            .flat_map(|row| &row.words)
+            .map(|word| (word.value.as_str(), word.meaning.as_str()))
+            .collect();
+        assert_eq!(shown[2], ("→ end", "the next block of the cache → end, masked"));
+        assert_eq!(shown[3], ("6b65707420627920", "the key of a cached block"));
+        assert_eq!(shown[6], ("→ +0x0010", "the next block of the cache → +0x0010, masked"));
+        assert!(last.text.ends_with("cache 32: head → +0x0020 → +0x0000 → end\n"), "{}", last.text);
     }
 
     #[test]

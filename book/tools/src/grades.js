@@ -28,6 +28,11 @@
         const screen = element("pre", "", element("code", "language-text", result.screen));
         screen.tabIndex = 0;
         const line = element("details", "grade failed", element("summary", "", "✗ ", name, ` ${result.verdict}`), screen);
+        if (result.playground) {
+            const link = element("a", "story-link", "This story in the playground: what the reference does with it, step by step");
+            link.href = new URL(result.playground, new URL(path_to_root, location.href));
+            line.append(link);
+        }
         line.open = isOpen;
         return line;
     }

@@ -4,6 +4,7 @@
 use oxhttp::model::{Request, header};
 use proctor::explain::{self, Part};
 use proctor::lab::Lab;
+use proctor::playground;
 use proctor::report::{self, CaseResult};
 use proctor::standing::Standing;
 use serde_json::{Value, json};
@@ -99,6 +100,8 @@ fn case(case: &CaseResult) -> Value {
         "verdict": case.verdict.in_a_word(),
         // What a case that passed has measured is no explanation.
         "screen": if passed { "" } else { case.screen.as_str() },
+        // What leads elsewhere is no story.
+        "playground": case.playground.as_ref().filter(|link| link.starts_with(playground::PAGE)),
     })
 }
 
@@ -164,7 +167,8 @@ pub(crate) mod tests {
                 [("a_list_is_a_stack", Verdict::Passed, ""), ("from_the_middle", Verdict::Wrong, "fd <lost>")];
             let results = results.map(|(name, verdict, screen)| {
                 let (kind, screen) = (None, screen.to_owned());
-                (name.to_owned(), CaseResult { name: name.to_owned(), verdict, kind, seconds: 0.0, screen })
+                let playground = Some("playground.html#heap=page&story=a=malloc(64)".to_owned());
+                (name.to_owned(), CaseResult { name: name.to_owned(), verdict, kind, seconds: 0.0, screen, playground })
             });
             Report::new(&lab, &results.into(), None).save(&course.path().join("lab03.json")).unwrap();
             course
@@ -185,6 +189,7 @@ pub(crate) mod tests {
         assert_eq!(grade["rules"][1]["earned"], 0);
         let cases = &grade["rules"][1]["cases"];
         assert_eq!((&cases[0]["verdict"], &cases[0]["screen"]), (&json!("wrong"), &json!("fd <lost>")));
+        assert_eq!(cases[0]["playground"], "playground.html#heap=page&story=a=malloc(64)");
         assert_eq!(cases[1]["verdict"], "not run");
     }
 

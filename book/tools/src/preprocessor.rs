@@ -9,7 +9,8 @@ use mdbook_preprocessor::book::{Book, Chapter};
 use std::cell::Cell;
 use std::path::Path;
 
-/// Answers `{{fact …}}`, `{{figure …}}`, `{{rules …}}`, `{{predict …}}` and `{{story …}}`, and adds the command that runs it to each listing.
+/// Answers `{{fact …}}`, `{{figure …}}`, `{{rules …}}`, `{{predict …}}`, `{{story …}}` and `{{play …}}`, and adds the command that
+/// runs it to each listing.
 pub struct Preprocessor;
 
 impl mdbook_preprocessor::Preprocessor for Preprocessor {
@@ -102,8 +103,12 @@ impl Page<'_> {
                 let argument = self.expand(directive.argument).map_err(|mistake| mistake.what)?;
                 directive.block(&story::story(self.course, &argument, &self.body(directive)?, &self.next_figure())?)
             }
-            _ => Err("unknown: write {{fact NAME}}, {{figure NAME | caption}}, {{rules LAB}}, {{predict NAME}} … {{/predict}} or \
-                      {{story NAME | caption}} … {{/story}}, or put it in `code` to show it"
+            "play" => {
+                let body = self.body(directive)?;
+                directive.block(&playground::below_a_section(directive.argument, &body)?)
+            }
+            _ => Err("unknown: write {{fact NAME}}, {{figure NAME | caption}}, {{rules LAB}}, {{predict NAME}} … {{/predict}}, \
+                      {{story NAME | caption}} … {{/story}} or {{play HEAP | title}} … {{/play}}, or put it in `code` to show it"
                 .to_owned()),
         }
     }

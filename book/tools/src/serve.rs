@@ -7,6 +7,7 @@ use anyhow::{Context, Result};
 use oxhttp::model::{Body, Method, Request, Response, StatusCode, header};
 use oxhttp::{ListeningServer, Server};
 use proctor::lab::Lab;
+use proctor::playground::PORT;
 use serde_json::{Value, json};
 use std::collections::HashMap;
 use std::io::ErrorKind;
@@ -14,9 +15,6 @@ use std::net::Ipv4Addr;
 use std::path::Path;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
-
-/// The first port to try.
-const PORT: u16 = 3000;
 
 /// Where a page asks whether there is a newer build than its own, or a mark that it doesn't show yet.
 const NEWS_PATH: &str = "/__news";

@@ -1,9 +1,11 @@
 //! The student edition: the course without its answers.
 //!
-//! It holds what git tracks, so nothing that only lies around in the instructor's checkout gets out. The exams, the starters and
-//! the workbench are the very files that the instructor grades with.
+//! It holds what git tracks, so nothing that only lies around in the instructor's checkout gets out, but for the book's playground: its
+//! program is made of the references, and whoever has none can't make it. The exams, the starters and the workbench are the very
+//! files that the instructor grades with.
 
 use crate::{Course, Error};
+use proctor::playground;
 use std::fs;
 use std::io::{self, ErrorKind};
 use std::path::{Component, Path};
@@ -20,7 +22,9 @@ pub fn write(course: &Course, dir: &Path) -> Result<(), Error> {
         return Err(Error::NotEmpty { dir: dir.to_path_buf() });
     }
     let files = tracked_files(course.root())?;
-    files.iter().map(Path::new).filter(|file| !is_answer(file)).try_for_each(|file| copy(course.root(), dir, file))?;
+    let playground = Some(playground::PROGRAM).filter(|program| course.root().join(program).is_file());
+    let files = files.iter().map(String::as_str).chain(playground);
+    files.map(Path::new).filter(|file| !is_answer(file)).try_for_each(|file| copy(course.root(), dir, file))?;
     forget_removed_crates(dir)
 }
 

@@ -63,7 +63,11 @@ const SCREENS: [(&str, &str, &str, &str); 22] = [
 ];
 
 /// The text of each screen, by its name.
-static TEXTS: LazyLock<BTreeMap<&str, String>> = LazyLock::new(|| {
+static TEXTS: LazyLock<BTreeMap<&str, String>> =
+    LazyLock::new(|| RESULTS.iter().map(|(name, result)| (*name, without_chance(result))).collect());
+
+/// What became of the case that each screen is about.
+static RESULTS: LazyLock<BTreeMap<&str, CaseResult>> = LazyLock::new(|| {
     let labs = labs();
     let sources = SCREENS.map(|(_, lab, member, _)| {
         let lab = labs.iter().find(|known| known.name == lab).unwrap_or_else(|| panic!("there is no {lab}"));
@@ -74,13 +78,13 @@ static TEXTS: LazyLock<BTreeMap<&str, String>> = LazyLock::new(|| {
     let cases = SCREENS.map(|(.., case)| [case.to_owned()]);
     let jobs: Vec<Job> = sources.iter().zip(&cases).map(|((lab, text), cases)| Job { lab, text, cases }).collect();
     let grades = grade_all(&jobs, Path::new(WORK_DIR)).unwrap_or_else(|line| panic!("{line}"));
-    let mut texts = BTreeMap::new();
+    let mut results = BTreeMap::new();
     for ((name, .., case), grade) in SCREENS.into_iter().zip(grades) {
         let mut cases = grade.report.cases();
         let result = cases.find(|result| result.name == case).unwrap_or_else(|| panic!("there is no case {case}"));
-        texts.insert(name, without_chance(result));
+        results.insert(name, result.clone());
     }
-    texts
+    results
 });
 
 /// A loop without end is interrupted somewhere in it: where that was differs from run to run.
@@ -107,6 +111,29 @@ fn a_screen_is_a_screen() {
         for line in text.lines() {
             assert!(line.chars().count() <= WIDTH, "{name} is wider than {WIDTH} columns: {line}");
         }
+    }
+}
+
+#[test]
+fn a_story_of_calls_is_a_link_to_the_playground_and_no_other_is() {
+    let link = |name: &str| RESULTS[name].playground.as_deref();
+    assert_eq!(
+        link(SHOWN),
+        Some("playground.html#heap=page&fit=first&story=a=malloc(64);b=malloc(64);free(a);free(b)")
+    );
+    assert_eq!(
+        link("memory_of_other_code"),
+        Some(
+            "playground.html#heap=system&fit=best&story=a=malloc(100);\
+             other%20code%20moves%20the%20break%20by%20+4096;b=malloc(130000);c=malloc(100000)"
+        )
+    );
+    for (name, lab, ..) in SCREENS {
+        let text = &TEXTS[name];
+        // The questions of a lab about its functions are no calls; and no playground has a system that refuses.
+        let is_played = text.contains("the shortest story") && !["lab01", "lab02", "lab08"].contains(&lab);
+        let is_playable = is_played && !text.contains("the allocator is made") && !text.contains("the system refuses");
+        assert_eq!(link(name).is_some(), is_playable, "{name}: {:?}", link(name));
     }
 }
 

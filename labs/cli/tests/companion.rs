@@ -115,7 +115,14 @@ impl Course {
             let verdict = if passed.contains(&name.as_str()) { Verdict::Passed } else { Verdict::Wrong };
             (
                 name.clone(),
-                CaseResult { name, verdict, kind: kind.map(str::to_owned), seconds: 0.0, screen: String::new() },
+                CaseResult {
+                    name,
+                    verdict,
+                    kind: kind.map(str::to_owned),
+                    seconds: 0.0,
+                    screen: String::new(),
+                    playground: None,
+                },
             )
         });
         let report = Report::new(&lab, &results.collect(), None);

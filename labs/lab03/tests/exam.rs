@@ -497,7 +497,13 @@ fn worst_fit_takes_the_largest() {
 // ANCHOR: stage
 /// A heap of `len` bytes under the candidate's `ListHeap`.
 fn list_heap<'a>(len: usize, fit: Fit, rules: &'a dyn Fn() -> Box<dyn Rules>) -> Stage<'a, Question> {
-    Stage::heap(len, Question::NewHeap { len, fit }, |call| Question::Call { call }, rules)
+    let stage = Stage::heap(len, Question::NewHeap { len, fit }, |call| Question::Call { call }, rules);
+    let playground = match fit {
+        Fit::First => "page first",
+        Fit::Best => "page best",
+        Fit::Worst => "page worst",
+    };
+    Stage { playground: Some(playground), ..stage }
 }
 
 fn play_on(desk: &Desk, len: usize, fit: Fit, ops: &[Op]) -> Vec<Option<Place>> {

@@ -375,7 +375,13 @@ fn a_damaged_chunk_after_stays_apart() {
 
 /// A heap of `len` bytes under the candidate's `CoalescingHeap`.
 fn coalescing_heap<'a>(len: usize, fit: Fit, rules: &'a dyn Fn() -> Box<dyn Rules>) -> Stage<'a, Question> {
-    Stage::heap(len, Question::NewHeap { len, fit }, |call| Question::Call { call }, rules)
+    let stage = Stage::heap(len, Question::NewHeap { len, fit }, |call| Question::Call { call }, rules);
+    let playground = match fit {
+        Fit::First => "page first split join",
+        Fit::Best => "page best split join",
+        Fit::Worst => "page worst split join",
+    };
+    Stage { playground: Some(playground), ..stage }
 }
 
 fn play_on(desk: &Desk, len: usize, fit: Fit, ops: &[Op]) -> Vec<Option<Place>> {

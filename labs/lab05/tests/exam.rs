@@ -35,6 +35,7 @@ fn stage(room: usize, refusal: Refusal) -> Stage<'static, Question> {
         call: |call| Question::Call { call },
         lists: one_list,
         rules: &all_but_trimming,
+        playground: Some("system best"),
     }
 }
 

@@ -844,6 +844,10 @@ fn stage(which: Which, room: usize, refusal: Refusal) -> Stage<'static, Question
             Which::Plain => &bin_malloc,
             Which::Fast => &fast_malloc,
         },
+        playground: Some(match which {
+            Which::Plain => "bins",
+            Which::Fast => "fast",
+        }),
     }
 }
 

@@ -4,6 +4,7 @@ use crate::arena::SharedArena;
 use crate::exam::Exam;
 use crate::finding::Finding;
 use crate::judge::judge;
+use crate::playground;
 use crate::process::{Ended, Manner, Process};
 use crate::report::{Cost, Verdict};
 use crate::seed;
@@ -48,6 +49,8 @@ pub struct Desk {
     is_drawn: Cell<bool>,
     /// Whether the story is the shortest that was found.
     pub(crate) is_shrunk: Cell<bool>,
+    /// What plays the story in the book's playground, and how many of its steps.
+    playground: Cell<Option<(&'static str, usize)>>,
     measured: RefCell<String>,
     pub(crate) cost: Cell<Option<Cost>>,
 }
@@ -67,6 +70,7 @@ impl Desk {
             lists: RefCell::default(),
             is_drawn: Cell::new(true),
             is_shrunk: Cell::new(false),
+            playground: Cell::new(None),
             measured: RefCell::default(),
             cost: Cell::new(None),
         }
@@ -187,6 +191,17 @@ impl Desk {
     /// Forgets the steps so far: what follows is a story of its own.
     pub fn new_story(&self) {
         self.journal.clear();
+        self.playground.set(None);
+    }
+
+    /// The steps that follow are calls, which the playground has as well.
+    pub(crate) fn is_played_by(&self, playground: Option<&'static str>) {
+        self.playground.set(playground.map(|heap| (heap, usize::MAX)));
+    }
+
+    /// There are no more steps that the playground has.
+    pub(crate) fn has_been_played(&self) {
+        self.playground.set(self.playground.get().map(|(heap, _)| (heap, self.journal.len())));
     }
 
     /// The candidate is another one from now on, which has been asked nothing yet.
@@ -364,6 +379,14 @@ impl Desk {
     }
 
     // ---- what is left of a case ----
+
+    /// The story as a link to the book's playground, if that can play all of it.
+    pub(crate) fn link(&self) -> Option<String> {
+        let steps = self.journal.steps();
+        let (heap, playable) = self.playground.get()?;
+        let is_story = (1..=playable).contains(&steps.len());
+        is_story.then(|| playground::link(heap, steps.iter().map(|step| step.action.as_str())))
+    }
 
     /// The steps of the story, and the heap to show beside a finding.
     pub(crate) fn remains(&self, finding: &Finding) -> (Vec<Step>, Option<Image>) {

@@ -94,7 +94,15 @@ fn examine(exam: Exam, name: &str, body: impl FnOnce(&Desk)) -> Outcome {
     };
     let (steps, heap) = desk.remains(&finding);
     drop(core);
-    Outcome { verdict: finding.verdict, heap, steps, is_shrunk: desk.is_shrunk.get(), finding, time: started.elapsed() }
+    Outcome {
+        verdict: finding.verdict,
+        heap,
+        steps,
+        is_shrunk: desk.is_shrunk.get(),
+        playground: desk.link(),
+        finding,
+        time: started.elapsed(),
+    }
 }
 
 /// The name of the test function around a closure: `exam::lifo::{{closure}}` → `lifo`.

@@ -2,6 +2,7 @@
 //!
 //! * [`explain`] is how a reference does it, for those who have done it themselves.
 //! * [`lab`] reads `lab.toml`: the rules of a lab, their points, cases, hints and pages.
+//! * [`playground`] makes a story a link to the book's playground.
 //! * [`report`] is what a run leaves behind, case by case.
 //! * [`standing`] is where a learner is in a lab, as the latest report tells.
 //! * [`terminal`] is how wide the reader's terminal is, and text that fits into it.
@@ -19,6 +20,7 @@
 mod error;
 pub mod explain;
 pub mod lab;
+pub mod playground;
 pub mod report;
 pub mod standing;
 pub mod terminal;

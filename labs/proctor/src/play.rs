@@ -1,11 +1,12 @@
 //! Plays workloads on the candidate, under the eyes of the referee, and looks for the shortest one that still fails.
 
-use crate::desk::{Desk, System, words_of};
+use crate::desk::{Desk, ROOM, System, words_of};
 use crate::finding::Finding;
 use crate::process::Manner;
 use crate::report::Verdict;
 use candidate::wire::Words;
 use heapkit::image::ListHead;
+use heapkit::memory::PAGE;
 use heapkit::os::{Place, Refusal};
 use heapkit::referee::{Allocator, Call, NoSuchOperation, Referee, Rules};
 use heapkit::workload::{self, Op};
@@ -29,6 +30,8 @@ pub struct Stage<'a, Q> {
     pub lists: fn(&[usize]) -> Vec<ListHead>,
     /// What the allocator promises.
     pub rules: &'a dyn Fn() -> Box<dyn Rules>,
+    /// What plays the same in the book's playground, if something does: see [`playground::link`](crate::playground::link).
+    pub playground: Option<&'static str>,
 }
 
 /// The memory that an allocator is given.
@@ -57,19 +60,23 @@ struct Script<'a> {
     call: &'a dyn Fn(Call) -> Vec<u64>,
     lists: fn(&[usize]) -> Vec<ListHead>,
     rules: &'a dyn Fn() -> Box<dyn Rules>,
+    playground: Option<&'static str>,
 }
 
 impl<'a, Q> Stage<'a, Q> {
     /// A heap of `len` bytes for an allocator with one free list.
     pub fn heap(len: usize, start: Q, call: fn(Call) -> Q, rules: &'a dyn Fn() -> Box<dyn Rules>) -> Self {
-        Stage { memory: Memory::Heap(len), start, call, lists: one_list, rules }
+        Stage { memory: Memory::Heap(len), start, call, lists: one_list, rules, playground: None }
     }
 }
 
 impl<Q: Words> Stage<'_, Q> {
     fn script<'a>(&'a self, call: &'a dyn Fn(Call) -> Vec<u64>) -> Script<'a> {
         let Stage { memory, start, lists, rules, .. } = self;
-        Script { memory: *memory, start: words_of(start), call, lists: *lists, rules }
+        // The playground has heaps of these sizes, and a system that refuses nothing.
+        let is_there = matches!(memory, Memory::Heap(PAGE) | Memory::System { room: ROOM, refusal: Refusal::Nothing });
+        let playground = self.playground.filter(|_| is_there);
+        Script { memory: *memory, start: words_of(start), call, lists: *lists, rules, playground }
     }
 }
 
@@ -140,6 +147,7 @@ impl Desk {
             let system = self.set_up(script.memory, &script.start);
             let mut allocator =
                 Remote { desk: self, call: Box::new(script.call), lists: script.lists, heads: Vec::new() };
+            self.is_played_by(script.playground);
             let mut referee = Referee::new(&*system, &mut allocator, (script.rules)(), &self.journal);
             let mut places = vec![None; blocks(ops)];
             for &op in ops {
@@ -148,6 +156,7 @@ impl Desk {
                     places[id] = referee.place(id);
                 }
             }
+            self.has_been_played();
             Ok(places)
         })
     }

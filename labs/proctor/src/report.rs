@@ -82,6 +82,9 @@ pub struct CaseResult {
     pub seconds: f64,
     /// What the learner was shown, as plain text. For a case that passed, what it measured, if it did.
     pub screen: String,
+    /// The story of a case that failed, as a link to the book's playground, if that can play it: see [`playground`](crate::playground).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub playground: Option<String>,
 }
 
 /// How a case ended.
@@ -149,6 +152,7 @@ impl Report {
             kind: None,
             seconds: 0.0,
             screen: String::new(),
+            playground: None,
         };
         let rules: Vec<RuleResult> = lab
             .rules

@@ -2,6 +2,7 @@
 
 use crate::explain;
 use crate::lab::{Lab, Rule};
+use crate::playground;
 use crate::report::{CaseResult, Report, RuleResult, Verdict};
 use crate::seed;
 use crate::sitting::Outcome;
@@ -278,6 +279,15 @@ impl Screen {
     }
 }
 
+/// Where the story of a case that failed is told step by step, unless it can't be, or is too long to be looked at. The address keeps
+/// its line, however long it is: a terminal opens no half of one.
+pub fn link(case: &CaseResult, width: usize) -> String {
+    const LONGEST: usize = 400;
+    let Some(link) = case.playground.as_ref().filter(|link| link.len() <= LONGEST) else { return String::new() };
+    let words = wrap("  play it      ", "step by step, as the reference does it, while cargo book runs:", width);
+    format!("{words}  http://127.0.0.1:{}/{link}\n", playground::PORT)
+}
+
 /// Colours a screen or a table for a terminal.
 pub fn coloured(screen: &str) -> String {
     let mut out = String::new();
@@ -290,7 +300,14 @@ pub fn coloured(screen: &str) -> String {
             t if t.starts_with('✗') => "31",
             t if t.starts_with("expected  ") => "32",
             t if t.starts_with("seen  ") => "31",
-            t if t.starts_with("hint ") || t.starts_with("more hints ") || t.starts_with("read ") => "36",
+            t if t.starts_with("hint ")
+                || t.starts_with("more hints ")
+                || t.starts_with("read ")
+                || t.starts_with("play it ")
+                || t.starts_with("http:") =>
+            {
+                "36"
+            }
             _ => "",
         };
         let _ = match (code, mark) {
@@ -419,7 +436,7 @@ mod tests {
         let finding = finding.mark(far + 24, "this link was overwritten, and code that follows it leaves the heap");
         let heap = Some(damaged_heap(far));
         let steps = steps.into_iter().map(step).collect();
-        Outcome { verdict, finding, steps, heap, is_shrunk: true, time: Duration::ZERO }
+        Outcome { verdict, finding, steps, heap, is_shrunk: true, playground: None, time: Duration::ZERO }
     }
 
     #[test]
@@ -438,6 +455,28 @@ mod tests {
     }
 
     #[test]
+    fn a_link_has_a_line_of_its_own_unless_it_is_too_long_to_be_followed() {
+        let case = |playground: Option<String>| CaseResult {
+            name: "freed_last_is_reused_first".into(),
+            verdict: Verdict::Wrong,
+            kind: None,
+            seconds: 0.0,
+            screen: String::new(),
+            playground,
+        };
+        let story = || Some(playground::link("page first", ["a = malloc(64)", "free(a)"]));
+        for width in [60, 80, 100] {
+            let told = link(&case(story()), width);
+            let (words, address) = told.trim_end().rsplit_once('\n').expect("two lines or more");
+            no_line_is_longer(words, width);
+            let expected = "http://127.0.0.1:3000/playground.html#heap=page&fit=first&story=a=malloc(64);free(a)";
+            assert_eq!(address.trim(), expected);
+        }
+        assert_eq!(link(&case(Some(playground::link("page first", ["a = malloc(64)"; 40]))), 80), "");
+        assert_eq!(link(&case(None), 80), "");
+    }
+
+    #[test]
     fn no_table_is_wider_than_the_terminal() {
         let verdicts = [Verdict::Passed, Verdict::NotWritten, Verdict::Hung, Verdict::NotRun, Verdict::Skipped];
         for lab in labs() {
@@ -446,7 +485,10 @@ mod tests {
                 let names = lab.rules.iter().flat_map(|rule| &rule.cases);
                 let results = names.enumerate().map(|(i, name)| {
                     let (verdict, screen) = (verdicts[(i / 2 + offset) % verdicts.len()], "measured: ".repeat(12));
-                    (name.clone(), CaseResult { name: name.clone(), verdict, kind: None, seconds: 0.0, screen })
+                    (
+                        name.clone(),
+                        CaseResult { name: name.clone(), verdict, kind: None, seconds: 0.0, screen, playground: None },
+                    )
                 });
                 let results: BTreeMap<_, _> = results.filter(|(_, result)| result.verdict != Verdict::NotRun).collect();
                 let report = Report::new(&lab, &results, Some("INSTA_UPDATE=always makes a comparison pass.".into()));

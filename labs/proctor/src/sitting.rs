@@ -2,7 +2,8 @@
 
 use crate::exam::Exam;
 use crate::finding::Finding;
-use crate::lab::Lab;
+use crate::lab::{Lab, course_root};
+use crate::playground;
 use crate::report::{self, CaseResult, Cost, Report, Verdict};
 use crate::screen;
 use crate::seed;
@@ -29,6 +30,8 @@ pub struct Outcome {
     pub heap: Option<Image>,
     /// Whether the steps are the shortest that could be found.
     pub is_shrunk: bool,
+    /// The story as a link to the book's playground, if that can play it.
+    pub playground: Option<String>,
     /// How long the case took.
     pub time: Duration,
 }
@@ -89,6 +92,7 @@ impl Sitting {
             kind: outcome.kind().map(str::to_owned),
             seconds: outcome.time.as_secs_f64(),
             screen,
+            playground: outcome.playground.filter(|_| !passed),
         };
         self.keep(result, outcome.finding.cost);
         if !passed {
@@ -144,6 +148,10 @@ impl Sitting {
         if let Some(case) = first {
             text.push('\n');
             text.push_str(&paint(&case.screen));
+            let has_playground = |course: &Path| course.join(playground::PROGRAM).is_file();
+            if course_root(self.exam.dir()).is_some_and(has_playground) {
+                text.push_str(&paint(&screen::link(case, width)));
+            }
             let more = failed.count() - 1;
             if more > 0 {
                 let more = format!("{more} more to go. To see another one: cargo test -p {} NAME", self.lab.name);
@@ -184,7 +192,7 @@ fn set_up_insta(lab: &Path) {
     // SAFETY: as above. This one would have every picture pass.
     unsafe { std::env::remove_var("INSTA_FORCE_PASS") };
     // Otherwise insta asks cargo, which takes longer than the case.
-    if let Some(root) = crate::lab::course_root(lab) {
+    if let Some(root) = course_root(lab) {
         set("INSTA_WORKSPACE_ROOT", root.as_os_str());
     }
     let ordinary = std::panic::take_hook();

@@ -48,7 +48,7 @@ pub fn examine(lab: &Path, name: &str, outcome: Outcome) -> Outcome {
     }
     let said = [output.stdout, output.stderr].concat();
     let finding = explain(lab, &String::from_utf8_lossy(&said));
-    Outcome { verdict: Verdict::Wrong, finding, heap: None, steps: Vec::new(), time, ..outcome }
+    Outcome { verdict: Verdict::Wrong, finding, heap: None, steps: Vec::new(), playground: None, time, ..outcome }
 }
 
 /// Runs this test once more, in a process that only compiles.

@@ -86,7 +86,7 @@ fn glibc_version() -> Option<String> {
 }
 
 /// What the program printed whose output is kept as `path`.
-fn printed<'a>(programs: &'a [Capture], path: &str) -> Result<&'a str, String> {
+pub fn printed<'a>(programs: &'a [Capture], path: &str) -> Result<&'a str, String> {
     let program = programs.iter().find(|capture| capture.path == path);
     match program.map(|capture| &capture.content) {
         Some(Content::Glibc(text) | Content::Fixed(text)) => Ok(text),
@@ -189,6 +189,7 @@ pub fn compute(programs: &[Capture], bills: &[Bill]) -> Result<Vec<Fact>, String
     course("cached_of_1008", CACHED_BYTES / 1008);
     course("cached_of_32", CACHED_BYTES / 32);
     course("small_cache", ship::SMALL_ROOM);
+    course("cached_of_a_thousand", ship::cached_of(1000, 1000)?);
     let [cached, not_cached] = ship::steps_on_flags()?;
     course("steps_with_cache", cached);
     course("steps_without_cache", not_cached);

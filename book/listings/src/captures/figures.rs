@@ -1,7 +1,7 @@
 //! The heaps of the figures, each made by the reference labs' own code, and drawn.
 
 use super::{Capture, Content};
-use heapkit::draw::{self, Strip};
+use heapkit::draw::{self, Role, Strip};
 use heapkit::memory::{Arena, PAGE};
 use lab02::request_to_chunk_size;
 use lab03::{Fit, ListHeap};
@@ -13,9 +13,10 @@ pub fn draw_all() -> Result<Vec<Capture>, String> {
     let mut captures = Vec::new();
     let mut svg = |name: &str, text| captures.push(Capture::new(format!("figures/{name}.svg"), Content::Fixed(text)));
     svg("side_by_side", side_by_side()?);
-    let (in_use, free) = one_chunk()?;
+    let (in_use, used_and_free) = one_chunk()?;
     svg("chunk_in_use", in_use);
-    svg("chunk_free", free);
+    svg("used_and_free", used_and_free);
+    svg("padding", padding()?);
     svg("size_word", draw::size_word(chunk_size(64) | heapkit::format::PREV_INUSE));
     svg("cut_from_top", cut_from_top()?);
     svg("fits", fits()?);
@@ -43,12 +44,33 @@ fn side_by_side() -> Result<String, String> {
     Ok(Strip::default().moment("", stage.image(), &names).svg())
 }
 
-/// The words of one chunk of 40 bytes, in use and free.
+/// The words of one chunk of 40 bytes in use; and beside each other, in use and free.
 fn one_chunk() -> Result<(String, String), String> {
     let mut stage = Stage::with(PAGE, Fit::First, &[24, 40, 24])?;
-    let in_use = stage.words(1, 2);
+    let in_use = stage.rows(1, 2);
     stage.free(1);
-    Ok((in_use, stage.words(1, 2)))
+    let free = stage.rows(1, 2);
+    Ok((draw::rows_svg(&in_use), draw::rows_beside(["in use", "free"], &in_use, &free)))
+}
+
+/// A chunk for 41 bytes, in which not all is asked for.
+fn padding() -> Result<String, String> {
+    const REQUEST: usize = 41;
+    let mut rows = Stage::with(PAGE, Fit::First, &[REQUEST, 24])?.rows(0, 1);
+    let words = rows.iter_mut().filter(|row| row.role == Role::Payload);
+    for (i, row) in words.enumerate() {
+        let padded = (8 * (i + 1)).saturating_sub(REQUEST).min(8);
+        match padded {
+            0 => {}
+            8 => (row.role, row.meaning) = (Role::Unused, format!("padding ({})", row.meaning)),
+            _ => row.meaning = format!("payload: {}, then {padded} bytes of padding", bytes(8 - padded)),
+        }
+    }
+    Ok(draw::rows_svg(&rows))
+}
+
+fn bytes(count: usize) -> String {
+    format!("{count} byte{}", if count == 1 { "" } else { "s" })
 }
 
 struct Story {

@@ -1,6 +1,7 @@
 //! Everything in `captured/`: what the listings print, the figures, and the facts.
 
 mod bins;
+mod decision;
 mod exam;
 mod facts;
 mod figures;
@@ -93,6 +94,10 @@ pub fn all() -> Result<Vec<Capture>, String> {
     let mut captures = programs::run_all()?;
     let bills = traces::bills()?;
     let facts = facts::compute(&captures, &bills)?;
+    let thresholds = ["mmap_threshold.txt", "dynamic_threshold.txt"].map(|path| facts::printed(&captures, path));
+    let [first, second] = thresholds;
+    let decision = decision::drawing(first?, second?)?;
+    captures.push(Capture::new("figures/decision.svg", Content::Glibc(decision)));
     captures.extend(figures::draw_all()?);
     captures.extend(stories::draw_all()?);
     captures.extend(fragmentation::draw_all()?);

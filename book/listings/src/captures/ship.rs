@@ -7,8 +7,8 @@ use heapkit::draw::Strip;
 use heapkit::image::{Image, Links, ListHead};
 use heapkit::memory::{PAGE, PrivateArena};
 use heapkit::sync::Flag;
-use lab02::{ALIGNMENT, SizeWord};
-use lab08::{Cache, MAIN, REGION_SIZE, SharedMalloc, arena_of, size_word_of};
+use lab02::{ALIGNMENT, SizeWord, request_to_chunk_size};
+use lab08::{CACHED_BYTES, Cache, MAIN, REGION_SIZE, SharedMalloc, arena_of, size_word_of};
 use std::fmt::Write;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
@@ -78,6 +78,19 @@ pub fn cache_spills() -> Result<Vec<String>, String> {
         strip = strip.moment("", image(&stage), &names);
     }
     Ok(strip.steps())
+}
+
+/// How many of `count` blocks of `request` bytes wait in a thread's cache, after that thread has freed what another one has made.
+pub fn cached_of(count: usize, request: usize) -> Result<usize, String> {
+    let malloc = SharedMalloc::<_>::new(system()?, |found| panic!("{found}"));
+    let [mut maker, mut breaker] = [Cache::new(), Cache::new()];
+    for _ in 0..count {
+        let block = malloc.malloc(&mut maker, request).ok_or("there is room for a block")?;
+        // SAFETY: a block of this malloc, which nobody uses.
+        unsafe { malloc.free(&mut breaker, block) };
+    }
+    let size = request_to_chunk_size(request).ok_or("no chunk is so large")?;
+    Ok((CACHED_BYTES - breaker.room()[size / ALIGNMENT]) / size)
 }
 
 /// A flag that counts the steps taken on any flag of its kind.

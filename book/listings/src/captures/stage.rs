@@ -3,6 +3,7 @@
 use heapkit::draw::{self, Row};
 use heapkit::image::{Image, ListHead, Raw};
 use heapkit::memory::{Arena, PrivateArena};
+use lab02::Chunk;
 use lab03::{Fit, ListHeap};
 use lab04::CoalescingHeap;
 use std::ptr::NonNull;
@@ -92,11 +93,22 @@ impl<A: Reference> Stage<A> {
         self.arena.offset_of(self.blocks[block].as_ptr()) - heapkit::format::PAYLOAD
     }
 
+    /// The chunk of a block.
+    pub fn lend(&self, block: usize) -> Chunk {
+        // SAFETY: the payload of a chunk of this heap.
+        unsafe { Chunk::from_payload(self.blocks[block]) }
+    }
+
     pub fn look<T>(&self, see: impl FnOnce(&Raw<'_>, Image) -> T) -> T {
         let bytes = self.arena.snapshot(0..self.len);
         let raw = Raw::new(&bytes);
         let image = Image::decode(&raw, &[ListHead::free_list(self.allocator.list_head())]);
         see(&raw, image)
+    }
+
+    /// The heap with a list that isn't the allocator's.
+    pub fn image_with(&self, list_head: usize) -> Image {
+        Image::decode(&Raw::new(&self.arena.snapshot(0..self.len)), &[ListHead::free_list(list_head)])
     }
 
     pub fn image(&self) -> Image {
@@ -107,11 +119,6 @@ impl<A: Reference> Stage<A> {
     pub fn rows(&self, from: usize, to: usize) -> Vec<Row> {
         let range = self.chunk(from)..self.chunk(to);
         self.look(|raw, image| draw::rows(raw, &image, range))
-    }
-
-    /// The same as a picture.
-    pub fn words(&self, from: usize, to: usize) -> String {
-        draw::rows_svg(&self.rows(from, to))
     }
 
     /// The chunks of the first blocks, with these names.

@@ -5,12 +5,14 @@ use super::{Capture, Content, bins, ship, whole};
 use heapkit::draw::{self, Strip};
 use heapkit::image::State;
 use heapkit::memory::PAGE;
-use lab03::{Fit, ListHeap};
+use lab02::request_to_chunk_size;
+use lab03::{Fit, FreeList, ListHeap};
 use lab04::CoalescingHeap;
 
 pub fn draw_all() -> Result<Vec<Capture>, String> {
     let stories = [
         ("reuse", reuse()?),
+        ("request", request()?),
         ("links", links()?),
         ("unlink_the_middle", unlink_the_middle()?),
         ("checkerboard", checkerboard()?),
@@ -61,6 +63,37 @@ fn reuse() -> Result<Vec<String>, String> {
     let blocks = ["A", "B", "C", "D"].map(|name| (name, 64));
     let steps = [Step::Free(1), Step::Free(2), Step::Malloc(64, "E"), Step::Malloc(32, "F")];
     Ok(tell::<ListHeap>(Fit::First, &blocks, &steps)?.steps())
+}
+
+/// What a request does with the list, in five steps: B and C wait, and 64 bytes are asked for.
+fn request() -> Result<Vec<String>, String> {
+    let stage = Stage::<ListHeap>::with(PAGE, Fit::First, &[64; 4])?;
+    let names = ["A", "B", "C", "D"];
+    let looked_at = ["A", "B", "C?", "D"];
+    let given = ["A", "B", "E", "D"];
+    let mut list = FreeList::new();
+    for block in [1, 2] {
+        let mut chunk = stage.lend(block);
+        // SAFETY: a chunk in use that has a next one, is in no list, and that nobody uses from now on.
+        unsafe {
+            chunk.mark_free();
+            list.push(chunk);
+        }
+    }
+    let asked = stage.image_with(list.head().addr());
+    let size = request_to_chunk_size(64).ok_or("64 bytes have a chunk size")?;
+    let mut chunk = list.take(Fit::First, size).ok_or("C is large enough")?;
+    let taken = stage.image_with(list.head().addr());
+    // SAFETY: the chunk has a next one.
+    unsafe { chunk.mark_in_use() };
+    let in_use = stage.image_with(list.head().addr());
+    let strip = Strip::default()
+        .moment("", asked.clone(), &stage.names(&names))
+        .moment("", asked.clone(), &stage.names(&looked_at))
+        .moment("", asked, &stage.names(&names))
+        .moment("", taken, &stage.names(&names))
+        .moment("", in_use, &stage.names(&given));
+    Ok(strip.steps())
 }
 
 /// The words of B and C in the same story.

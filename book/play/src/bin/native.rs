@@ -10,7 +10,7 @@ use serde_json::json;
 use std::io::{self, BufWriter, Write};
 use std::process::ExitCode;
 
-const SETTINGS: [&str; 13] = [
+const SETTINGS: [&str; 14] = [
     "page first",
     "page best",
     "page worst",
@@ -24,6 +24,7 @@ const SETTINGS: [&str; 13] = [
     "system first",
     "bins",
     "fast",
+    "cache",
 ];
 
 fn main() -> ExitCode {

@@ -8,6 +8,8 @@ const ROW: usize = 46;
 const BOX: usize = 34;
 /// Between two boxes: an arrow.
 const GAP: usize = 38;
+/// The lines from more boxes than this would hide each other: a page shows one at a time.
+const MOST_TIES: usize = 8;
 
 /// The lists of an image that hold something.
 fn filled(image: &Image) -> impl Iterator<Item = &List> {
@@ -60,6 +62,7 @@ pub(super) fn draw(
         let middle = y + BOX / 2;
         let _ = write!(rows, "<text class=\"label\" x=\"4\" y=\"{}\">{}</text>", middle + 5, escape(&list.name));
         let class = if list.links == Links::BothWays { "free" } else { "used" };
+        let tie_class = if list.chunks.len() > MOST_TIES { "tie many" } else { "tie" };
         let mut x = first;
         for (index, &at) in list.chunks.iter().enumerate() {
             // The head leads to the first chunk; `bk` of that one leads nowhere.
@@ -73,7 +76,7 @@ pub(super) fn draw(
                 // Below the rows, so that it runs behind the boxes that lie in its way.
                 let _ = write!(
                     svg,
-                    "<path class=\"tie\" data-at=\"{at}\" d=\"M {from} {y} C {from} {bend}, {to} {bend}, {to} {foot}\"/>"
+                    "<path class=\"{tie_class}\" data-at=\"{at}\" d=\"M {from} {y} C {from} {bend}, {to} {bend}, {to} {foot}\"/>"
                 );
                 let _ = write!(rows, "<g class=\"chunk\" data-at=\"{at}\">");
             }
@@ -154,6 +157,21 @@ mod tests {
         assert_eq!(svg.matches("class=\"tie\" data-at=\"0\"").count(), 1, "{svg}");
         assert_eq!(svg.matches("<g class=\"chunk\" data-at=\"0\">").count(), 2, "{svg}");
         assert_eq!(svg.matches("<g ").count(), svg.matches("</g>").count(), "{svg}");
+    }
+
+    #[test]
+    fn the_lines_of_a_long_list_are_marked_as_many() {
+        let chunks: Vec<usize> = (0..9).map(|chunk| chunk * 32).collect();
+        let block =
+            |at: &usize| Block { at: *at, size: 32, flags: 1, state: State::Used, fd: Link::End, bk: Link::End };
+        let image = |chunks: &[usize]| Image {
+            blocks: chunks.iter().map(block).collect(),
+            defects: Vec::new(),
+            lists: vec![list("cache 32", Links::Masked, chunks)],
+        };
+        let ties =
+            |chunks: &[usize]| Strip::tied().moment("", image(chunks), &[]).step(0, None).matches("tie many").count();
+        assert_eq!([ties(&chunks[..8]), ties(&chunks)], [0, 9]);
     }
 
     #[test]

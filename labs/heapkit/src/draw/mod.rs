@@ -7,7 +7,7 @@ mod words;
 
 pub use svg::{Strip, described, size_word};
 pub use text::{bytes, heap, heap_within, list, size_word_in_words, word};
-pub use words::{Role, Row, rows, rows_steps, rows_svg, rows_text};
+pub use words::{Role, Row, rows, rows_beside, rows_steps, rows_svg, rows_text};
 
 use crate::format::{IS_MMAPPED, NON_MAIN_ARENA, PREV_INUSE};
 

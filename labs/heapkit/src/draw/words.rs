@@ -108,6 +108,63 @@ pub fn rows_svg(rows: &[Row]) -> String {
     picture(rows, &[], &in_words(rows, &[]))
 }
 
+/// Two states of the same words beside each other, with a title each. Words that the second one has changed are marked.
+pub fn rows_beside(titles: [&str; 2], before: &[Row], after: &[Row]) -> String {
+    const ROW: usize = 26;
+    const TOP: usize = 26;
+    const LEFT: usize = 74;
+    const COLUMN: usize = 330;
+    const GAP: usize = 10;
+    let (width, height) = (LEFT + 2 * COLUMN + GAP + 4, TOP + before.len() * ROW + 4);
+    let is_new = |old: &Row, new: &Row| old.value != new.value;
+    let pairs = || before.iter().zip(after);
+    let changed: Vec<String> =
+        pairs().filter(|(old, new)| is_new(old, new)).map(|(old, _)| Offset(old.at).to_string()).collect();
+    let in_words =
+        format!("The same words twice, {} and {}. The words at {} differ.", titles[0], titles[1], changed.join(", "));
+    let mut svg = format!(
+        "<svg class=\"heap\" xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width} {height}\" width=\"{width}\" height=\"{height}\" role=\"img\" {}>",
+        described(&in_words)
+    );
+    let columns = [LEFT, LEFT + COLUMN + GAP];
+    for (x, title) in columns.iter().zip(titles) {
+        let _ = write!(svg, "<text class=\"label\" x=\"{x}\" y=\"16\">{}</text>", escape(title));
+    }
+    for (i, (old, new)) in pairs().enumerate() {
+        let y = TOP + i * ROW;
+        let _ = write!(svg, "<text class=\"addr\" x=\"4\" y=\"{}\">{}</text>", y + 18, Offset(old.at));
+        for (x, row) in columns.into_iter().zip([old, new]) {
+            let class = match row.role {
+                Role::Payload => "used",
+                Role::Header => "word",
+                Role::Unused => "free",
+            };
+            // Two columns have no room for what each flag means.
+            let meaning = row.meaning.split(" \"").next().unwrap_or_default();
+            let _ = write!(
+                svg,
+                "<rect class=\"{class}\" x=\"{x}\" y=\"{y}\" width=\"{COLUMN}\" height=\"{ROW}\"/>\
+                 <text class=\"small\" x=\"{}\" y=\"{}\">{}</text>",
+                x + 10,
+                y + 18,
+                escape(meaning),
+            );
+        }
+        if is_new(old, new) {
+            let _ = write!(
+                svg,
+                "<rect class=\"changed\" x=\"{}\" y=\"{}\" width=\"{}\" height=\"{}\"/>",
+                columns[1] + 2,
+                y + 2,
+                COLUMN - 4,
+                ROW - 4
+            );
+        }
+    }
+    svg.push_str("</svg>\n");
+    svg
+}
+
 /// A picture for each step, with the words marked that have changed since the step before, and described.
 pub fn rows_steps(steps: &[Vec<Row>]) -> Vec<String> {
     let before = std::iter::once(None).chain(steps.iter().map(Some));
@@ -200,6 +257,14 @@ mod tests {
         let steps = rows_steps(&[vec![word(0, 1), word(8, 2)], vec![word(0, 1), word(8, 3)]]);
         let marks: Vec<usize> = steps.iter().map(|svg| svg.matches("class=\"changed\"").count()).collect();
         assert_eq!(marks, [0, 1]);
+    }
+
+    #[test]
+    fn two_states_lie_beside_each_other_and_what_differs_is_marked() {
+        let svg = rows_beside(["in use", "free"], &[word(0, 1), word(8, 2)], &[word(0, 1), word(8, 3)]);
+        assert_eq!(svg.matches("class=\"changed\"").count(), 1);
+        assert!(svg.contains("The same words twice, in use and free. The words at +0x0008 differ."), "{svg}");
+        assert_eq!(svg.matches("class=\"word\"").count(), 4);
     }
 
     #[test]
