@@ -14,31 +14,31 @@ fn calloc(count: usize, size: usize) -> *mut u8 {
     black_box(unsafe { libc::calloc(black_box(count), size) }).cast()
 }
 
-/// For how many of the block's first `count` words the answer is yes.
-fn count_words(block: *mut u8, count: usize, ask: impl Fn(u64) -> bool) -> usize {
-    // SAFETY: the block is live and has so many words. Volatile, since the compiler knows what malloc and calloc promise.
-    (0..count).filter(|&i| ask(unsafe { block.cast::<u64>().add(i).read_volatile() })).count()
+/// How many of the block's first `count` bytes aren't zero.
+fn not_zero(block: *mut u8, count: usize) -> usize {
+    // SAFETY: the block is live and has so many bytes. Volatile, since the compiler knows what malloc and calloc promise.
+    (0..count).filter(|&i| unsafe { block.add(i).read_volatile() } != 0).count()
 }
 
 #[unsafe(no_mangle)]
 extern "C" fn main() -> i32 {
     const BYTES: usize = 3000;
-    const WORDS: usize = BYTES / size_of::<u64>();
-    const FILL: u8 = 0xaa;
+    const LINKS: usize = 64;
     let used = malloc(BYTES);
     malloc(24);
     // SAFETY: a live block and its own bytes, freed once.
     unsafe {
-        used.write_bytes(FILL, BYTES);
+        used.write_bytes(0xaa, BYTES);
         free(used);
     }
     let again = malloc(BYTES);
-    // Words, because a single byte of a link may be anything.
-    let left = count_words(again, WORDS, |word| word == u64::from_ne_bytes([FILL; 8]));
+    // glibc keeps links in the first bytes of a free chunk, and a byte of an address may happen to be zero.
+    // SAFETY: inside the block.
+    let dirty = not_zero(unsafe { again.byte_add(LINKS) }, BYTES - LINKS);
     // SAFETY: a live block, freed once.
     unsafe { free(again) };
     let zeroed = calloc(BYTES, 1);
-    let dirty = count_words(zeroed, WORDS, |word| word != 0);
+    let clean = not_zero(zeroed, BYTES);
 
     let large = calloc(10 << 20, 1);
     let resident = resident_pages(large, 10 << 20).unwrap_or(0);
@@ -54,8 +54,11 @@ extern "C" fn main() -> i32 {
         (aligned, chunk_size(aligned))
     };
 
-    println!("malloc({BYTES}), filled, freed, asked for again: {left} of {WORDS} words are what they were");
-    println!("calloc({BYTES}) in the same place ({}): {dirty} words are not zero", yes(zeroed == used));
+    println!(
+        "malloc({BYTES}), filled, freed, asked for again: {dirty} of the last {} bytes are not zero",
+        BYTES - LINKS
+    );
+    println!("calloc({BYTES}) in the same place ({}): {clean} bytes are not zero", yes(zeroed == used));
     println!("calloc(10 MiB): a mapping: {}; most of its pages are in memory: {}", yes(mapped), yes(resident > 1280));
     println!("calloc({product}, {product}), whose product has no room in a word: null: {}", yes(overflow.is_null()));
     println!(
