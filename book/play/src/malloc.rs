@@ -14,6 +14,9 @@ use std::mem;
 use std::ptr::NonNull;
 use std::str::FromStr;
 
+/// As much room as the cache has for each size: so little that a reader sees it fill. The page about lab 8 shows the same one.
+const CACHE_ROOM: usize = 512;
+
 /// What a reader has switched on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Settings {
@@ -89,7 +92,9 @@ impl Settings {
             Heap::Bins => "This is the malloc of lab 6: the one of lab 5, with bins in place of the list.".into(),
             Heap::Fast => "This is the malloc of lab 6 with its fast bins.".into(),
             Heap::Cache => {
-                "This is the malloc of lab 8, used by one thread: its cache comes before the fast bins.".into()
+                format!(
+                    "This is the malloc of lab 8, used by one thread. Its cache has room for {CACHE_ROOM} bytes of each size, so that it fills soon."
+                )
             }
         }
     }
@@ -136,7 +141,7 @@ impl<'os> Player<'os> {
                 Heap::Fast => Player::Fast(Box::new(FastMalloc::new(os))),
                 Heap::Cache => {
                     let malloc = SharedMalloc::new(os, |found| unreachable!("a story breaks no heap: {found}"));
-                    Player::Cached(Box::new(OneThread { malloc, cache: Cache::new() }))
+                    Player::Cached(Box::new(OneThread { malloc, cache: Cache::with_room(CACHE_ROOM) }))
                 }
             }
         }
