@@ -1334,6 +1334,11 @@ fn what_is_no_block_is_reported() {
                 desk.act("a stray write to a size word", || arena.set_word(blocks[0] - 8, size | word & 5));
                 expect_report(&mut watch, thread, Call::Free { payload: blocks[0] }, "InvalidSize");
             }
+            let up_to_the_end = (1 << 48) - (arena.base() + blocks[0]);
+            for (size, found) in [(up_to_the_end, "OutsideArena"), (up_to_the_end + 16, "InvalidSize")] {
+                desk.act("a stray write to a size word", || arena.set_word(blocks[0] - 8, size | word & 5));
+                expect_report(&mut watch, thread, Call::Free { payload: blocks[0] }, found);
+            }
             let (_, large) = watch.try_ask(thread, &Question::Call { call: Call::Malloc { request: 6 << 30 } });
             desk.expect("A block may have six gibibytes.", true, large.is_some());
             expect_report(&mut watch, thread, Call::Free { payload: large.unwrap_or_default() }, "");
