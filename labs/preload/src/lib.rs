@@ -14,6 +14,7 @@
 //! * **A thread ends.** A key of the thread library tells us, and the cache goes back to the arenas. Other destructors may run
 //!   after ours, and use the malloc: [`SharedMalloc::retire`](lab08::SharedMalloc::retire) leaves a cache that has room for nothing.
 //! * **A process is copied** in the middle of what its other threads do. So `fork` waits until it has all locks.
+//! * **It gives back late.** What the malloc gives back of its heap it often wants again at once, so a few megabytes stay.
 //! * **It must break loudly.** A panic and a failed check write one sentence, without a byte of new memory, and end the process.
 
 mod c;
