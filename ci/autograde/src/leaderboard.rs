@@ -186,8 +186,9 @@ fn page(lab: &str, lines: &[Line]) -> String {
 <body class="learner">
 <p class="quiet">{lab}</p>
 <h1>Leaderboard</h1>
-<p>These mallocs have all points. The first number is how much of the memory from the system the programs used that the exam plays; where
-that is equal, it counts how few free chunks the malloc looked at for a request. Neither depends on the machine.</p>
+<p>These mallocs have all points. The exam plays what real programs ask for. The first number says how much of the memory from the system
+those programs used, the second how many free chunks the malloc looked at for a request. Where the first is equal, fewer chunks win.
+Neither depends on the machine.</p>
 {nobody}<div class="wide"><table class="rules">
 <tr><th></th><th></th><th class="number">memory used</th><th class="number">chunks per request</th></tr>
 {rows}</table></div>

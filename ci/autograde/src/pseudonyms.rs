@@ -41,7 +41,7 @@ impl Pseudonyms {
         };
         let wrong = |what: String| Error::at(path)(io::Error::other(what));
         let mut csv = csv::Reader::from_reader(&bytes[..]);
-        if !bytes.is_empty() && csv.headers().map_err(Error::at(path))? != &HEADINGS[..] {
+        if !bytes.is_empty() && csv.headers().map_err(Error::at(path))? != HEADINGS[..] {
             return Err(wrong(format!("no table of pseudonyms: its headings are to be {}", HEADINGS.join(", "))));
         }
         let (mut table, mut taken) = (BTreeMap::new(), BTreeSet::new());
