@@ -1,10 +1,10 @@
 //! The mallocs of the labs, and what can be switched in them.
 
 use crate::memory::PlayOs;
-use heapkit::image::{Links, ListHead};
+use heapkit::image::ListHead;
 use heapkit::os::Os;
-use heapkit::referee::bin_rules::bins;
-use lab02::{ALIGNMENT, Chunk, MIN_CHUNK_SIZE, SizeWord, request_to_chunk_size};
+use heapkit::referee::bin_rules::{bins, cache};
+use lab02::{Chunk, MIN_CHUNK_SIZE, SizeWord, request_to_chunk_size};
 use lab03::{CorruptedLink, Fit, FreeList, ListHeap};
 use lab04::{CoalescingHeap, FreeChunks, coalesce, split};
 use lab05::Malloc;
@@ -256,12 +256,7 @@ impl<'os> Player<'os> {
             Player::Fast(malloc) => with_fast_bins(malloc),
             Player::Cached(thread) => {
                 let mut lists = thread.malloc.inspect(MAIN, |arena| with_fast_bins(arena.malloc()));
-                let cached = thread.cache.heads().iter().enumerate().filter(|(_, head)| !head.is_null());
-                lists.extend(cached.map(|(bin, head)| ListHead {
-                    name: format!("cache {}", bin * ALIGNMENT),
-                    head: head.addr(),
-                    links: Links::Masked,
-                }));
+                lists.extend(cache(&thread.cache.heads().map(|head| head.addr())));
                 lists
             }
         }

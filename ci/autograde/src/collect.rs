@@ -1,5 +1,5 @@
-//! The learners' files in the form that similarity checkers take: a folder for each, named by its key or a pseudonym, and the starter apart, so that
-//! what everybody was given counts for nobody.
+//! The learners' files in the form that similarity checkers take: a folder for each, named by its key or a pseudonym, and the starter
+//! apart, so that what everybody was given counts for nobody.
 //!
 //! JPlag takes `--base-code` as a folder among the submissions or beside them; MOSS takes the starter with `-b` and, with `-d`, a
 //! folder for each learner. A name that stands for another file, or a file that can't be read, is named and left out.
@@ -33,9 +33,7 @@ pub struct Collected {
 pub fn run(lab: &Lab, folder: &Path, out: &Path, mut names: Option<Pseudonyms>) -> Result<Collected, Error> {
     let listing = Listing::of(folder)?;
     // What an earlier collection left there would be compared with its own author's new file.
-    if std::fs::read_dir(out).is_ok_and(|mut entries| entries.next().is_some()) {
-        return Err(Error::NotEmpty { dir: out.to_path_buf() });
-    }
+    Error::unless_new(out)?;
     let name = Path::new(lab.file.file_name().unwrap_or_default());
     let mut collected = Collected { files: 0, left_out: Vec::new() };
     for name in &listing.skipped {

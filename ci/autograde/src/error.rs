@@ -67,6 +67,12 @@ impl Error {
     pub(crate) fn at<E: Into<io::Error>>(path: &Path) -> impl Fn(E) -> Self {
         move |error| Error::File { path: path.to_path_buf(), error: error.into() }
     }
+
+    /// What stands in the way of writing to the folder `dir`, if something is in it already.
+    pub(crate) fn unless_new(dir: &Path) -> Result<(), Self> {
+        let has_something = std::fs::read_dir(dir).is_ok_and(|mut entries| entries.next().is_some());
+        if has_something { Err(Error::NotEmpty { dir: dir.to_path_buf() }) } else { Ok(()) }
+    }
 }
 
 impl From<proctor::Error> for Error {

@@ -9,7 +9,7 @@ pub use roster::Fault;
 
 use crate::Error;
 use crate::record::{self, Batch, Outcome, Record};
-use crate::summary::{harmless, stem};
+use crate::summary::{harmless, stem, written};
 use roster::Roster;
 use std::collections::BTreeMap;
 use std::fmt;
@@ -213,6 +213,5 @@ fn write(system: System, heading: &str, roster: &Roster, rows: &[(&roster::Row, 
         });
         csv.write_record(cells.map(|cell| cell.into_owned()).chain([points.to_string()]))?;
     }
-    let bytes = csv.into_inner().map_err(|e| e.into_error())?;
-    String::from_utf8(bytes).map_err(std::io::Error::other)
+    written(csv)
 }

@@ -7,7 +7,7 @@ use crate::Error;
 use crate::html::{HEAD, STYLE, Text};
 use crate::record::{Batch, Outcome, Record};
 use crate::reports::GradeReport;
-use crate::summary::harmless;
+use crate::summary::{harmless, written};
 use proctor::report::replace;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -160,7 +160,7 @@ fn table(lines: &[Line]) -> io::Result<String> {
         let (used, looked_at) = (format!("{:.1}", standing.used()), format!("{:.2}", standing.looked_at()));
         csv.write_record([&rank.to_string(), &*harmless(name), &used, &looked_at])?;
     }
-    String::from_utf8(csv.into_inner().map_err(|e| e.into_error())?).map_err(io::Error::other)
+    written(csv)
 }
 
 fn page(lab: &str, lines: &[Line]) -> String {

@@ -86,9 +86,8 @@ impl Pseudonyms {
             .collect();
         rows.sort_unstable();
         let mut csv = csv::Writer::from_writer(Vec::new());
-        let written = csv.write_record(HEADINGS).and_then(|()| rows.iter().try_for_each(|row| csv.write_record(row)));
-        let bytes = written.map_err(io::Error::from).and_then(|()| csv.into_inner().map_err(|e| e.into_error()));
-        let text = bytes.and_then(|bytes| String::from_utf8(bytes).map_err(io::Error::other));
+        let table = csv.write_record(HEADINGS).and_then(|()| rows.iter().try_for_each(|row| csv.write_record(row)));
+        let text = table.map_err(io::Error::from).and_then(|()| summary::written(csv));
         text.and_then(|text| replace(&self.path, &text)).map_err(Error::at(&self.path))
     }
 }
@@ -107,9 +106,7 @@ fn draw() -> Result<String, Error> {
 /// # Errors
 /// One line: a result is missing or can't be read, or `out` has something in it.
 pub fn anonymise(course: &Course, results: &Path, names: &mut Pseudonyms, out: &Path) -> Result<usize, Error> {
-    if fs::read_dir(out).is_ok_and(|mut entries| entries.next().is_some()) {
-        return Err(Error::NotEmpty { dir: out.to_path_buf() });
-    }
+    Error::unless_new(out)?;
     let batch = Batch::load(results)?;
     let lab = course.lab(&batch.with.lab)?;
     let mut records = Vec::new();

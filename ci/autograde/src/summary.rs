@@ -6,7 +6,7 @@
 mod html;
 mod table;
 
-pub use table::harmless;
+pub use table::{harmless, written};
 
 use crate::Error;
 use crate::leaderboard;

@@ -57,14 +57,15 @@ unsafe impl Os for Counted {
         // SAFETY: the bytes below the break that the malloc has given back.
         let old = unsafe { end.byte_sub(kept) };
         let left = kept.cast_signed().checked_sub(delta)?;
-        if (0..=KEPT_AT_MOST.cast_signed()).contains(&left) {
-            KEPT.store(left.unsigned_abs(), Ordering::Relaxed);
+        let (end, kept) = if (0..=KEPT_AT_MOST.cast_signed()).contains(&left) {
+            (end, left.unsigned_abs())
         } else {
             // SAFETY: upwards it takes what is missing. Downwards it gives back what is kept, which nobody uses.
             keeping_errno(|| unsafe { LinuxOs.sbrk(-left) })?;
-            KEPT.store(0, Ordering::Relaxed);
-        }
-        END.store(LinuxOs.program_break().as_ptr(), Ordering::Relaxed);
+            (LinuxOs.program_break(), 0)
+        };
+        KEPT.store(kept, Ordering::Relaxed);
+        END.store(end.as_ptr(), Ordering::Relaxed);
         count(delta);
         let _ = HEAP_START.compare_exchange(ptr::null_mut(), old.as_ptr(), Ordering::Relaxed, Ordering::Relaxed);
         Some(old)

@@ -113,7 +113,7 @@ fn expect_inside(at: usize, len: usize) {
     if at.checked_add(len).is_none_or(|end| end > ARENA) {
         let what = "Your code names a place that is in no heap and in no mapping.";
         let seen = format!("{at:#x} bytes after the start of the heap");
-        std::panic::resume_unwind(Box::new(Finding::new(what).expected("a place in the heap, or in a mapping", seen)));
+        Finding::new(what).expected("a place in the heap, or in a mapping", seen).end_case();
     }
 }
 

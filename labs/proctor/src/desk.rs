@@ -311,7 +311,7 @@ impl Desk {
 
     /// Ends the case: something is wrong.
     pub fn fail(&self, finding: Finding) -> ! {
-        std::panic::resume_unwind(Box::new(finding))
+        finding.end_case()
     }
 
     /// Ends the case: it can't be tried here.

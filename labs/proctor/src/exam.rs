@@ -86,7 +86,7 @@ fn examine(exam: Exam, name: &str, body: impl FnOnce(&Desk)) -> Outcome {
         body(&desk);
         desk.expect_no_stray();
     })) {
-        Ok(()) => Finding { cost: desk.cost.get(), ..Finding::ended(Verdict::Passed, desk.take_measured()) },
+        Ok(()) => Finding::ended(Verdict::Passed, desk.take_measured()),
         Err(panic) => match panic.downcast::<Finding>() {
             Ok(finding) => *finding,
             Err(mistake_of_the_exam) => resume_unwind(mistake_of_the_exam),
@@ -100,6 +100,7 @@ fn examine(exam: Exam, name: &str, body: impl FnOnce(&Desk)) -> Outcome {
         steps,
         is_shrunk: desk.is_shrunk.get(),
         playground: desk.link(),
+        cost: desk.cost.get(),
         finding,
         time: started.elapsed(),
     }

@@ -1,6 +1,6 @@
 //! What is wrong, when a case ends before its end.
 
-use crate::report::{Cost, Verdict};
+use crate::report::Verdict;
 use heapkit::draw::Mark;
 use heapkit::image::Image;
 use heapkit::referee::{Kind, Violation};
@@ -30,8 +30,6 @@ pub struct Finding {
     pub called_from: Option<String>,
     /// Whether what was expected and seen already is a picture of the heap.
     pub shows_the_heap: bool,
-    /// What the case has cost, if it passed and counted that.
-    pub cost: Option<Cost>,
 }
 
 impl Finding {
@@ -54,7 +52,6 @@ impl Finding {
             place: None,
             called_from: None,
             shows_the_heap: false,
-            cost: None,
         }
     }
 
@@ -69,6 +66,11 @@ impl Finding {
     pub fn mark(mut self, at: usize, note: impl Into<String>) -> Self {
         self.marks.push(Mark { at, note: note.into() });
         self
+    }
+
+    /// Ends the case with it.
+    pub(crate) fn end_case(self) -> ! {
+        std::panic::resume_unwind(Box::new(self))
     }
 
     /// Whether it is the same mistake as another one, as far as anybody can tell: what shrinking keeps.

@@ -29,7 +29,8 @@ pub fn link<'a>(heap: &str, calls: impl IntoIterator<Item = &'a str>) -> String 
     format!("{PAGE}#{}", fragment(heap, calls))
 }
 
-/// What the link says after its `#`. `heap` names the malloc that plays it and what is switched on, as `book/play` does: `page first split join`.
+/// What the link says after its `#`. `heap` names the malloc that plays it and what is switched on, as `book/play` does:
+/// `page first split join`.
 pub fn fragment<'a>(heap: &str, calls: impl IntoIterator<Item = &'a str>) -> String {
     let mut words = heap.split_whitespace();
     let mut said = format!("heap={}", words.next().unwrap_or_default());

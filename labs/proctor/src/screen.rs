@@ -436,7 +436,7 @@ mod tests {
         let finding = finding.mark(far + 24, "this link was overwritten, and code that follows it leaves the heap");
         let heap = Some(damaged_heap(far));
         let steps = steps.into_iter().map(step).collect();
-        Outcome { verdict, finding, steps, heap, is_shrunk: true, playground: None, time: Duration::ZERO }
+        Outcome { verdict, finding, steps, heap, is_shrunk: true, playground: None, cost: None, time: Duration::ZERO }
     }
 
     #[test]

@@ -32,6 +32,8 @@ pub struct Outcome {
     pub is_shrunk: bool,
     /// The story as a link to the book's playground, if that can play it.
     pub playground: Option<String>,
+    /// What it cost, if the case has counted that.
+    pub cost: Option<Cost>,
     /// How long the case took.
     pub time: Duration,
 }
@@ -94,7 +96,7 @@ impl Sitting {
             screen,
             playground: outcome.playground.filter(|_| !passed),
         };
-        self.keep(result, outcome.finding.cost);
+        self.keep(result, outcome.cost.filter(|_| passed));
         if !passed {
             // Fails the test without the message of a panic: what there is to say has been said.
             std::panic::resume_unwind(Box::new(()));

@@ -186,7 +186,6 @@ pub fn compute(programs: &[Capture], bills: &[Bill]) -> Result<Vec<Fact>, String
     course("region_size", REGION_SIZE);
     course("cache_limit", CACHE_LIMIT);
     course("cached_kib", CACHED_BYTES >> 10);
-    course("cached_of_1008", CACHED_BYTES / 1008);
     course("cached_of_32", CACHED_BYTES / 32);
     course("small_cache", ship::SMALL_ROOM);
     course("cached_of_a_thousand", ship::cached_of(1000, 1000)?);

@@ -4,8 +4,9 @@ use super::whole::{Stage, System};
 use super::{Capture, Content, bins};
 use crate::story::OneThread;
 use heapkit::draw::Strip;
-use heapkit::image::{Image, Links, ListHead};
+use heapkit::image::Image;
 use heapkit::memory::{PAGE, PrivateArena};
+use heapkit::referee::bin_rules;
 use heapkit::sync::Flag;
 use lab02::{ALIGNMENT, SizeWord, request_to_chunk_size};
 use lab08::{CACHED_BYTES, Cache, MAIN, REGION_SIZE, SharedMalloc, arena_of, size_word_of};
@@ -54,12 +55,7 @@ type Cached = Stage<OneThread<&'static System>>;
 fn image(stage: &Cached) -> Image {
     let OneThread { malloc, cache } = &stage.malloc;
     let mut lists = malloc.inspect(MAIN, |arena| bins::lists(arena.malloc()));
-    let cached = cache.heads().iter().enumerate().filter(|(_, head)| !head.is_null());
-    lists.extend(cached.map(|(bin, head)| ListHead {
-        name: format!("cache {}", bin * ALIGNMENT),
-        head: head.addr(),
-        links: Links::Masked,
-    }));
+    lists.extend(bin_rules::cache(&cache.heads().map(|head| head.addr())));
     stage.image_with(&lists)
 }
 

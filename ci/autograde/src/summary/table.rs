@@ -19,6 +19,11 @@ pub fn csv(class: &Class) -> io::Result<String> {
         let row = row(class, student);
         csv.write_record(row.iter().map(|cell| harmless(cell).into_owned()))?;
     }
+    written(csv)
+}
+
+/// What was written to a table.
+pub fn written(csv: csv::Writer<Vec<u8>>) -> io::Result<String> {
     let bytes = csv.into_inner().map_err(|e| e.into_error())?;
     String::from_utf8(bytes).map_err(io::Error::other)
 }

@@ -32,6 +32,17 @@ pub enum Role {
     Unused,
 }
 
+impl Role {
+    /// The class of its colour.
+    fn class(self) -> &'static str {
+        match self {
+            Role::Payload => "used",
+            Role::Header => "word",
+            Role::Unused => "free",
+        }
+    }
+}
+
 /// The words of the chunks that start in `range`, and of the header after them.
 pub fn rows(raw: &Raw<'_>, image: &Image, range: std::ops::Range<usize>) -> Vec<Row> {
     let mut rows = Vec::new();
@@ -134,11 +145,7 @@ pub fn rows_beside(titles: [&str; 2], before: &[Row], after: &[Row]) -> String {
         let y = TOP + i * ROW;
         let _ = write!(svg, "<text class=\"addr\" x=\"4\" y=\"{}\">{}</text>", y + 18, Offset(old.at));
         for (x, row) in columns.into_iter().zip([old, new]) {
-            let class = match row.role {
-                Role::Payload => "used",
-                Role::Header => "word",
-                Role::Unused => "free",
-            };
+            let class = row.role.class();
             // Two columns have no room for what each flag means.
             let meaning = row.meaning.split(" \"").next().unwrap_or_default();
             let _ = write!(
@@ -205,11 +212,7 @@ fn picture(rows: &[Row], changed: &[usize], label: &str) -> String {
             if row.starts_chunk && (i, line) != (0, 0) {
                 y += GAP;
             }
-            let class = match row.role {
-                Role::Payload => "used",
-                Role::Header => "word",
-                Role::Unused => "free",
-            };
+            let class = row.role.class();
             let count = if lines < run.len() { format!(", {} words", run.len()) } else { String::new() };
             let _ = write!(
                 body,

@@ -56,6 +56,13 @@ pub fn bins(heads: &[usize]) -> Vec<ListHead> {
     [unsorted].into_iter().chain(others).collect()
 }
 
+/// The lists of a thread's cache that hold something, from the word that leads to the first block of each: the list of a chunk size is
+/// at the index `size / ALIGNMENT`.
+pub fn cache(heads: &[usize]) -> impl Iterator<Item = ListHead> {
+    let filled = heads.iter().enumerate().filter(|(_, head)| **head != 0);
+    filled.map(|(bin, &head)| ListHead { name: format!("cache {}", bin * ALIGNMENT), head, links: Links::Masked })
+}
+
 /// The rules of a malloc with bins; with fast bins in front of it, or without.
 pub struct BinRules {
     malloc: MallocRules,
